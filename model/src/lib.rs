@@ -1,1 +1,15 @@
-//! Pure logic.
+//! Ferrule's pure logic: data in, data out. No files, sockets, clocks or async runtime; time is passed in.
+//!
+//! ```text
+//! objects ──▶ desired ──▶ plan ──▶ (the agent writes maps and routes)
+//!    node's pod CIDRs ──▶ ipam ──▶ (the agent writes leases)
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod cidr;
+pub mod desired;
+pub mod ipam;
+pub mod objects;
+pub mod plan;
+pub mod selector;

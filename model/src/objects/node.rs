@@ -1,0 +1,41 @@
+//! The cluster-scoped objects: nodes and namespaces.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnetwork::IpNetwork;
+
+use crate::cidr::Family;
+use crate::selector::Labels;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `metadata.creationTimestamp` in seconds since 1970; 0 where there is none.
+    pub created: u64,
+    /// `spec.podCIDRs`, else `spec.podCIDR`; host bits may be set.
+    pub pod_cidrs: Vec<IpNetwork>,
+    /// `status.addresses` of type `InternalIP`, in their order.
+    pub internal_ips: Vec<IpAddr>,
+}
+
+impl Node {
+    /// The first InternalIP of a family.
+    #[must_use]
+    pub fn internal_ip(&self, family: Family) -> Option<IpAddr> {
+        self.internal_ips.iter().copied().find(|ip| Family::of(*ip) == family)
+    }
+}
+
+/// A namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// `metadata.labels`.
+    pub labels: Labels,
+}
