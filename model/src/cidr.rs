@@ -87,6 +87,7 @@ pub fn number(address: IpAddr) -> u128 {
 
 /// The address of that number; of an IPv4 number only the low 32 bits count.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "masked to the 32 bits that an IPv4 address has")]
 pub fn address(family: Family, number: u128) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::from((number & u128::from(u32::MAX)) as u32)),

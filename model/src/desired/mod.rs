@@ -1,1 +1,142 @@
-//! x
+//! What a node's datapath and routing tables should be like, from the objects, the node's own leases, the settings and
+//! what the kernel says about the ways to other nodes.
+//!
+//! ```text
+//! objects ─▶ claims: which node owns which CIDR and address ─▶ reach: how each node is reached ─▶ indices
+//!                                                        └──▶ peers, prefixes, routes ◀─────────────┘
+//! ```
+
+mod claims;
+mod indices;
+mod issue;
+mod peers;
+mod policies;
+mod reach;
+mod remote;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+pub use indices::assign;
+pub use issue::{DesiredError, Issue, Reason};
+pub use reach::{Overhead, Path, Routing, Underlay};
+pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target};
+pub use routes::{KernelRoute, RouteKind};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnetwork::IpNetwork;
+
+use crate::cidr;
+use crate::objects::Objects;
+
+/// What the operator configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How packets travel between nodes.
+    pub routing: Routing,
+    /// What the encapsulation takes from a packet.
+    pub overhead: Overhead,
+    /// Every pod's address of the cluster lies in one of these; host bits are ignored. May be empty.
+    pub cluster_cidrs: Vec<IpNetwork>,
+    /// The highest node index that the map has room for.
+    pub node_capacity: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { routing: Routing::Vxlan, overhead: Overhead::default(), cluster_cidrs: vec![], node_capacity: 8191 }
+    }
+}
+
+/// An attachment of this node, from its lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalEndpoint {
+    /// CNI's container id.
+    pub container_id: String,
+    /// The leased addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// All that desired state depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The objects of this moment, from a source that is synced.
+    pub objects: &'a Objects,
+    /// The name of the node that the agent runs on.
+    pub node_name: &'a str,
+    /// This node's leases. Their addresses are never peers.
+    pub endpoints: &'a [LocalEndpoint],
+    /// What the operator configured.
+    pub settings: &'a Settings,
+    /// What the kernel says about the ways to other nodes.
+    pub underlay: &'a Underlay,
+    /// The node entries that are in the map now: a node that did not change keeps its index.
+    pub observed: &'a BTreeMap<u32, NodeEntry>,
+    /// Indices that were removed lately, and that packets on their way may still name.
+    pub resting: &'a BTreeSet<u32>,
+}
+
+/// What a node should be like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// For the maps.
+    pub remote: Remote,
+    /// The names behind the indices of [`Remote::nodes`].
+    pub node_names: BTreeMap<u32, Arc<str>>,
+    /// For the host's own routing table, by destination.
+    pub routes: BTreeMap<IpNetwork, KernelRoute>,
+    /// Gateway addresses that the overlay device (or, with native routing, another device of the node's own) must
+    /// have, since the node has no InternalIP of their family to send from.
+    pub own_addresses: Vec<IpAddr>,
+    /// This node's pod CIDRs that are in force: what IPAM leases from.
+    pub own_pod_cidrs: Vec<IpNetwork>,
+    /// This node's InternalIPs, in their order.
+    pub own_internal_ips: Vec<IpAddr>,
+    /// What is wrong with the objects.
+    pub issues: Vec<Issue>,
+}
+
+/// Computes what a node should be like.
+///
+/// # Errors
+/// [`DesiredError`] when nothing sensible can be said; what is in force must then stay.
+pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
+    let mut issues = Vec::new();
+    let claims = claims::Claims::of(input, &mut issues)?;
+    let entries = reach::entries(input, &claims, &mut issues)?;
+    let indices = indices::indices(input, &entries, &mut issues);
+
+    let mut prefixes = BTreeMap::new();
+    let mut node_names = BTreeMap::new();
+    for (name, claim) in claims.nodes() {
+        let index = if name == input.node_name { Some(LOCAL) } else { indices.get(name).copied() };
+        prefixes.extend(index.into_iter().flat_map(|index| claim.cidrs.iter().map(move |cidr| (*cidr, index))));
+    }
+    let mut nodes = BTreeMap::new();
+    for (name, entry) in entries {
+        if let Some(index) = indices.get(name) {
+            nodes.insert(*index, entry);
+            node_names.insert(*index, Arc::from(name));
+        }
+    }
+    let peers = peers::peers(input, &claims, &indices, &mut issues);
+    let cluster_cidrs = input.settings.cluster_cidrs.iter().copied().map(cidr::normalised).collect();
+    let remote = Remote { nodes, peers, prefixes, cluster_cidrs };
+
+    let own = claims.own();
+    let own_addresses = routes::own_addresses(own);
+    let routes = routes::routes(&remote, own);
+    policies::report(input, &mut issues);
+    Ok(Desired {
+        routes,
+        own_addresses,
+        own_pod_cidrs: own.cidrs.clone(),
+        own_internal_ips: own.internal_ips.clone(),
+        remote,
+        node_names,
+        issues,
+    })
+}

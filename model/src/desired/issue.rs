@@ -1,0 +1,151 @@
+//! What is wrong with the objects, one sentence each: which object, which field, what to do. An issue never stops the
+//! rest from working.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use crate::cidr::Family;
+
+/// Something about an object that the operator should know. Shown as one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Kind and name: `Node a`, `Pod default/web-0`.
+    pub object: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+impl std::fmt::Display for Issue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.object, self.reason)
+    }
+}
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A node without a pod CIDR.
+    #[error("spec.podCIDRs is empty; give the node a pod CIDR, since its pods get no addresses without one")]
+    NoPodCidr,
+    /// A pod CIDR with host bits.
+    #[error("spec.podCIDRs[{index}] {given} has host bits set; it is read as {used}; write it so")]
+    HostBits {
+        /// Its place in the list.
+        index: usize,
+        /// As it is written.
+        given: IpNetwork,
+        /// As it is read.
+        used: IpNetwork,
+    },
+    /// A pod CIDR that overlaps one of an older node, or one earlier in the list.
+    #[error("spec.podCIDRs[{index}] {cidr} overlaps {other} of node {owner} and is left out; give one of them another")]
+    CidrOverlap {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// The one that stays.
+        other: IpNetwork,
+        /// Whose that one is.
+        owner: String,
+    },
+    /// A node without an InternalIP.
+    #[error("status.addresses has no InternalIP, so other nodes cannot reach its pods; add one")]
+    NoInternalIp,
+    /// An InternalIP of two nodes.
+    #[error("status.addresses: InternalIP {address} is node {owner}'s too and is ignored here; correct one of them")]
+    DuplicateInternalIp {
+        /// The address.
+        address: IpAddr,
+        /// Who keeps it.
+        owner: String,
+    },
+    /// An InternalIP within the addresses of pods.
+    #[error(
+        "status.addresses: InternalIP {address} lies inside {cidr}, which is for pods; give the node an address outside of it"
+    )]
+    InternalIpInCidr {
+        /// The address.
+        address: IpAddr,
+        /// The cluster CIDR or pod CIDR.
+        cidr: IpNetwork,
+    },
+    /// A node that has no address of a family that this node has.
+    #[error("status.addresses has no InternalIP of a family that this node has too, so there is no way to it; add one")]
+    NoCommonFamily,
+    /// A node to which the kernel knows no way.
+    #[error("no route to its InternalIP {address}, so its pods cannot be reached; add a route to the node's address")]
+    NoPath {
+        /// The address.
+        address: IpAddr,
+    },
+    /// Native routing without a next hop for a family.
+    #[error(
+        "no {family} next hop for native routing, so its {family} pods cannot be reached; give it an InternalIP of \
+         that family that is on link or routed, or use VXLAN"
+    )]
+    NoNextHop {
+        /// The family.
+        family: Family,
+    },
+    /// Native routing by two devices.
+    #[error(
+        "its IPv4 and IPv6 next hops leave by different devices ({v4} and {v6}); IPv6 is left out; route both by one \
+         device, or use VXLAN"
+    )]
+    TwoDevices {
+        /// The interface index for IPv4.
+        v4: u32,
+        /// The interface index for IPv6.
+        v6: u32,
+    },
+    /// More nodes than the map has room for.
+    #[error("the node map holds {capacity} nodes and is full, so this one is left out; raise its size")]
+    NodesFull {
+        /// The highest index.
+        capacity: u32,
+    },
+    /// Pods name a node of which there is no object.
+    #[error(
+        "{pods} pods, {example} among them, are on this node, but it has no Node object, so they are left out; add it"
+    )]
+    UnknownNode {
+        /// How many.
+        pods: usize,
+        /// One of them.
+        example: String,
+    },
+    /// An address of two pods, of which the other keeps it.
+    #[error("status.podIPs: {address} belongs to {owner}, so it is ignored here; delete the pod that is stale")]
+    DuplicateAddress {
+        /// The address.
+        address: IpAddr,
+        /// Who keeps it.
+        owner: String,
+    },
+    /// A policy that nothing enforces yet.
+    #[error(
+        "not enforced, though it selects {pods} pods on this node, {example} among them: this release has no policy support"
+    )]
+    NotEnforced {
+        /// How many pods of this node it selects.
+        pods: usize,
+        /// One of them.
+        example: String,
+    },
+}
+
+/// Why no desired state can be computed; what is in force then stays.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DesiredError {
+    /// The source has no object of the node that the agent runs on.
+    #[error("node {name} has no Node object; add it to the manifests, or correct --node-name")]
+    LocalNodeUnknown {
+        /// The agent's node name.
+        name: String,
+    },
+    /// With VXLAN, the overlay device is missing.
+    #[error("the overlay device is missing, so no node can be reached through it; the agent has to make it first")]
+    NoOverlayDevice,
+}

@@ -1,0 +1,99 @@
+//! The addresses that are known one by one: nodes, and the pods of other nodes.
+
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::claims::Claims;
+use super::{Input, Issue, LOCAL, Peer, PeerKind, Reason};
+use crate::objects::Pod;
+
+/// Every known address of a node or of another node's pod.
+pub(super) fn peers<'a>(
+    input: Input<'a>,
+    claims: &Claims<'a>,
+    indices: &BTreeMap<&str, u32>,
+    issues: &mut Vec<Issue>,
+) -> BTreeMap<IpAddr, Peer> {
+    let local: BTreeSet<IpAddr> = input.endpoints.iter().flat_map(|one| &one.addresses).copied().collect();
+    let mut peers = BTreeMap::new();
+    let mut node_of = BTreeMap::new();
+    for (name, claim) in claims.nodes() {
+        let index = if name == input.node_name { Some(LOCAL) } else { indices.get(name).copied() };
+        for &address in &claim.internal_ips {
+            node_of.insert(address, name);
+            if let Some(node) = index
+                && !local.contains(&address)
+            {
+                peers.insert(address, Peer { node, kind: PeerKind::Node });
+            }
+        }
+    }
+    for (address, pod) in owners(input, claims, &local, issues) {
+        if let Some(name) = node_of.get(&address) {
+            issues.push(duplicate(pod, address, format!("node {name}")));
+        } else if let Some(node) = pod.node.as_deref().and_then(|name| indices.get(name)) {
+            peers.insert(address, Peer { node: *node, kind: PeerKind::Pod });
+        }
+    }
+    peers
+}
+
+/// The pod of another node that owns each address.
+fn owners<'a>(
+    input: Input<'a>,
+    claims: &Claims<'_>,
+    local: &BTreeSet<IpAddr>,
+    issues: &mut Vec<Issue>,
+) -> BTreeMap<IpAddr, &'a Pod> {
+    let mut owners: BTreeMap<IpAddr, &Pod> = BTreeMap::new();
+    let mut strays: BTreeMap<&str, (usize, &Pod)> = BTreeMap::new();
+    for pod in input.objects.pods.values() {
+        let Some(node) = pod.node.as_deref().filter(|node| *node != input.node_name) else { continue };
+        if !pod.is_networked() {
+            continue;
+        }
+        if !claims.knows(node) {
+            strays.entry(node).or_insert((0, pod)).0 += 1;
+            continue;
+        }
+        for &address in &pod.ips {
+            if local.contains(&address) {
+                report(pod, address, "a pod of this node".to_owned(), issues);
+                continue;
+            }
+            match owners.entry(address) {
+                Entry::Vacant(entry) => _ = entry.insert(pod),
+                Entry::Occupied(mut entry) if precedence(pod) > precedence(entry.get()) => {
+                    let loser = entry.insert(pod);
+                    report(loser, address, format!("pod {}", pod.name), issues);
+                }
+                Entry::Occupied(entry) if entry.get().name == pod.name => {}
+                Entry::Occupied(entry) => report(pod, address, format!("pod {}", entry.get().name), issues),
+            }
+        }
+    }
+    issues.extend(strays.into_iter().map(|(node, (pods, example))| Issue {
+        object: format!("Node {node}"),
+        reason: Reason::UnknownNode { pods, example: example.name.to_string() },
+    }));
+    owners
+}
+
+/// Of two pods that claim one address, the greater one is its present owner: the one that is not terminating, then the
+/// younger. (Pods that ended claim nothing.) Names settle the rest, the same on every node.
+fn precedence(pod: &Pod) -> impl Ord + '_ {
+    (!pod.terminating, pod.created, Reverse(&pod.name))
+}
+
+/// A terminating pod whose address went to another is in no one's way.
+fn report(pod: &Pod, address: IpAddr, owner: String, issues: &mut Vec<Issue>) {
+    if !pod.terminating {
+        issues.push(duplicate(pod, address, owner));
+    }
+}
+
+fn duplicate(pod: &Pod, address: IpAddr, owner: String) -> Issue {
+    Issue { object: format!("Pod {}", pod.name), reason: Reason::DuplicateAddress { address, owner } }
+}
