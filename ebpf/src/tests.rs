@@ -1,1 +1,45 @@
-fn main() {}
+//! Never loaded by the agent: `from_overlay` behind a wrapper that sets what BPF_PROG_TEST_RUN cannot, a tunnel key.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{
+    bindings::{__sk_buff, BPF_F_TUNINFO_IPV6, bpf_tunnel_key},
+    helpers::bpf_skb_set_tunnel_key,
+    macros::classifier,
+    programs::TcContext,
+};
+
+/// `cb[1]` holds the outer family (4 or 6, 0 for no key), `cb[2]` the network identifier, `cb[3]` the last four octets
+/// of the outer source in host byte order; an IPv6 one is `fd00::` and them.
+#[classifier]
+pub fn test_from_overlay(ctx: TcContext) -> i32 {
+    let skb: *mut __sk_buff = ctx.skb.skb;
+    // SAFETY: the context pointer is valid while the program runs.
+    let (family, vni, source) = unsafe { ((*skb).cb[1], (*skb).cb[2], (*skb).cb[3]) };
+    if family != 0 {
+        // SAFETY: all-zero is a value of this struct of integers.
+        let mut key: bpf_tunnel_key = unsafe { core::mem::zeroed() };
+        key.tunnel_id = vni;
+        let flags = if family == 4 {
+            key.__bindgen_anon_3.local_ipv4 = source;
+            0
+        } else {
+            key.__bindgen_anon_3.local_ipv6 = [0xfd_u32, 0, 0, source.to_be()];
+            BPF_F_TUNINFO_IPV6
+        };
+        // SAFETY: `key` outlives the call and its size is given.
+        unsafe { bpf_skb_set_tunnel_key(skb, &mut key, size_of::<bpf_tunnel_key>() as u32, u64::from(flags)) };
+    }
+    ferrule_ebpf::from_overlay(&ctx)
+}
+
+/// The helpers that redirect are for GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,26 @@
+//! Userspace only: which types aya may copy to and from maps byte by byte.
+
+use crate::{Address, Mac, endpoint, link, metric, peer, prefix};
+
+macro_rules! pod {
+    ($($type:ty),+) => {
+        $(
+            // SAFETY: repr(C), Copy, made of integers and arrays of them, with padding as explicit fields: every bit
+            // pattern is a value and there are no padding bytes.
+            unsafe impl aya::Pod for $type {}
+        )+
+    };
+}
+
+pod!(
+    Address,
+    Mac,
+    endpoint::Endpoint,
+    link::Link,
+    peer::Peer,
+    peer::Node,
+    prefix::PrefixKey,
+    prefix::Route,
+    prefix::Cidr,
+    metric::Counter
+);

@@ -1,0 +1,157 @@
+//! The last stage: hop limit, size, and the way out.
+
+use aya_ebpf::{
+    bindings::{BPF_F_RECOMPUTE_CSUM, TC_ACT_REDIRECT, TC_ACT_UNSPEC},
+    helpers::{bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer},
+    programs::TcContext,
+};
+use ferrule_common::{
+    Address, Drop, Outcome,
+    endpoint::Endpoint,
+    peer::{self, Node},
+    wire::{ETHERNET, Ipv4, Ipv6, checksum_after_ttl},
+};
+
+use crate::{
+    count::Passed,
+    packet::{Packet, header},
+    tunnel,
+};
+
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+/// Where the hop limit stands in an Ethernet frame.
+const HOP_LIMIT: usize = ETHERNET + 7;
+
+/// Where a packet was made, which decides whether the kernel may hold a checksum over the whole of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// By a pod of this node.
+    Pod,
+    /// Outside; a device may have summed it (`CHECKSUM_COMPLETE`).
+    Device,
+}
+
+/// On to the node's stack, as if no program were there.
+#[inline(always)]
+pub fn to_stack() -> Result<Passed, Drop> {
+    Ok(Passed { outcome: Outcome::Stack, action: TC_ACT_UNSPEC })
+}
+
+/// On to the node's stack, from a device on which the frame's MAC is another's.
+#[inline(always)]
+pub fn adopted_by_stack(ctx: &TcContext) -> Result<Passed, Drop> {
+    const PACKET_HOST: u32 = 0;
+    let _ = ctx.change_type(PACKET_HOST);
+    to_stack()
+}
+
+/// Not a concern of ours.
+#[inline(always)]
+pub fn leave() -> Result<Passed, Drop> {
+    Ok(Passed { outcome: Outcome::Foreign, action: TC_ACT_UNSPEC })
+}
+
+/// Into a pod of this node. What has no hop left goes to the stack, which answers.
+#[inline(always)]
+pub fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, origin: Origin) -> Result<Passed, Drop> {
+    let exhausted = packet.hop_limit <= 1;
+    if origin == Origin::Pod && (exhausted || packet.is_larger_than(ctx, pod.mtu)) {
+        return to_stack();
+    }
+    if exhausted {
+        return adopted_by_stack(ctx);
+    }
+    decrement_hop_limit(ctx, packet, origin)?;
+    into(ctx, pod.ifindex, Outcome::Pod)
+}
+
+/// Into the network namespace behind the veth `ifindex`.
+#[inline(always)]
+pub fn into(ctx: &TcContext, ifindex: u32, outcome: Outcome) -> Result<Passed, Drop> {
+    show_target(ctx, ifindex);
+    // SAFETY: takes two integers; a stale index makes the kernel drop the packet.
+    redirected(unsafe { bpf_redirect_peer(ifindex, 0) }, outcome)
+}
+
+/// To another node. What is too large or has no hop left goes to the stack, which answers the sender.
+#[inline(always)]
+pub fn to_node(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, Drop> {
+    if packet.hop_limit <= 1 || packet.is_larger_than(ctx, node.mtu) {
+        return to_stack();
+    }
+    match node.forwarding {
+        peer::VXLAN => {
+            decrement_hop_limit(ctx, packet, Origin::Pod)?;
+            tunnel::set(ctx, &node.tunnel)?;
+            show_target(ctx, node.ifindex);
+            // SAFETY: takes two integers; flags 0 is the device's egress.
+            redirected(unsafe { bpf_redirect(node.ifindex, 0) } as i64, Outcome::Overlay)
+        }
+        peer::NATIVE => to_next_hop(ctx, packet, node),
+        _ => to_stack(),
+    }
+}
+
+/// The kernel's `bpf_redir_neigh`: the address is in network byte order, an IPv4 one in the first word.
+#[repr(C)]
+struct NextHop {
+    family: u32,
+    address: [u32; 4],
+}
+
+#[inline(always)]
+fn to_next_hop(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, Drop> {
+    let next_hop = if packet.v4 { &node.next_hop_v4 } else { &node.next_hop_v6 };
+    let words = next_hop.words();
+    let mut params = if next_hop.is_v4() {
+        NextHop { family: AF_INET, address: [words[3], 0, 0, 0] }
+    } else if *next_hop == Address::UNSPECIFIED {
+        // No next hop of this family is known: the kernel's routes decide.
+        return to_stack();
+    } else {
+        NextHop { family: AF_INET6, address: words }
+    };
+    decrement_hop_limit(ctx, packet, Origin::Pod)?;
+    show_target(ctx, node.ifindex);
+    // SAFETY: `params` outlives the call and its size is given.
+    let result = unsafe { bpf_redirect_neigh(node.ifindex, (&raw mut params).cast(), size_of::<NextHop>() as i32, 0) };
+    redirected(result, Outcome::Native)
+}
+
+/// As a router does (RFC 1812 section 5.3.1, RFC 8200 section 3). The caller saw that more than one hop is left.
+#[inline(always)]
+fn decrement_hop_limit(ctx: &TcContext, packet: &Packet, origin: Origin) -> Result<(), Drop> {
+    if packet.v4 {
+        let ip = header::<Ipv4>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
+        // The header's sum stays what it was, so that a checksum over the whole packet stays right too.
+        // SAFETY: `header` checked the bounds; the type is packed and made of integers.
+        unsafe {
+            (*ip).checksum_be = checksum_after_ttl((*ip).checksum_be);
+            (*ip).ttl = packet.hop_limit - 1;
+        }
+    } else if origin == Origin::Pod {
+        let ip = header::<Ipv6>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
+        // SAFETY: as above.
+        unsafe { (*ip).hop_limit = packet.hop_limit - 1 };
+    } else {
+        ctx.store(HOP_LIMIT, &(packet.hop_limit - 1), u64::from(BPF_F_RECOMPUTE_CSUM)).map_err(|_| Drop::Malformed)?;
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn redirected(result: i64, outcome: Outcome) -> Result<Passed, Drop> {
+    if result == i64::from(TC_ACT_REDIRECT) {
+        Ok(Passed { outcome, action: TC_ACT_REDIRECT })
+    } else {
+        Err(Drop::Redirect)
+    }
+}
+
+/// A redirect's target is invisible from outside the kernel; the control block shows it to packet tests.
+#[inline(always)]
+fn show_target(ctx: &TcContext, ifindex: u32) {
+    // SAFETY: the context pointer is valid while the program runs, and `cb` is a classifier's to write.
+    unsafe { (*ctx.skb.skb).cb[0] = ifindex };
+}

@@ -1,0 +1,47 @@
+//! Which local pod sends: its address and its MAC, or the packet goes nowhere.
+
+use aya_ebpf::programs::TcContext;
+use ferrule_common::{Address, Drop, endpoint::Endpoint, link::Link};
+
+use crate::{
+    maps::{ENDPOINTS, LINKS},
+    packet::{Packet, ifindex, source_mac},
+};
+
+/// The local pod with this address.
+#[inline(always)]
+pub fn local(address: &Address) -> Option<&'static Endpoint> {
+    // SAFETY: entries are written when a pod is added or removed only; a reader that meets one being freed sees the
+    // removed pod's values, for packets that raced its removal.
+    unsafe { ENDPOINTS.get(address) }
+}
+
+/// Checks that the packet's source address and MAC are those of the pod behind this device.
+#[inline(always)]
+pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<&'static Endpoint, Drop> {
+    let endpoint = local(&packet.source).ok_or(Drop::SpoofedAddress)?;
+    if endpoint.ifindex != ifindex(ctx) {
+        return Err(Drop::SpoofedAddress);
+    }
+    if source_mac(ctx)? != endpoint.mac.halves() {
+        return Err(Drop::SpoofedMac);
+    }
+    Ok(endpoint)
+}
+
+/// The pod behind this device, for packets that no address names: ARP, `::`, link-local. Checks the source MAC.
+#[inline(always)]
+pub fn by_link(ctx: &TcContext) -> Result<&'static Link, Drop> {
+    // SAFETY: as in `local`.
+    let link = unsafe { LINKS.get(ifindex(ctx)) }.ok_or(Drop::SpoofedAddress)?;
+    if source_mac(ctx)? != link.mac.halves() {
+        return Err(Drop::SpoofedMac);
+    }
+    Ok(link)
+}
+
+/// Whether `address` belongs to the pod behind this device.
+#[inline(always)]
+pub fn owns(ctx: &TcContext, address: &Address) -> bool {
+    local(address).is_some_and(|endpoint| endpoint.ifindex == ifindex(ctx))
+}

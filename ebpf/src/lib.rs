@@ -1,0 +1,27 @@
+//! The datapath: one function for each hook, one file for each stage.
+//!
+//! ```text
+//!             from_pod ──┬─ same node ──────────── redirect_peer ─▶ pod
+//!  pod ──veth──▶         ├─ other node ── VXLAN ── to_overlay ────▶ underlay
+//!                        ├─ other node ── native ─ to_netdev ─────▶ underlay
+//!                        └─ node, outside, errors ────────────────▶ the node's stack ── to_pod ─▶ pod
+//!  underlay ─▶ from_netdev ─▶ (VXLAN device) from_overlay ────────▶ pod, or the node's stack
+//! ```
+//!
+//! Everything that forwards between pods happens here; the node's stack sees what is for the node, for the outside, or
+//! needs an ICMP error. Drops leave through [`count::finish`] with a numbered reason.
+#![no_std]
+
+mod arp;
+mod count;
+mod deliver;
+mod endpoint;
+mod maps;
+mod nd;
+mod owner;
+mod packet;
+mod scope;
+mod stages;
+mod tunnel;
+
+pub use stages::{from_netdev, from_overlay, from_pod, to_netdev, to_overlay, to_pod};

@@ -1,0 +1,273 @@
+//! From bytes to what decisions need: addresses, protocol, where layer 4 begins. The only file that reads IP headers.
+
+use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
+use ferrule_common::{
+    Address, Drop,
+    wire::{self, ETHERNET, Ethernet, Ipv4, Ipv6, ethertype, protocol},
+};
+
+/// IPv6 extension headers that are followed before a packet is given up.
+const MOST_EXTENSIONS: u32 = 6;
+
+/// What was parsed of an IP packet.
+pub struct Packet {
+    /// IPv4; else IPv6.
+    pub v4: bool,
+    /// The source.
+    pub source: Address,
+    /// The destination.
+    pub destination: Address,
+    /// The protocol behind IPv6 extension headers, if any.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// Not the first fragment: there is no layer 4 header.
+    pub later_fragment: bool,
+    /// There were IPv6 extension headers.
+    pub extended: bool,
+    /// Where layer 4 begins, from the packet's start.
+    pub l4: u32,
+}
+
+/// The layer 3 protocol, host byte order. The kernel has taken a VLAN tag off already; [`has_vlan`] tells.
+#[inline(always)]
+pub fn ethertype(ctx: &TcContext) -> u16 {
+    // SAFETY: the context pointer is valid while the program runs.
+    let be = unsafe { (*ctx.skb.skb).protocol };
+    u16::from_be(be as u16)
+}
+
+/// Whether the frame carried a VLAN tag.
+#[inline(always)]
+pub fn has_vlan(ctx: &TcContext) -> bool {
+    // SAFETY: the context pointer is valid while the program runs.
+    unsafe { (*ctx.skb.skb).vlan_present != 0 }
+}
+
+/// The interface that the program runs on.
+#[inline(always)]
+pub fn ifindex(ctx: &TcContext) -> u32 {
+    // SAFETY: the context pointer is valid while the program runs.
+    unsafe { (*ctx.skb.skb).ifindex }
+}
+
+/// Bytes of payload in each segment of a GSO packet; 0 where it is none.
+#[inline(always)]
+pub fn gso_size(ctx: &TcContext) -> u32 {
+    // SAFETY: the context pointer is valid while the program runs.
+    unsafe { (*ctx.skb.skb).gso_size }
+}
+
+/// A pointer to a `T` at `offset` of the packet's linear part, where it lies there wholly.
+#[inline(always)]
+pub fn header<T>(ctx: &TcContext, offset: usize) -> Option<*mut T> {
+    let start = ctx.data();
+    if start + offset + size_of::<T>() > ctx.data_end() { None } else { Some((start + offset) as *mut T) }
+}
+
+/// Makes the first `length` bytes linear where the packet has them. Invalidates pointers into the packet.
+#[inline(always)]
+pub fn pull(ctx: &TcContext, length: u32) {
+    if ctx.data() + length as usize > ctx.data_end() && ctx.len() >= length {
+        // A failure leaves the packet as it is; the bounds check that follows then gives up.
+        let _ = ctx.pull_data(length);
+    }
+}
+
+/// The Ethernet header's source MAC.
+#[inline(always)]
+pub fn source_mac(ctx: &TcContext) -> Result<[u16; 3], Drop> {
+    let ethernet = header::<Ethernet>(ctx, 0).ok_or(Drop::Malformed)?;
+    // SAFETY: `header` checked the bounds; the type is packed and made of integers.
+    Ok(unsafe { (*ethernet).source })
+}
+
+/// One byte at `offset`, wherever it lies.
+#[inline(always)]
+pub fn byte(ctx: &TcContext, offset: u32) -> Result<u8, Drop> {
+    ctx.load::<u8>(offset as usize).map_err(|_| Drop::Malformed)
+}
+
+impl Packet {
+    /// Parses the IP header; `Ok(None)` where the frame holds neither IPv4 nor IPv6.
+    #[inline(always)]
+    pub fn parse(ctx: &TcContext) -> Result<Option<Self>, Drop> {
+        match ethertype(ctx) {
+            ethertype::IPV4 => Self::parse_v4(ctx).map(Some),
+            ethertype::IPV6 => Self::parse_v6(ctx).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn parse_v4(ctx: &TcContext) -> Result<Self, Drop> {
+        pull(ctx, (ETHERNET + wire::IPV4) as u32);
+        let ip = header::<Ipv4>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
+        // SAFETY: `header` checked the bounds; the type is packed and made of integers.
+        let ip = unsafe { &*ip };
+        let header_length = u32::from(ip.version_ihl & 0xf) * 4;
+        if ip.version_ihl >> 4 != 4 || header_length < wire::IPV4 as u32 {
+            return Err(Drop::Malformed);
+        }
+        let total = u32::from(u16::from_be(ip.total_length_be));
+        // A total length of 0 is how the kernel writes one above 65,535 (BIG TCP), in GSO packets only.
+        if total < header_length && !(total == 0 && gso_size(ctx) != 0) || ETHERNET as u32 + total > ctx.len() {
+            return Err(Drop::Malformed);
+        }
+        let fragment = u16::from_be(ip.fragment_be);
+        let (source, destination) = (ip.source, ip.destination);
+        Ok(Self {
+            v4: true,
+            source: v4(source),
+            destination: v4(destination),
+            protocol: ip.protocol,
+            hop_limit: ip.ttl,
+            later_fragment: fragment & 0x1fff != 0,
+            extended: false,
+            l4: ETHERNET as u32 + header_length,
+        })
+    }
+
+    #[inline(always)]
+    fn parse_v6(ctx: &TcContext) -> Result<Self, Drop> {
+        pull(ctx, (ETHERNET + wire::IPV6) as u32);
+        let ip = header::<Ipv6>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
+        // SAFETY: `header` checked the bounds; the type is packed and made of integers.
+        let ip = unsafe { &*ip };
+        let start = (ETHERNET + wire::IPV6) as u32;
+        if ip.version_class_label[0] >> 4 != 6 || start + u32::from(u16::from_be(ip.payload_length_be)) > ctx.len() {
+            return Err(Drop::Malformed);
+        }
+        let (source, destination) = (v6(ip.source), v6(ip.destination));
+        if source.is_v4() || destination.is_v4() {
+            return Err(Drop::V4Mapped);
+        }
+        let mut packet = Self {
+            v4: false,
+            source,
+            destination,
+            protocol: ip.next_header,
+            hop_limit: ip.hop_limit,
+            later_fragment: false,
+            extended: false,
+            l4: start,
+        };
+        if is_extension(packet.protocol) {
+            packet.follow_extensions(ctx)?;
+        }
+        Ok(packet)
+    }
+
+    #[inline(always)]
+    fn follow_extensions(&mut self, ctx: &TcContext) -> Result<(), Drop> {
+        let end = follow_extensions(ctx.skb.skb, u32::from(self.protocol));
+        if end == MALFORMED {
+            return Err(Drop::Malformed);
+        }
+        if end == TOO_MANY {
+            return Err(Drop::ExtensionHeaders);
+        }
+        self.protocol = end as u8;
+        self.later_fragment = end & LATER_FRAGMENT != 0;
+        self.extended = true;
+        self.l4 = end >> L4_SHIFT;
+        Ok(())
+    }
+
+    /// Whether this is UDP to `port` (host byte order). A first fragment too short to tell counts as such.
+    #[inline(always)]
+    pub fn is_udp_to(&self, ctx: &TcContext, port: u16) -> bool {
+        self.protocol == protocol::UDP
+            && !self.later_fragment
+            && ctx.load::<u16>(self.l4 as usize + 2).is_ok_and(|be| u16::from_be(be) == port)
+    }
+
+    /// Whether this packet, or each segment that it will be cut into, is larger than `mtu` bytes of layer 3.
+    #[inline(always)]
+    pub fn is_larger_than(&self, ctx: &TcContext, mtu: u32) -> bool {
+        let gso = gso_size(ctx);
+        if gso == 0 {
+            return ctx.len() - ETHERNET as u32 > mtu;
+        }
+        let l4_header = match self.protocol {
+            protocol::TCP => match byte(ctx, self.l4 + 12) {
+                Ok(offset) => u32::from(offset >> 4) * 4,
+                Err(_) => return true,
+            },
+            protocol::UDP => 8,
+            // Cut by fragment lists, which have no single size: the stack knows.
+            _ => return true,
+        };
+        self.l4 - ETHERNET as u32 + l4_header + gso > mtu
+    }
+}
+
+const MALFORMED: u32 = u32::MAX;
+const TOO_MANY: u32 = u32::MAX - 1;
+const LATER_FRAGMENT: u32 = 1 << 8;
+const L4_SHIFT: u32 = 16;
+
+/// RFC 8200 section 4: from one extension header to the next until something else comes. Gives its protocol, whether
+/// it is a later fragment's, and where it begins, in one word: a function of its own, so that programs stay short.
+#[inline(never)]
+fn follow_extensions(skb: *mut __sk_buff, first: u32) -> u32 {
+    let ctx = TcContext::new(skb);
+    let mut protocol = first as u8;
+    let mut l4 = (ETHERNET + wire::IPV6) as u32;
+    for _ in 0..MOST_EXTENSIONS {
+        // Every extension header is at least eight bytes long.
+        let Ok(start) = ctx.load::<[u8; 4]>(l4 as usize) else { return MALFORMED };
+        let fragment = protocol == FRAGMENT;
+        l4 += match protocol {
+            FRAGMENT => 8,
+            AUTHENTICATION => (u32::from(start[1]) + 2) * 4,
+            _ => (u32::from(start[1]) + 1) * 8,
+        };
+        protocol = start[0];
+        if fragment && u16::from_be_bytes([start[2], start[3]]) & 0xfff8 != 0 {
+            return l4 << L4_SHIFT | LATER_FRAGMENT | u32::from(protocol);
+        }
+        if l4 > ctx.len() {
+            return MALFORMED;
+        }
+        if !is_extension(protocol) {
+            return l4 << L4_SHIFT | u32::from(protocol);
+        }
+    }
+    TOO_MANY
+}
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION: u8 = 60;
+const MOBILITY: u8 = 135;
+const HIP: u8 = 139;
+const SHIM6: u8 = 140;
+
+#[inline(always)]
+const fn is_extension(next_header: u8) -> bool {
+    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HIP | SHIM6)
+}
+
+/// The address of an IPv4 or ARP header.
+#[inline(always)]
+pub fn v4(halves: [u16; 2]) -> Address {
+    Address::v4(word(halves[0], halves[1]).to_ne_bytes())
+}
+
+#[inline(always)]
+fn v6(h: [u16; 8]) -> Address {
+    Address::from_words([word(h[0], h[1]), word(h[2], h[3]), word(h[4], h[5]), word(h[6], h[7])])
+}
+
+/// Two halves as they lie in memory, as the word that lies there.
+#[inline(always)]
+const fn word(first: u16, second: u16) -> u32 {
+    if cfg!(target_endian = "little") {
+        first as u32 | (second as u32) << 16
+    } else {
+        (first as u32) << 16 | second as u32
+    }
+}
