@@ -32,6 +32,15 @@ pub fn release_notes(socket: &std::path::Path) -> std::path::PathBuf {
     path.into()
 }
 
+/// The agent's heartbeat beside its socket: `<socket>.alive`, an empty file whose modification time the agent sets every
+/// ten seconds. STATUS finds by it how long an agent that does not answer has been away.
+#[must_use]
+pub fn heartbeat(socket: &std::path::Path) -> std::path::PathBuf {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".alive");
+    path.into()
+}
+
 /// The host side's name of an attachment's veth: `fr` and eleven hex digits of a hash of container id and ifname.
 ///
 /// FNV-1a, so that plugin and agent of different releases agree without asking each other.

@@ -1,4 +1,23 @@
-//! The CNI plugin's parts that the agent and tests share: the API between plugin and agent, and the types of the CNI
-//! specification.
+//! The CNI plugin, and what it shares with the agent: the API between the two, and the types of the CNI specification.
+//!
+//! ```text
+//! runtime ─ environment, stdin ─► plugin ─► commands ─┬─ delegate ──► IPAM plugin (optional)
+//!    ▲                                                ├─ agent ─────► agent: reserve, activate, release, …
+//!    └────── stdout: result or error ◄────────────────┴─ wiring ────► netlink, sysctl: the pod's veth
+//! ```
+#![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod api;
+pub mod commands;
+pub mod delegate;
+pub mod fault;
+pub mod journal;
+pub mod netlink;
+pub mod netns;
+pub mod note;
+pub mod plugin;
+pub mod spec;
+pub mod stdin;
+pub mod sysctl;
+pub mod wiring;

@@ -1,0 +1,11 @@
+//! rtnetlink without a runtime: one blocking socket that asks and waits for the answer. A socket stays in the network
+//! namespace that it was opened in, so that a process can hold one for each side of a veth.
+
+pub mod address;
+pub mod link;
+pub mod neighbour;
+pub mod route;
+pub mod rule;
+mod socket;
+
+pub use socket::{Netlink, NetlinkError};
