@@ -1,0 +1,20 @@
+//! Hands the compiled eBPF object to `include_bytes_aligned!`. `cargo xtask build-ebpf` makes it; `FERRULE_EBPF` names
+//! another.
+
+use std::{env, fs, path::PathBuf};
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=FERRULE_EBPF");
+    let object = env::var_os("FERRULE_EBPF").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/ebpf/ferrule-ebpf"),
+        PathBuf::from,
+    );
+    println!("cargo::rerun-if-changed={}", object.display());
+    let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("ferrule-ebpf");
+    if let Err(error) = fs::copy(&object, &target) {
+        println!(
+            "cargo::error=the eBPF object {} cannot be read ({error}); build it with `cargo xtask build-ebpf`",
+            object.display()
+        );
+    }
+}

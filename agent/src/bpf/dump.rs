@@ -1,0 +1,138 @@
+//! Any of our maps as rows of text, for `ferrule map dump`.
+
+use std::collections::BTreeMap;
+
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError};
+use ferrule_common::{
+    Address,
+    endpoint::Endpoint,
+    layout,
+    link::Link,
+    peer::{self, Node, Peer},
+    prefix::{Cidr, PrefixKey, Route},
+};
+
+use super::Pins;
+
+/// One entry: column to value.
+pub type Row = BTreeMap<&'static str, String>;
+
+/// Why a map cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// No map has this name.
+    #[error("there is no map {0}; the maps are {names}", names = names())]
+    Unknown(String),
+    /// The kernel refused.
+    #[error("the map could not be read")]
+    Map(#[from] MapError),
+}
+
+fn names() -> String {
+    layout::MAPS.map(|map| map.name).join(", ")
+}
+
+/// Reads every entry of a pinned map. `fr_metrics` is shown by `ferrule metrics`, summed over CPUs.
+///
+/// # Errors
+/// See [`DumpError`].
+pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
+    let open = || MapData::from_pin(pins.map(name));
+    let map = |kind: fn(MapData) -> Map| open().map(kind);
+    match name {
+        "fr_endpoints" => hash(map(Map::HashMap)?, |address: &Address, e: &Endpoint| {
+            row([
+                ("address", address.to_ip().to_string()),
+                ("index", e.index.to_string()),
+                ("ifindex", e.ifindex.to_string()),
+                ("mtu", e.mtu.to_string()),
+                ("mac", mac(e.mac.octets)),
+            ])
+        }),
+        "fr_links" => hash(map(Map::HashMap)?, |ifindex: &u32, l: &Link| {
+            row([
+                ("ifindex", ifindex.to_string()),
+                ("index", l.index.to_string()),
+                ("mac", mac(l.mac.octets)),
+                ("host_mac", mac(l.host_mac.octets)),
+            ])
+        }),
+        "fr_peers" => hash(map(Map::HashMap)?, |address: &Address, p: &Peer| {
+            let kind = if p.kind == peer::NODE { "node" } else { "pod" };
+            row([("address", address.to_ip().to_string()), ("node", p.node.to_string()), ("kind", kind.into())])
+        }),
+        "fr_nodes" => {
+            let nodes: Array<MapData, Node> = Array::try_from(map(Map::Array)?)?;
+            let mut rows = Vec::new();
+            for (index, node) in nodes.iter().enumerate() {
+                let node = node?;
+                if node.forwarding != peer::NONE {
+                    rows.push(node_row(index, &node));
+                }
+            }
+            Ok(rows)
+        }
+        "fr_routes" => prefixes(map(Map::LpmTrie)?, |route: &Route| ("node", route.node.to_string())),
+        "fr_cidrs" => prefixes(map(Map::LpmTrie)?, |cidr: &Cidr| ("flags", cidr.flags.to_string())),
+        "fr_metrics" => {
+            let metrics = super::Metrics::open(map(Map::PerCpuArray)?)?;
+            Ok(metrics
+                .samples()?
+                .into_iter()
+                .map(|s| {
+                    row([
+                        ("program", s.program),
+                        ("outcome", s.outcome),
+                        ("packets", s.packets.to_string()),
+                        ("bytes", s.bytes.to_string()),
+                    ])
+                })
+                .collect())
+        }
+        other => Err(DumpError::Unknown(other.into())),
+    }
+}
+
+fn node_row(index: usize, node: &Node) -> Row {
+    let forwarding = if node.forwarding == peer::NATIVE { "native" } else { "vxlan" };
+    let shown = |address: Address| {
+        if address == Address::UNSPECIFIED { "-".into() } else { address.to_ip().to_string() }
+    };
+    row([
+        ("node", index.to_string()),
+        ("forwarding", forwarding.into()),
+        ("ifindex", node.ifindex.to_string()),
+        ("mtu", node.mtu.to_string()),
+        ("tunnel", shown(node.tunnel)),
+        ("next_hop_v4", shown(node.next_hop_v4)),
+        ("next_hop_v6", shown(node.next_hop_v6)),
+        ("internal_v4", shown(node.internal_v4)),
+        ("internal_v6", shown(node.internal_v6)),
+    ])
+}
+
+fn hash<K: aya::Pod, V: aya::Pod>(map: Map, show: impl Fn(&K, &V) -> Row) -> Result<Vec<Row>, DumpError> {
+    let map: HashMap<MapData, K, V> = HashMap::try_from(map)?;
+    map.iter().map(|item| item.map(|(key, value)| show(&key, &value)).map_err(DumpError::from)).collect()
+}
+
+fn prefixes<V: aya::Pod>(
+    map: Map,
+    show: impl Fn(&V) -> (&'static str, String),
+) -> Result<Vec<Row>, DumpError> {
+    let map: LpmTrie<MapData, PrefixKey, V> = LpmTrie::try_from(map)?;
+    map.iter()
+        .map(|item| {
+            let (key, value) = item?;
+            Ok(row([("prefix", super::remote_maps::network(&key).to_string()), show(&value)]))
+        })
+        .collect()
+}
+
+fn row<const N: usize>(columns: [(&'static str, String); N]) -> Row {
+    columns.into_iter().collect()
+}
+
+fn mac(octets: [u8; 6]) -> String {
+    octets.map(|octet| format!("{octet:02x}")).join(":")
+}

@@ -1,0 +1,167 @@
+//! Loads the object once for the node: adopts pinned maps of the same layout, or makes and pins new ones.
+
+use std::path::PathBuf;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Map, MapInfo, MapType},
+    programs::{ProgramError, SchedClassifier},
+};
+use ferrule_common::{
+    Program,
+    layout::{self, Kind},
+    settings,
+};
+
+use super::{EndpointMaps, Metrics, Pins, Programs, RemoteMaps, pins::PinsError};
+
+/// The compiled programs.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ferrule-ebpf"));
+
+/// Everything that loading gives.
+pub struct Loaded {
+    /// The six programs.
+    pub programs: Programs,
+    /// Local pods.
+    pub endpoints: EndpointMaps,
+    /// Everybody else.
+    pub remote: RemoteMaps,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The maps were there before: what they hold is in force.
+    pub adopted: bool,
+}
+
+/// Why the datapath cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The pins' folder.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// A pinned map is not what its path says.
+    #[error(
+        "{path}: the pinned map has {field} {found}, this agent needs {wanted}; it was not made by this version: \
+         run `ferrule-agent cleanup` with the version that made it, or remove the file"
+    )]
+    Layout {
+        /// The pin.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+        /// What is pinned.
+        found: String,
+        /// What this agent needs.
+        wanted: String,
+    },
+    /// The kernel or its BTF refused the object.
+    #[error("the kernel refused the eBPF object; Ferrule needs Linux 5.10 or newer with BPF, cls_bpf and CAP_BPF")]
+    Object(#[source] aya::EbpfError),
+    /// The verifier refused a program.
+    #[error("the kernel refused the program {name}")]
+    Program {
+        /// The program.
+        name: &'static str,
+        /// The verifier's words.
+        source: ProgramError,
+    },
+    /// A map could not be opened.
+    #[error("the map {name} could not be opened")]
+    Map {
+        /// The map.
+        name: String,
+        /// The cause.
+        source: aya::maps::MapError,
+    },
+    /// The object lacks something; a build is broken.
+    #[error("the eBPF object has no {0}; build it again with `cargo xtask build-ebpf`")]
+    Missing(&'static str),
+}
+
+/// Loads programs and maps. `vxlan_port` is fixed until the next load.
+///
+/// # Errors
+/// See [`LoadError`]; what was pinned before is left as it was.
+pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
+    pins.prepare()?;
+    let adopted = pins.has_maps();
+    check_layout(pins)?;
+    let mut loader = EbpfLoader::new();
+    for map in layout::MAPS {
+        loader.map_pin_path(map.name, pins.map(map.name));
+    }
+    loader.override_global(settings::VXLAN_PORT, &vxlan_port, true);
+    let mut ebpf = loader.load(OBJECT).map_err(LoadError::Object)?;
+    start_log(&mut ebpf);
+    for program in Program::ALL {
+        classifier(&mut ebpf, program)?
+            .load()
+            .map_err(|source| LoadError::Program { name: program.name(), source })?;
+    }
+    Ok(Loaded {
+        endpoints: EndpointMaps::new(map(&mut ebpf, "fr_endpoints")?, map(&mut ebpf, "fr_links")?)?,
+        remote: RemoteMaps::new(
+            map(&mut ebpf, "fr_nodes")?,
+            map(&mut ebpf, "fr_peers")?,
+            map(&mut ebpf, "fr_routes")?,
+            map(&mut ebpf, "fr_cidrs")?,
+        )?,
+        metrics: Metrics::new(map(&mut ebpf, "fr_metrics")?)?,
+        programs: Programs::new(ebpf, pins.clone()),
+        adopted,
+    })
+}
+
+/// One of the object's programs.
+pub(super) fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier, LoadError> {
+    ebpf.program_mut(program.name())
+        .and_then(|program| <&mut SchedClassifier>::try_from(program).ok())
+        .ok_or(LoadError::Missing(program.name()))
+}
+
+fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, LoadError> {
+    ebpf.take_map(name).ok_or(LoadError::Missing(name))
+}
+
+/// Debug builds of the object (its feature `log`) carry a log; the object that ships has none.
+fn start_log(ebpf: &mut Ebpf) {
+    if ebpf.map("AYA_LOGS").is_none() {
+        return;
+    }
+    match aya_log::EbpfLogger::init(ebpf) {
+        Ok(mut logger) => {
+            tokio::spawn(async move {
+                loop {
+                    logger.flush();
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "the programs' debug log cannot be read"),
+    }
+}
+
+fn check_layout(pins: &Pins) -> Result<(), LoadError> {
+    for map in layout::MAPS {
+        let path = pins.map(map.name);
+        if !path.exists() {
+            continue;
+        }
+        let info = MapInfo::from_pin(&path).map_err(|source| LoadError::Map { name: map.name.into(), source })?;
+        let kind = match map.kind {
+            Kind::Hash => MapType::Hash,
+            Kind::Array => MapType::Array,
+            Kind::PerCpuArray => MapType::PerCpuArray,
+            Kind::LpmTrie => MapType::LpmTrie,
+        };
+        let found = info.map_type().map_err(|source| LoadError::Map { name: map.name.into(), source })?;
+        differ(&path, "kind", format!("{found:?}"), format!("{kind:?}"))?;
+        differ(&path, "key size", info.key_size().to_string(), map.key.to_string())?;
+        differ(&path, "value size", info.value_size().to_string(), map.value.to_string())?;
+        differ(&path, "entries", info.max_entries().to_string(), map.entries.to_string())?;
+    }
+    Ok(())
+}
+
+fn differ(path: &std::path::Path, field: &'static str, found: String, wanted: String) -> Result<(), LoadError> {
+    if found == wanted { Ok(()) } else { Err(LoadError::Layout { path: path.to_owned(), field, found, wanted }) }
+}

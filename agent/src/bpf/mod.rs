@@ -1,0 +1,22 @@
+//! The kernel's side of the datapath: programs, maps, pins, attachments. Knows nothing of Kubernetes or CNI.
+//!
+//! ```text
+//! pins ──▶ load (checks the layout of what is pinned) ──▶ Programs ──▶ attach
+//!                                                    └──▶ EndpointMaps, RemoteMaps, Metrics
+//! ```
+
+pub mod attach;
+pub mod dump;
+pub mod endpoint_maps;
+pub mod load;
+pub mod metrics;
+pub mod pins;
+pub mod remote_maps;
+mod sys;
+
+pub use attach::{Direction, Programs};
+pub use endpoint_maps::EndpointMaps;
+pub use load::{Loaded, load};
+pub use metrics::Metrics;
+pub use pins::Pins;
+pub use remote_maps::RemoteMaps;

@@ -1,0 +1,184 @@
+//! `fr_nodes`, `fr_peers`, `fr_routes` and `fr_cidrs`: what the reconciler's steps write, and what they hold now.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use aya::maps::{
+    Array, HashMap, LpmTrie, Map, MapData, MapError,
+    lpm_trie::Key,
+};
+use ferrule_common::{
+    Address,
+    peer::{self, Node, Peer},
+    prefix::{self, Cidr, PrefixKey, Route},
+};
+use ferrule_model::{
+    desired::{Forwarding, NodeEntry, Peer as ModelPeer, PeerKind, Remote},
+    plan::Step,
+};
+use ipnetwork::IpNetwork;
+
+use super::load::LoadError;
+
+/// The four maps, open for writing.
+pub struct RemoteMaps {
+    nodes: Array<MapData, Node>,
+    peers: HashMap<MapData, Address, Peer>,
+    routes: LpmTrie<MapData, PrefixKey, Route>,
+    cidrs: LpmTrie<MapData, PrefixKey, Cidr>,
+}
+
+impl RemoteMaps {
+    pub(super) fn new(nodes: Map, peers: Map, routes: Map, cidrs: Map) -> Result<Self, LoadError> {
+        let failed = |name: &str| {
+            let name = name.to_owned();
+            move |source| LoadError::Map { name, source }
+        };
+        Ok(Self {
+            nodes: nodes.try_into().map_err(failed("fr_nodes"))?,
+            peers: peers.try_into().map_err(failed("fr_peers"))?,
+            routes: routes.try_into().map_err(failed("fr_routes"))?,
+            cidrs: cidrs.try_into().map_err(failed("fr_cidrs"))?,
+        })
+    }
+
+    /// What the maps hold.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn observe(&self) -> Result<Remote, MapError> {
+        let mut nodes = BTreeMap::new();
+        for (index, node) in (0_u32..).zip(self.nodes.iter()) {
+            let node = node?;
+            if node.forwarding != peer::NONE {
+                nodes.insert(index, entry(&node));
+            }
+        }
+        Ok(Remote {
+            nodes,
+            peers: self
+                .peers
+                .iter()
+                .map(|item| item.map(|(address, peer)| (address.to_ip(), model_peer(peer))))
+                .collect::<Result<_, _>>()?,
+            prefixes: self
+                .routes
+                .iter()
+                .map(|item| item.map(|(key, route)| (network(&key), route.node)))
+                .collect::<Result<_, _>>()?,
+            cluster_cidrs: self
+                .cidrs
+                .keys()
+                .map(|key| key.map(|key| network(&key)))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Carries out one step.
+    ///
+    /// # Errors
+    /// The kernel's, `E2BIG` (or `ENOSPC` for prefixes) where a map is full.
+    pub fn apply(&mut self, step: &Step) -> Result<(), MapError> {
+        match step {
+            Step::SetNode(index, entry) => self.nodes.set(*index, node(entry), 0),
+            Step::RemoveNode(index) => self.nodes.set(*index, EMPTY, 0),
+            Step::SetPeer(address, peer) => self.peers.insert(Address::from(*address), abi_peer(peer), 0),
+            Step::RemovePeer(address) => absent_is_fine(self.peers.remove(&Address::from(*address))),
+            Step::SetPrefix(prefix, node) => self.routes.insert(&key(prefix), Route { node: *node }, 0),
+            Step::RemovePrefix(prefix) => absent_is_fine(self.routes.remove(&key(prefix))),
+            Step::SetCluster(cidr) => self.cidrs.insert(&key(cidr), Cidr { flags: prefix::CLUSTER }, 0),
+            Step::RemoveCluster(cidr) => absent_is_fine(self.cidrs.remove(&key(cidr))),
+        }
+    }
+}
+
+const EMPTY: Node = Node {
+    forwarding: peer::NONE,
+    ifindex: 0,
+    mtu: 0,
+    pad: 0,
+    tunnel: Address::UNSPECIFIED,
+    next_hop_v4: Address::UNSPECIFIED,
+    next_hop_v6: Address::UNSPECIFIED,
+    internal_v4: Address::UNSPECIFIED,
+    internal_v6: Address::UNSPECIFIED,
+};
+
+fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+fn abi_peer(peer: &ModelPeer) -> Peer {
+    let kind = match peer.kind {
+        PeerKind::Pod => peer::POD,
+        PeerKind::Node => peer::NODE,
+    };
+    Peer { node: peer.node, kind }
+}
+
+fn model_peer(peer: Peer) -> ModelPeer {
+    let kind = if peer.kind == peer::NODE { PeerKind::Node } else { PeerKind::Pod };
+    ModelPeer { node: peer.node, kind }
+}
+
+fn address(ip: Option<impl Into<IpAddr>>) -> Address {
+    ip.map_or(Address::UNSPECIFIED, |ip| Address::from(ip.into()))
+}
+
+fn ip(address: Address) -> Option<IpAddr> {
+    (address != Address::UNSPECIFIED).then(|| address.to_ip())
+}
+
+fn node(entry: &NodeEntry) -> Node {
+    Node {
+        forwarding: match entry.forwarding {
+            Forwarding::Vxlan => peer::VXLAN,
+            Forwarding::Native => peer::NATIVE,
+        },
+        ifindex: entry.ifindex,
+        mtu: entry.mtu,
+        pad: 0,
+        tunnel: address(entry.tunnel),
+        next_hop_v4: address(entry.next_hop_v4),
+        next_hop_v6: address(entry.next_hop_v6),
+        internal_v4: address(entry.internal_v4),
+        internal_v6: address(entry.internal_v6),
+    }
+}
+
+fn entry(node: &Node) -> NodeEntry {
+    let v4 = |address| match ip(address) {
+        Some(IpAddr::V4(ip)) => Some(ip),
+        _ => None,
+    };
+    let v6 = |address| match ip(address) {
+        Some(IpAddr::V6(ip)) => Some(ip),
+        _ => None,
+    };
+    NodeEntry {
+        forwarding: if node.forwarding == peer::NATIVE { Forwarding::Native } else { Forwarding::Vxlan },
+        ifindex: node.ifindex,
+        mtu: node.mtu,
+        tunnel: ip(node.tunnel),
+        next_hop_v4: v4(node.next_hop_v4),
+        next_hop_v6: v6(node.next_hop_v6),
+        internal_v4: v4(node.internal_v4),
+        internal_v6: v6(node.internal_v6),
+    }
+}
+
+fn key(network: &IpNetwork) -> Key<PrefixKey> {
+    let v4 = network.is_ipv4();
+    Key::new(PrefixKey::bits(network.prefix(), v4), PrefixKey::of(Address::from(network.network()), v4))
+}
+
+pub(super) fn network(key: &Key<PrefixKey>) -> IpNetwork {
+    let v4 = key.data().family[0] == 4;
+    let bits = key.prefix_len().saturating_sub(PrefixKey::bits(0, v4));
+    let address = Address::v6(key.data().address).to_ip();
+    let bits = u8::try_from(bits).unwrap_or(u8::MAX);
+    IpNetwork::new(address, bits).unwrap_or_else(|_| IpNetwork::from(address))
+}

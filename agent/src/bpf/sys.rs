@@ -1,0 +1,70 @@
+//! The few bpf(2) questions that aya has no call for.
+
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
+
+const OBJ_GET: libc::c_int = 7;
+const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+
+#[repr(C)]
+struct ObjGet {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+struct InfoByFd {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+/// The head of `struct bpf_link_info` and its `tcx` member.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct LinkInfo {
+    kind: u32,
+    id: u32,
+    /// The id of the program that runs.
+    pub program: u32,
+    pad: u32,
+    /// The interface of a TCX link; 0 when it is gone.
+    pub ifindex: u32,
+    attach_type: u32,
+    reserved: [u32; 8],
+}
+
+/// What a pinned link is attached to.
+///
+/// # Errors
+/// The system calls'.
+pub fn pinned_link(path: &Path) -> io::Result<LinkInfo> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut open = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    let fd = bpf(OBJ_GET, &mut open)?;
+    // SAFETY: BPF_OBJ_GET gave a descriptor that nothing else owns.
+    let link = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut info = LinkInfo::default();
+    let mut ask = InfoByFd {
+        fd: link.as_raw_fd().cast_unsigned(),
+        length: u32::try_from(size_of::<LinkInfo>()).unwrap_or(u32::MAX),
+        info: (&raw mut info) as u64,
+    };
+    bpf(OBJ_GET_INFO_BY_FD, &mut ask)?;
+    Ok(info)
+}
+
+fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {
+    // SAFETY: `attributes` is the command's part of `union bpf_attr`, its size is given, and all that it points to
+    // outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap_or(i32::MAX)) }
+}

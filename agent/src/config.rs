@@ -1,0 +1,264 @@
+//! The agent's configuration: a TOML file, overridden by flags. Every setting has one name in both.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use ferrule_common::settings::DEFAULT_VXLAN_PORT;
+use ferrule_model::desired::Routing as ModelRouting;
+use ipnetwork::IpNetwork;
+use serde::Deserialize;
+
+/// How pods' packets travel between nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Routing {
+    /// Encapsulated; the underlay sees nodes' addresses only.
+    Vxlan,
+    /// As they are; the underlay carries pods' addresses.
+    Native,
+}
+
+impl From<Routing> for ModelRouting {
+    fn from(routing: Routing) -> Self {
+        match routing {
+            Routing::Vxlan => Self::Vxlan,
+            Routing::Native => Self::Native,
+        }
+    }
+}
+
+/// Every setting, unset where the user gave none: as flags and as the file's keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Options {
+    /// This node's name, as its Node object has it [default: the host's name]
+    #[arg(long, env = "FERRULE_NODE_NAME")]
+    pub node_name: Option<String>,
+    /// Folder of Kubernetes YAML: nodes, pods, namespaces, policies [default: /etc/ferrule/manifests]
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+    /// The agent's socket, for the plugin and the command line [default: /run/ferrule/agent.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Folder of what has to outlive the agent: leases [default: /var/lib/ferrule]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Folder of pinned maps and links, in a BPF file system [default: /sys/fs/bpf/ferrule]
+    #[arg(long, value_name = "DIR")]
+    pub bpffs: Option<PathBuf>,
+    /// How pods' packets travel between nodes [default: vxlan]
+    #[arg(long)]
+    pub routing: Option<Routing>,
+    /// The node's own devices, by name [default: those that hold the node's InternalIPs]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub devices: Option<Vec<String>>,
+    /// Pods' MTU in bytes [default: what the path to the other nodes leaves]
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<u32>,
+    /// CIDRs of all pods: what nobody owns there is unreachable and never leaves the node
+    #[arg(long, value_delimiter = ',', value_name = "CIDR,…")]
+    pub cluster_cidrs: Option<Vec<IpNetwork>>,
+    /// The overlay's UDP port [default: 8472]
+    #[arg(long, value_name = "PORT")]
+    pub vxlan_port: Option<u16>,
+    /// error, warn, info, debug or trace, or tracing directives [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// Every setting, with defaults and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// See [`Options::node_name`].
+    pub node_name: String,
+    /// See [`Options::manifests`].
+    pub manifests: PathBuf,
+    /// See [`Options::socket`].
+    pub socket: PathBuf,
+    /// See [`Options::state_dir`].
+    pub state_dir: PathBuf,
+    /// See [`Options::bpffs`].
+    pub bpffs: PathBuf,
+    /// See [`Options::routing`].
+    pub routing: Routing,
+    /// See [`Options::devices`]; empty for those that hold the node's InternalIPs.
+    pub devices: Vec<String>,
+    /// See [`Options::mtu`].
+    pub mtu: Option<u32>,
+    /// See [`Options::cluster_cidrs`].
+    pub cluster_cidrs: Vec<IpNetwork>,
+    /// See [`Options::vxlan_port`].
+    pub vxlan_port: u16,
+    /// See [`Options::log_level`].
+    pub log_level: String,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("{path}: cannot be read; give another file with --config")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be; the parser names line and key.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and what is wrong.
+        message: String,
+    },
+    /// A value is out of bounds.
+    #[error("{key}: {problem}")]
+    Value {
+        /// The setting's name, as flag and as key of the file.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+/// The smallest MTU that IPv6 allows (RFC 8200 section 5).
+const LEAST_MTU: u32 = 1280;
+/// The largest an IP packet can be.
+const MOST_MTU: u32 = 65_535;
+
+impl Options {
+    /// Reads the file's settings.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or has an unknown key or a value of the wrong kind.
+    pub fn read(path: &std::path::Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.into(), message: error.to_string() })
+    }
+
+    /// These settings, and `other`'s where they are unset.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            node_name: self.node_name.or(other.node_name),
+            manifests: self.manifests.or(other.manifests),
+            socket: self.socket.or(other.socket),
+            state_dir: self.state_dir.or(other.state_dir),
+            bpffs: self.bpffs.or(other.bpffs),
+            routing: self.routing.or(other.routing),
+            devices: self.devices.or(other.devices),
+            mtu: self.mtu.or(other.mtu),
+            cluster_cidrs: self.cluster_cidrs.or(other.cluster_cidrs),
+            vxlan_port: self.vxlan_port.or(other.vxlan_port),
+            log_level: self.log_level.or(other.log_level),
+        }
+    }
+
+    /// Fills in defaults and checks every value.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn check(self) -> Result<Config, ConfigError> {
+        let bad = |key, problem: String| Err(ConfigError::Value { key, problem });
+        let node_name = match self.node_name {
+            Some(name) => name,
+            None => match nix::unistd::gethostname() {
+                Ok(name) => name.to_string_lossy().into_owned(),
+                Err(errno) => return bad("node-name", format!("the host's name cannot be read ({errno}); give one")),
+            },
+        };
+        if node_name.is_empty() {
+            return bad("node-name", "is empty; give the name of this node's Node object".into());
+        }
+        if let Some(mtu) = self.mtu
+            && !(LEAST_MTU..=MOST_MTU).contains(&mtu)
+        {
+            return bad("mtu", format!("{mtu} is not between {LEAST_MTU} and {MOST_MTU}"));
+        }
+        let vxlan_port = self.vxlan_port.unwrap_or(DEFAULT_VXLAN_PORT);
+        if vxlan_port == 0 {
+            return bad("vxlan-port", "0 is no port; use 8472 or 4789".into());
+        }
+        let cluster_cidrs = self.cluster_cidrs.unwrap_or_default();
+        for (at, cidr) in cluster_cidrs.iter().enumerate() {
+            if cidr.ip() != cidr.network() {
+                return bad("cluster-cidrs", format!("{cidr} has host bits set; write {}/{}", cidr.network(), cidr.prefix()));
+            }
+            if cidr.prefix() == 0 {
+                return bad("cluster-cidrs", format!("{cidr} is every address; give the CIDR of pods"));
+            }
+            if let Some(other) = cluster_cidrs[..at].iter().find(|other| overlap(other, cidr)) {
+                return bad("cluster-cidrs", format!("{cidr} overlaps {other}; give each address once"));
+            }
+        }
+        let path = |value: Option<PathBuf>, default: &str| value.unwrap_or_else(|| default.into());
+        let config = Config {
+            node_name,
+            manifests: path(self.manifests, "/etc/ferrule/manifests"),
+            socket: path(self.socket, "/run/ferrule/agent.sock"),
+            state_dir: path(self.state_dir, "/var/lib/ferrule"),
+            bpffs: path(self.bpffs, "/sys/fs/bpf/ferrule"),
+            routing: self.routing.unwrap_or(Routing::Vxlan),
+            devices: self.devices.unwrap_or_default(),
+            mtu: self.mtu,
+            cluster_cidrs,
+            vxlan_port,
+            log_level: self.log_level.unwrap_or_else(|| "info".into()),
+        };
+        for (key, value) in [("socket", &config.socket), ("state-dir", &config.state_dir), ("bpffs", &config.bpffs)] {
+            if !value.is_absolute() {
+                return bad(key, format!("{} is not an absolute path", value.display()));
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn overlap(a: &IpNetwork, b: &IpNetwork) -> bool {
+    let contains = |net: &IpNetwork, ip: IpAddr| net.contains(ip);
+    contains(a, b.network()) || contains(b, a.network())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(toml: &str, expected: Result<fn(&Config) -> bool, &str>) {
+        let result = toml::from_str::<Options>(toml).map_err(|e| e.to_string()).and_then(|options| {
+            options.check().map_err(|error| error.to_string())
+        });
+        match (result, expected) {
+            (Ok(config), Ok(holds)) => assert!(holds(&config), "{config:?}"),
+            (Err(message), Err(part)) => assert!(message.contains(part), "{message:?} lacks {part:?}"),
+            (result, _) => panic!("{toml:?} gave {result:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        check("node-name = 'n1'", Ok(|c| c.socket == PathBuf::from("/run/ferrule/agent.sock") && c.vxlan_port == 8472));
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        check("nod-name = 'n1'", Err("nod-name"));
+        check("routing = 'geneve'", Err("geneve"));
+        check("mtu = 900", Err("mtu: 900 is not between 1280 and 65535"));
+        check("mtu = 'big'", Err("mtu"));
+        check("node-name = ''", Err("node-name: is empty"));
+        check("cluster-cidrs = ['10.244.1.0/16']", Err("cluster-cidrs: 10.244.1.0/16 has host bits set; write 10.244.0.0/16"));
+        check("cluster-cidrs = ['10.244.0.0/16', '10.244.8.0/24']", Err("overlaps 10.244.0.0/16"));
+        check("cluster-cidrs = ['0.0.0.0/0']", Err("cluster-cidrs: 0.0.0.0/0 is every address"));
+        check("socket = 'agent.sock'", Err("socket: agent.sock is not an absolute path"));
+        check("vxlan-port = 0", Err("vxlan-port"));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let flag = Options { mtu: Some(1400), ..Options::default() };
+        let file = Options { mtu: Some(9000), node_name: Some("n1".into()), ..Options::default() };
+        let both = flag.or(file);
+        assert_eq!((both.mtu, both.node_name.as_deref()), (Some(1400), Some("n1")));
+    }
+}

@@ -1,0 +1,211 @@
+//! The routes that the host itself needs, kept by their protocol number: what is wanted is added, ours that is not is
+//! removed, others' are never touched.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ferrule_model::desired::{KernelRoute, RouteKind};
+use futures::TryStreamExt;
+use ipnetwork::IpNetwork;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteIp6Tunnel, RouteIpTunnel, RouteLwTunnelEncap, RouteMessage, RouteProtocol,
+    RouteType,
+};
+use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
+
+use super::{NetError, ROUTE_PROTOCOL, errno};
+
+/// The metric of unreachable routes: above any other, so that a more useful route to the same prefix wins.
+const LAST: u32 = 0xffff_0000;
+
+/// Brings the host's routes to `wanted`. `overlay` is the overlay device, for routes through it; `pod_links` are the
+/// devices of pods, whose own routes are not judged here.
+///
+/// # Errors
+/// The first failure, after trying everything.
+pub async fn sync(
+    handle: &Handle,
+    wanted: &BTreeMap<IpNetwork, KernelRoute>,
+    overlay: Option<u32>,
+    pod_links: &[u32],
+    vni: u64,
+) -> Result<(), NetError> {
+    let present = ours(handle).await?;
+    let mut result = Ok(());
+    let mut kept = Vec::new();
+    for route in wanted.values() {
+        let Some(message) = message(route, overlay, vni) else { continue };
+        if let Some(found) = present.iter().find(|found| same(found, &message)) {
+            kept.push(found);
+            continue;
+        }
+        let what = format!("the route to {} could not be made", route.destination);
+        // Replacing is by prefix and metric: another's route of the same kind would be overwritten, so it is not done.
+        let added = match handle.route().add(message.clone()).execute().await {
+            Err(error) if errno(&error) == Some(libc::EEXIST) => replace_own(handle, message, &present).await,
+            other => other,
+        };
+        result = result.and(added.map_err(NetError::netlink(what)));
+    }
+    for route in &present {
+        let stays = kept.iter().any(|kept| std::ptr::eq(*kept, route))
+            || output(route).is_some_and(|ifindex| pod_links.contains(&ifindex))
+            || is_replaced(route, wanted);
+        if !stays {
+            result = result.and(remove(handle, route.clone()).await);
+        }
+    }
+    result
+}
+
+/// Removes every route of ours.
+///
+/// # Errors
+/// The first failure, after trying everything.
+pub async fn remove_all(handle: &Handle) -> Result<(), NetError> {
+    let mut result = Ok(());
+    for route in ours(handle).await? {
+        result = result.and(remove(handle, route).await);
+    }
+    result
+}
+
+async fn remove(handle: &Handle, route: RouteMessage) -> Result<(), NetError> {
+    let what = format!("the route to {} could not be removed", destination(&route));
+    match handle.route().del(route).execute().await {
+        Err(error) if errno(&error) == Some(libc::ESRCH) => Ok(()),
+        other => other.map_err(NetError::netlink(what)),
+    }
+}
+
+async fn replace_own(
+    handle: &Handle,
+    message: RouteMessage,
+    present: &[RouteMessage],
+) -> Result<(), rtnetlink::Error> {
+    let own = present.iter().any(|route| destination(route) == destination(&message));
+    let request = handle.route().add(message);
+    if own { request.replace().execute().await } else { request.execute().await }
+}
+
+/// A route of ours that the kernel exchanged for the wanted one above: deleting by its description could hit the new one.
+fn is_replaced(route: &RouteMessage, wanted: &BTreeMap<IpNetwork, KernelRoute>) -> bool {
+    wanted.get(&destination(route)).is_some_and(|wanted| {
+        (wanted.kind == RouteKind::Unreachable) == (route.header.kind == RouteType::Unreachable)
+    })
+}
+
+async fn ours(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
+    let mut found = Vec::new();
+    for version in [IpVersion::V4, IpVersion::V6] {
+        let filter = match version {
+            IpVersion::V4 => RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
+            IpVersion::V6 => RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
+        };
+        let mut routes = handle.route().get(filter).execute();
+        while let Some(route) =
+            routes.try_next().await.map_err(NetError::netlink("the routes could not be listed"))?
+        {
+            if route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL) {
+                found.push(route);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The route as the kernel takes it; `None` where it needs an overlay device that is not there.
+fn message(route: &KernelRoute, overlay: Option<u32>, vni: u64) -> Option<RouteMessage> {
+    let (address, prefix) = (route.destination.network(), route.destination.prefix());
+    let mut builder = RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(address, prefix)
+        .ok()?
+        .protocol(RouteProtocol::Other(ROUTE_PROTOCOL));
+    builder = match route.kind {
+        RouteKind::Overlay { tunnel } => {
+            let builder = builder.output_interface(overlay?);
+            match tunnel {
+                IpAddr::V4(ip) => builder.encap_ip(vec![
+                    RouteIpTunnel::Id(vni),
+                    RouteIpTunnel::Destination(ip),
+                    RouteIpTunnel::Ttl(64),
+                ]),
+                IpAddr::V6(ip) => builder.encap_ip6(vec![
+                    RouteIp6Tunnel::Id(vni),
+                    RouteIp6Tunnel::Destination(ip),
+                    RouteIp6Tunnel::Hoplimit(64),
+                ]),
+            }
+        }
+        RouteKind::Via { next_hop, ifindex } => builder.output_interface(ifindex).gateway(next_hop).ok()?.onlink(),
+        RouteKind::Unreachable => builder.kind(RouteType::Unreachable).priority(LAST),
+    };
+    if let Some(source) = route.prefer_source {
+        builder = builder.pref_source(source).ok()?;
+    }
+    Some(builder.build())
+}
+
+fn same(found: &RouteMessage, wanted: &RouteMessage) -> bool {
+    destination(found) == destination(wanted)
+        && found.header.kind == wanted.header.kind
+        && (found.header.kind == RouteType::Unreachable
+            || output(found) == output(wanted)
+                && gateway(found) == gateway(wanted)
+                && source(found) == source(wanted)
+                && tunnel(found) == tunnel(wanted))
+}
+
+fn destination(route: &RouteMessage) -> IpNetwork {
+    let v4 = route.header.address_family == netlink_packet_route::AddressFamily::Inet;
+    let any = if v4 { IpAddr::from([0; 4]) } else { IpAddr::from([0_u8; 16]) };
+    let address = attribute(route, |attribute| match attribute {
+        RouteAttribute::Destination(address) => ip(address),
+        _ => None,
+    });
+    let address = address.unwrap_or(any);
+    IpNetwork::new(address, route.header.destination_prefix_length).unwrap_or_else(|_| IpNetwork::from(address))
+}
+
+fn output(route: &RouteMessage) -> Option<u32> {
+    attribute(route, |attribute| match attribute {
+        RouteAttribute::Oif(ifindex) => Some(*ifindex),
+        _ => None,
+    })
+}
+
+fn gateway(route: &RouteMessage) -> Option<IpAddr> {
+    attribute(route, |attribute| match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        _ => None,
+    })
+}
+
+fn source(route: &RouteMessage) -> Option<IpAddr> {
+    attribute(route, |attribute| match attribute {
+        RouteAttribute::PrefSource(address) => ip(address),
+        _ => None,
+    })
+}
+
+fn tunnel(route: &RouteMessage) -> Option<IpAddr> {
+    attribute(route, |attribute| match attribute {
+        RouteAttribute::Encap(items) => items.iter().find_map(|item| match item {
+            RouteLwTunnelEncap::Ip(RouteIpTunnel::Destination(ip)) => Some(IpAddr::V4(*ip)),
+            RouteLwTunnelEncap::Ip6(RouteIp6Tunnel::Destination(ip)) => Some(IpAddr::V6(*ip)),
+            _ => None,
+        }),
+        _ => None,
+    })
+}
+
+fn attribute<T>(route: &RouteMessage, pick: impl Fn(&RouteAttribute) -> Option<T>) -> Option<T> {
+    route.attributes.iter().find_map(pick)
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some(IpAddr::V4(*ip)),
+        RouteAddress::Inet6(ip) => Some(IpAddr::V6(*ip)),
+        _ => None,
+    }
+}

@@ -1,0 +1,48 @@
+//! How this node reaches another node's address: asked of the kernel's routes.
+
+use std::net::IpAddr;
+
+use ferrule_model::desired::Path;
+use futures::TryStreamExt;
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMetric, RouteType};
+use rtnetlink::{Handle, RouteMessageBuilder};
+
+use super::{NetError, errno, link};
+
+/// The path to `address`; `None` where no route leads there, or where it is this node's own.
+///
+/// # Errors
+/// The kernel's, except that there is no route.
+pub async fn path(handle: &Handle, address: IpAddr) -> Result<Option<Path>, NetError> {
+    let what = || format!("the route to {address} could not be read");
+    let query = RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(address, if address.is_ipv4() { 32 } else { 128 })
+        .map(RouteMessageBuilder::build)
+        .map_err(|_| NetError::Netlink { what: what(), source: rtnetlink::Error::RequestFailed })?;
+    let route = match handle.route().get(query).execute().try_next().await {
+        Ok(Some(route)) if route.header.kind == RouteType::Unicast => route,
+        Ok(_) => return Ok(None),
+        Err(error) if matches!(errno(&error), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES)) => {
+            return Ok(None);
+        }
+        Err(source) => return Err(NetError::Netlink { what: what(), source }),
+    };
+    let (mut next_hop, mut ifindex, mut mtu) = (address, None, None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => next_hop = IpAddr::V4(*ip),
+            RouteAttribute::Gateway(RouteAddress::Inet6(ip)) => next_hop = IpAddr::V6(*ip),
+            RouteAttribute::Oif(index) => ifindex = Some(*index),
+            RouteAttribute::Metrics(metrics) => {
+                mtu = metrics.iter().find_map(|metric| match metric {
+                    RouteMetric::Mtu(mtu) => Some(*mtu),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    let Some(ifindex) = ifindex else { return Ok(None) };
+    let Some(device) = link::by_index(handle, ifindex).await? else { return Ok(None) };
+    Ok(Some(Path { next_hop, ifindex, mtu: mtu.filter(|mtu| *mtu != 0).unwrap_or(device.mtu) }))
+}
