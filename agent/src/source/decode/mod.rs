@@ -1,0 +1,160 @@
+//! From a document's parts to an object of the model, with every value checked.
+
+mod node;
+mod pod;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ferrule_model::objects::{Namespace, NetworkPolicy, Node, ObjectName, Pod};
+use ferrule_model::selector::Labels;
+use serde_json::Value;
+
+use super::field::{Field, FieldError};
+use super::timestamp;
+
+/// The kinds in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `v1` Node.
+    Node,
+    /// `v1` Namespace.
+    Namespace,
+    /// `v1` Pod.
+    Pod,
+    /// `networking.k8s.io/v1` NetworkPolicy.
+    NetworkPolicy,
+}
+
+impl Kind {
+    /// The kind of these names, where it is in use.
+    #[must_use]
+    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
+        match (api_version, kind) {
+            ("v1", "Node") => Some(Self::Node),
+            ("v1", "Namespace") => Some(Self::Namespace),
+            ("v1", "Pod") => Some(Self::Pod),
+            ("networking.k8s.io/v1", "NetworkPolicy") => Some(Self::NetworkPolicy),
+            _ => None,
+        }
+    }
+}
+
+/// Which object it is. Shown as `Pod default/web-0` or `Node a`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name; the namespace of a cluster-scoped object is empty.
+    pub name: ObjectName,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.namespace.is_empty() {
+            write!(f, "{:?} {}", self.kind, self.name.name)
+        } else {
+            write!(f, "{:?} {}", self.kind, self.name)
+        }
+    }
+}
+
+/// A decoded object.
+#[derive(Debug, Clone)]
+pub enum Object {
+    /// A node.
+    Node(Node),
+    /// A namespace.
+    Namespace(Namespace),
+    /// A pod.
+    Pod(Pod),
+    /// A policy.
+    NetworkPolicy(NetworkPolicy),
+}
+
+/// The parts of a document that are in use.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// `metadata`.
+    pub metadata: Value,
+    /// `spec`.
+    pub spec: Value,
+    /// `status`.
+    pub status: Value,
+}
+
+impl Parts {
+    /// Which object of this kind it is.
+    ///
+    /// # Errors
+    /// When `metadata` has no usable name.
+    pub fn identity(&self, kind: Kind) -> Result<Identity, FieldError> {
+        let metadata = Field::root("metadata", &self.metadata);
+        let name = object_name(&metadata.get("name")?)?;
+        let namespace = match kind {
+            Kind::Node | Kind::Namespace => "",
+            Kind::Pod | Kind::NetworkPolicy => {
+                let field = metadata.get("namespace")?;
+                if field.is_some() { object_name(&field)? } else { "default" }
+            }
+        };
+        Ok(Identity { kind, name: ObjectName::new(namespace, name) })
+    }
+
+    /// The object.
+    ///
+    /// # Errors
+    /// When a value is bad; the error names its field.
+    pub fn decode(&self, identity: &Identity) -> Result<Object, FieldError> {
+        let name = &identity.name;
+        let (spec, status) = (Field::root("spec", &self.spec), Field::root("status", &self.status));
+        let metadata = Metadata::decode(&Field::root("metadata", &self.metadata))?;
+        Ok(match identity.kind {
+            Kind::Node => Object::Node(node::decode(&name.name, metadata, &spec, &status)?),
+            Kind::Namespace => Object::Namespace(Namespace { name: Arc::clone(&name.name), labels: metadata.labels }),
+            Kind::Pod => Object::Pod(pod::decode(name, metadata, &spec, &status)?),
+            Kind::NetworkPolicy => Object::NetworkPolicy(policy::decode(name, &spec)?),
+        })
+    }
+}
+
+/// What `metadata` says besides the name.
+struct Metadata {
+    uid: String,
+    labels: Labels,
+    created: u64,
+    terminating: bool,
+}
+
+impl Metadata {
+    fn decode(metadata: &Field<'_>) -> Result<Self, FieldError> {
+        let created = metadata.get("creationTimestamp")?;
+        let created = match created.optional_text()? {
+            None => 0,
+            Some(text) => timestamp::seconds(text)
+                .ok_or_else(|| created.error(format!("{text:?} is not a time like 2026-11-22T17:00:00Z")))?,
+        };
+        Ok(Self {
+            uid: metadata.get("uid")?.optional_text()?.unwrap_or_default().to_owned(),
+            labels: metadata.get("labels")?.strings()?.into_iter().collect(),
+            created,
+            terminating: metadata.get("deletionTimestamp")?.is_some(),
+        })
+    }
+}
+
+/// A name as Kubernetes has them (DNS subdomain, RFC 1123).
+fn object_name<'a>(field: &Field<'a>) -> Result<&'a str, FieldError> {
+    let name = field.text()?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if name.len() > 253 || !name.bytes().all(allowed) || !ends(name.bytes().next()) || !ends(name.bytes().last()) {
+        return Err(
+            field.error(format!("{name:?} is not a name: lower case letters, digits, '-' and '.', at most 253"))
+        );
+    }
+    Ok(name)
+}

@@ -1,0 +1,120 @@
+//! Network policies.
+
+use ferrule_model::cidr;
+use ferrule_model::objects::{
+    Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch,
+};
+use ferrule_model::selector::{Requirement, Selector, Test};
+
+use super::pod::protocol;
+use crate::source::field::{Field, FieldError};
+
+pub(super) fn decode(name: &ObjectName, spec: &Field<'_>) -> Result<NetworkPolicy, FieldError> {
+    let rules = |list: &str, peers: &str| -> Result<Vec<PolicyRule>, FieldError> {
+        spec.get(list)?.list()?.iter().map(|rule| decode_rule(rule, peers)).collect()
+    };
+    let (ingress, egress) = (rules("ingress", "from")?, rules("egress", "to")?);
+    Ok(NetworkPolicy {
+        name: name.clone(),
+        pod_selector: selector(&spec.get("podSelector")?)?,
+        isolates: directions(&spec.get("policyTypes")?, !egress.is_empty())?,
+        ingress,
+        egress,
+    })
+}
+
+/// `policyTypes`; where it is absent, ingress always and egress where there are rules for it.
+fn directions(field: &Field<'_>, has_egress: bool) -> Result<Vec<Direction>, FieldError> {
+    let listed = field.list()?;
+    if listed.is_empty() {
+        let egress = has_egress.then_some(Direction::Egress);
+        return Ok([Direction::Ingress].into_iter().chain(egress).collect());
+    }
+    let direction = |field: &Field<'_>| match field.text()? {
+        "Ingress" => Ok(Direction::Ingress),
+        "Egress" => Ok(Direction::Egress),
+        other => Err(field.error(format!("{other:?} is not a policy type (Ingress, Egress)"))),
+    };
+    listed.iter().map(direction).collect()
+}
+
+fn decode_rule(rule: &Field<'_>, peers: &str) -> Result<PolicyRule, FieldError> {
+    Ok(PolicyRule {
+        peers: rule.get(peers)?.list()?.iter().map(peer).collect::<Result<_, _>>()?,
+        ports: rule.get("ports")?.list()?.iter().map(port).collect::<Result<_, _>>()?,
+    })
+}
+
+fn peer(field: &Field<'_>) -> Result<PolicyPeer, FieldError> {
+    let (pods, namespaces) = (field.get("podSelector")?, field.get("namespaceSelector")?);
+    let block = field.get("ipBlock")?;
+    match (block.is_some(), pods.is_some() || namespaces.is_some()) {
+        (true, true) => Err(field.error("ipBlock stands beside a selector; give each an entry of its own")),
+        (false, false) => Err(field.error("names nobody; give it podSelector, namespaceSelector or ipBlock")),
+        (true, false) => Ok(PolicyPeer::Block(ip_block(&block)?)),
+        (false, true) => {
+            let namespaces = if namespaces.is_some() { Some(selector(&namespaces)?) } else { None };
+            Ok(PolicyPeer::Pods { namespaces, pods: selector(&pods)? })
+        }
+    }
+}
+
+fn ip_block(field: &Field<'_>) -> Result<IpBlock, FieldError> {
+    let whole = field.get("cidr")?.cidr()?;
+    let mut except = Vec::new();
+    for field in field.get("except")?.list()? {
+        let part = field.cidr()?;
+        if part.prefix() <= whole.prefix() || !whole.contains(part.network()) {
+            return Err(field.error(format!("{part} is not a part of {whole}")));
+        }
+        except.push(cidr::normalised(part));
+    }
+    Ok(IpBlock { cidr: cidr::normalised(whole), except })
+}
+
+fn port(field: &Field<'_>) -> Result<PolicyPort, FieldError> {
+    let (first, last) = (field.get("port")?, field.get("endPort")?);
+    let port = match (first.optional_port()?, last.optional_port()?) {
+        (Some(first), None) => PortMatch::Range(first, first),
+        (Some(first), Some(last)) if first <= last => PortMatch::Range(first, last),
+        (Some(first), Some(_)) => return Err(last.error(format!("is below port {first}"))),
+        (None, Some(_)) => return Err(last.error("needs a port that is a number")),
+        (None, None) if first.is_some() => PortMatch::Named(first.text()?.to_owned()),
+        (None, None) => PortMatch::Any,
+    };
+    if last.is_some() && last.optional_port()?.is_none() {
+        return Err(last.error("is not a number"));
+    }
+    Ok(PolicyPort { protocol: protocol(&field.get("protocol")?)?, port })
+}
+
+/// A label selector; an absent one selects everything.
+fn selector(field: &Field<'_>) -> Result<Selector, FieldError> {
+    let equal = |(key, value): (&str, &str)| Requirement { key: key.into(), test: Test::In(vec![value.into()]) };
+    let mut requirements: Vec<Requirement> = field.get("matchLabels")?.strings()?.into_iter().map(equal).collect();
+    for expression in field.get("matchExpressions")?.list()? {
+        requirements.push(requirement(&expression)?);
+    }
+    Ok(Selector::new(requirements))
+}
+
+fn requirement(field: &Field<'_>) -> Result<Requirement, FieldError> {
+    let (operator, list) = (field.get("operator")?, field.get("values")?);
+    let values: Vec<String> = list
+        .list()?
+        .iter()
+        .map(|value| Ok(value.optional_text()?.unwrap_or_default().to_owned()))
+        .collect::<Result<_, _>>()?;
+    let test = match (operator.text()?, values.is_empty()) {
+        ("In", false) => Test::In(values),
+        ("NotIn", false) => Test::NotIn(values),
+        ("Exists", true) => Test::Exists,
+        ("DoesNotExist", true) => Test::DoesNotExist,
+        (word @ ("In" | "NotIn"), true) => return Err(list.error(format!("is empty, but {word} needs values"))),
+        (word @ ("Exists" | "DoesNotExist"), false) => return Err(list.error(format!("has no meaning with {word}"))),
+        (other, _) => {
+            return Err(operator.error(format!("{other:?} is not an operator (In, NotIn, Exists, DoesNotExist)")));
+        }
+    };
+    Ok(Requirement { key: field.get("key")?.text()?.to_owned(), test })
+}

@@ -1,0 +1,191 @@
+//! A directory over time: files are written, the folder is scanned, and what it then holds is compared.
+
+use super::*;
+
+/// Runs a script: each step writes files (`None` removes one), scans, and compares the objects' names and the notes.
+struct Bench {
+    dir: tempfile::TempDir,
+    folder: Folder,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        Self { dir, folder }
+    }
+
+    #[track_caller]
+    fn check(&mut self, files: &[(&str, Option<&str>)], objects: &[&str], notes: &[&str]) -> Contents {
+        for (name, text) in files {
+            let path = self.dir.path().join(name);
+            match text {
+                Some(text) => fs::write(path, text).unwrap(),
+                None => fs::remove_file(path).unwrap(),
+            }
+        }
+        let contents = self.folder.scan();
+        assert_eq!(shown(&contents.objects), objects, "{contents:#?}");
+        assert_eq!(contents.notes.iter().map(ToString::to_string).collect::<Vec<_>>(), notes);
+        contents
+    }
+}
+
+fn shown(objects: &Objects) -> Vec<String> {
+    let nodes = objects.nodes.values().map(|node| format!("node {} {:?}", node.name, node.internal_ips));
+    let pods = objects.pods.values().map(|pod| format!("pod {} {:?}", pod.name, pod.ips));
+    let namespaces = objects.namespaces.keys().map(|name| format!("namespace {name}"));
+    let policies = objects.policies.keys().map(|name| format!("policy {name}"));
+    nodes.chain(pods).chain(namespaces).chain(policies).collect()
+}
+
+fn pod(name: &str, ip: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{nodeName: b}}\nstatus: {{podIPs: [{{ip: {ip}}}]}}\n"
+    )
+}
+
+#[test]
+fn documents_lists_and_json_are_read() {
+    let list = r#"{"apiVersion": "v1", "items": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p", "namespace": "n"}}],
+        "kind": "List"} {"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"name": "z"}}]}"#;
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: b}\nstatus: {addresses: [{type: InternalIP, address: 'fd00::1'}]}";
+    let yaml = format!("---\n{}---\n# nothing\n---\n{node}\n", pod("a", "10.1.0.7"));
+    Bench::new().check(
+        &[("a.yaml", Some(&yaml)), ("b.json", Some(list)), ("c.txt", Some("{")), (".d.yaml", Some("{"))],
+        &["node b [fd00::1]", "pod default/a [10.1.0.7]", "pod default/z []", "namespace n", "policy n/p"],
+        &[],
+    );
+}
+
+#[test]
+fn a_broken_file_keeps_its_last_good_objects() {
+    let mut bench = Bench::new();
+    let good = bench.check(&[("a.yaml", Some(&pod("a", "10.1.0.7")))], &["pod default/a [10.1.0.7]"], &[]);
+    assert!(good.whole && good.listed);
+    let broken = bench.check(
+        &[("a.yaml", Some("kind: Pod\nmetadata: [")), ("b.yaml", Some(&pod("b", "10.1.0.8")))],
+        &["pod default/a [10.1.0.7]", "pod default/b [10.1.0.8]"],
+        &["a.yaml:2: unclosed bracket '[' at line 2, column 11; correct the file, until then its last good objects stand"],
+    );
+    assert!(broken.whole);
+    bench.check(
+        &[("a.yaml", Some(&pod("c", "10.1.0.9")))],
+        &["pod default/b [10.1.0.8]", "pod default/c [10.1.0.9]"],
+        &[],
+    );
+    bench.check(&[("a.yaml", None)], &["pod default/b [10.1.0.8]"], &[]);
+}
+
+#[test]
+fn a_file_that_was_never_good_leaves_the_folder_incomplete() {
+    let mut bench = Bench::new();
+    let contents = bench.check(
+        &[("a.json", Some("{\n\"kind\": }"))],
+        &[],
+        &["a.json:2: expected value at line 2 column 9; correct the file, until then nothing of it is used"],
+    );
+    assert!(contents.listed && !contents.whole);
+    assert!(
+        bench
+            .check(&[("a.json", Some("{}"))], &[], &["a.json: kind: is missing; correct it, until then it is not used"])
+            .listed
+    );
+    assert!(bench.check(&[("a.json", Some(""))], &[], &[]).whole);
+}
+
+#[test]
+fn a_bad_object_keeps_its_last_good_state_and_the_others_change() {
+    let mut bench = Bench::new();
+    let both = |a: &str, b: &str| format!("{}---\n{}", pod("a", a), pod("b", b));
+    bench.check(
+        &[("a.yaml", Some(&both("10.1.0.7", "10.1.0.8")))],
+        &["pod default/a [10.1.0.7]", "pod default/b [10.1.0.8]"],
+        &[],
+    );
+    bench.check(
+        &[("a.yaml", Some(&both("10.1.0.300", "10.1.0.9")))],
+        &["pod default/a [10.1.0.7]", "pod default/b [10.1.0.9]"],
+        &["a.yaml: Pod default/a: status.podIPs[0].ip: \"10.1.0.300\" is not an IP address; correct it, until then its last good state stands"],
+    );
+    let nameless = both("10.1.0.7", "10.1.0.9").replace("{name: a}", "{name: A_1}");
+    bench.check(
+        &[("a.yaml", Some(&nameless))],
+        &["pod default/a [10.1.0.7]", "pod default/b [10.1.0.9]"],
+        &["a.yaml: metadata.name: \"A_1\" is not a name: lower case letters, digits, '-' and '.', at most 253; correct it, until then it is not used"],
+    );
+}
+
+#[test]
+fn of_an_object_that_stands_twice_the_first_file_wins() {
+    let twice = format!("{}---\n{}", pod("a", "10.1.0.7"), pod("a", "10.1.0.8"));
+    Bench::new().check(
+        &[("b.yaml", Some(&twice)), ("a.yaml", Some(&pod("a", "10.1.0.6")))],
+        &["pod default/a [10.1.0.6]"],
+        &[
+            "b.yaml: Pod default/a: stands twice in this file; the first one is used, remove the other",
+            "b.yaml: Pod default/a: stands in an earlier file too, which is used; remove one of them",
+        ],
+    );
+}
+
+#[test]
+fn unknown_kinds_are_noted_and_ignored() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {podCIDRs: 7}\n";
+    Bench::new().check(
+        &[("a.yaml", Some(&format!("{deployment}---\n{deployment}---\n{}", pod("a", "10.1.0.7"))))],
+        &["pod default/a [10.1.0.7]"],
+        &["a.yaml: 2 of kind apps/v1 Deployment ignored: nothing here uses it"],
+    );
+}
+
+#[test]
+fn a_directory_that_goes_takes_nothing_with_it() {
+    let mut bench = Bench::new();
+    bench.check(&[("a.yaml", Some(&pod("a", "10.1.0.7")))], &["pod default/a [10.1.0.7]"], &[]);
+    fs::remove_dir_all(bench.dir.path()).unwrap();
+    let contents = bench.folder.scan();
+    assert_eq!(shown(&contents.objects), ["pod default/a [10.1.0.7]"]);
+    assert!(contents.notes[0].to_string().contains("what was last read from it stands"), "{:?}", contents.notes);
+}
+
+#[test]
+fn a_directory_that_is_not_there_yet_is_not_synced() {
+    let contents = Folder::new("/nonexistent/manifests").scan();
+    assert!(!contents.listed && !contents.whole);
+    assert!(contents.notes[0].to_string().starts_with("/nonexistent/manifests: cannot list"), "{:?}", contents.notes);
+}
+
+#[test]
+fn unchanged_objects_stay_the_same_allocation() {
+    let mut bench = Bench::new();
+    let one = bench.check(&[("a.yaml", Some(&pod("a", "10.1.0.7")))], &["pod default/a [10.1.0.7]"], &[]);
+    let text = format!("{}---\n{}", pod("a", "10.1.0.7"), pod("b", "10.1.0.8"));
+    let two = bench.check(&[("a.yaml", Some(&text))], &["pod default/a [10.1.0.7]", "pod default/b [10.1.0.8]"], &[]);
+    assert!(Arc::ptr_eq(one.objects.pods.values().next().unwrap(), two.objects.pods.values().next().unwrap()));
+}
+
+#[test]
+#[ignore = "measures; run with --release --ignored --nocapture"]
+fn a_hundred_thousand_pods_are_read_quickly() {
+    let mut bench = Bench::new();
+    let text: Vec<String> = (0..100_000_u32)
+        .map(|n| pod(&format!("web-{n}"), &std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string()))
+        .collect();
+    for (index, part) in text.chunks(10_000).enumerate() {
+        fs::write(bench.dir.path().join(format!("{index}.yaml")), part.join("---\n")).unwrap();
+    }
+    let start = std::time::Instant::now();
+    assert_eq!(bench.folder.scan().objects.pods.len(), 100_000);
+    eprintln!("first scan {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    bench.folder.scan();
+    eprintln!("unchanged scan {:?}", start.elapsed());
+    fs::write(bench.dir.path().join("z.yaml"), pod("one-more", "172.16.0.1")).unwrap();
+    let start = std::time::Instant::now();
+    assert_eq!(bench.folder.scan().objects.pods.len(), 100_001);
+    eprintln!("one file changed {:?}", start.elapsed());
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    eprintln!("RSS {} MB", statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096 / 1_000_000);
+}

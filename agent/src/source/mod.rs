@@ -1,0 +1,51 @@
+//! Where Kubernetes objects come from. A source decodes objects into [`ferrule_model::objects`] and hands whole
+//! snapshots to the [`crate::store`]; it never sees maps or their errors.
+
+pub mod decode;
+pub mod field;
+pub mod files;
+pub mod folder;
+pub mod manifest;
+pub mod timestamp;
+
+use serde::Serialize;
+
+/// Something a source has to say about its input. Shown as one sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// Whether something is wrong, or merely worth knowing.
+    pub level: Level,
+    /// The file's name, or the directory where that is the matter.
+    pub file: String,
+    /// The line, from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Kind and name, where an object is the matter: `Pod default/web-0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// What is wrong, and what stands instead.
+    pub message: String,
+}
+
+/// How bad a [`Note`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing is wrong.
+    Note,
+    /// Some input could not be used.
+    Error,
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, ": {object}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
