@@ -173,11 +173,17 @@ impl Leases {
     fn desk(&self, now_ms: u64) -> Result<MutexGuard<'_, Desk>, LeaseError> {
         let mut desk = self.locked();
         if desk.database.is_none() && desk.flying.is_none() {
-            let database = Database::open(&self.path)?;
-            desk.book = Book::load(database.rows()?, now_ms).map_err(|reason| damaged(&self.path, reason))?;
-            desk.database = Some(database);
+            self.reload(&mut desk, now_ms)?;
         }
         Ok(desk)
+    }
+
+    /// Opens the file anew; what it says stands.
+    fn reload(&self, desk: &mut Desk, now_ms: u64) -> Result<(), LeaseError> {
+        let database = Database::open(&self.path)?;
+        desk.book = Book::load(database.rows()?, now_ms).map_err(|reason| damaged(&self.path, reason))?;
+        desk.database = Some(database);
+        Ok(())
     }
 
     fn locked(&self) -> MutexGuard<'_, Desk> {
@@ -211,10 +217,13 @@ impl Leases {
         if outcome.is_ok() {
             desk.database = Some(database);
         } else {
-            // What was decided since rests on what was not written.
+            // What was decided since rests on what was not written. If the file cannot be opened now, the next call tries
+            // again before it decides anything.
             desk.changes.clear();
             let since = std::mem::take(&mut desk.open);
             _ = since.0.set(outcome.clone());
+            drop(database);
+            _ = self.reload(&mut desk, u64::MAX);
         }
         _ = batch.0.set(outcome);
         self.settled.notify_all();

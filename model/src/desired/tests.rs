@@ -444,3 +444,29 @@ fn without_its_own_node_or_its_overlay_device_nothing_changes() {
     world.underlay.vxlan_ifindex = None;
     assert_eq!(compute(&world), Err(DesiredError::NoOverlayDevice));
 }
+
+#[test]
+#[ignore = "measures; run with --release --ignored --nocapture"]
+fn a_thousand_nodes_and_a_hundred_thousand_pods_are_quick() {
+    let mut text = String::from("node a 192.0.2.1 10.0.0.0/24\n");
+    for node in 1..=1000 {
+        let ip = format!("172.16.{}.{}", node / 250, node % 250 + 1);
+        let cidr = format!("10.{}.{}.0/24", node / 250 + 1, node % 250);
+        text += &format!("node n{node} {ip} {cidr}\npath {ip} {ip} 2 1500\n");
+        for pod in 0..100 {
+            text += &format!("pod p{node}-{pod} n{node} {}.{}\n", cidr.trim_end_matches(".0/24"), pod + 2);
+        }
+    }
+    let mut world = world(&text);
+    let start = std::time::Instant::now();
+    let first = compute(&world).unwrap();
+    eprintln!("desired {:?}, {} peers", start.elapsed(), first.remote.peers.len());
+    let start = std::time::Instant::now();
+    let steps = crate::plan::plan(&Remote::default(), &first.remote);
+    eprintln!("plan {:?}, {} steps", start.elapsed(), steps.len());
+    world.observed = first.remote.nodes.clone();
+    let start = std::time::Instant::now();
+    let again = compute(&world).unwrap();
+    assert!(crate::plan::plan(&first.remote, &again.remote).is_empty());
+    eprintln!("desired and plan without a change {:?}", start.elapsed());
+}
