@@ -135,6 +135,15 @@ impl Agent {
         self.answer(api::STATUS, BRIEF, sent)
     }
 
+    /// Asks any question of the agent's API that changes nothing; for the operator's command line.
+    ///
+    /// # Errors
+    /// The agent does not serve it.
+    pub fn get<A: DeserializeOwned>(&self, path: &str, limit: Duration) -> Result<A, AgentError> {
+        let sent = self.http.get(uri(path)).config().timeout_global(Some(limit)).build().call();
+        self.answer("the question", limit, sent)
+    }
+
     fn post<A: DeserializeOwned>(
         &self,
         path: &'static str,

@@ -3,7 +3,7 @@
 use ferrule_cni::api;
 use serde_json::json;
 
-use crate::support::agent::Families;
+use crate::support::agent::{DIES, Families};
 use crate::support::netns::Netns;
 use crate::support::node::{Node, id};
 
@@ -228,6 +228,16 @@ fn add_waits_for_an_agent_that_restarts() {
     node.start_agent();
     assert!(child.wait_with_output().unwrap().status.success());
     assert_eq!(pod.links(), ["eth0"]);
+}
+
+#[test]
+fn an_agent_that_dies_over_a_request_is_asked_again() {
+    for path in [api::RESERVE, api::ACTIVATE] {
+        let (node, pod) = (Node::new(), Netns::new("pod"));
+        node.tell(path, DIES, json!(null));
+        node.add("c1", &pod).ok();
+        assert_eq!(node.asked(path).len(), 2);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod add;
 mod chain;
 mod check;
 mod del;
+mod duration;
 mod gc;
 mod inputs;
 mod ipam;

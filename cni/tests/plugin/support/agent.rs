@@ -39,12 +39,13 @@ pub enum Families {
 /// A running agent; dropped, it stops listening.
 #[derive(Debug)]
 pub struct FakeAgent {
-    pub state: Arc<Mutex<State>>,
     socket: PathBuf,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// As a status: the request's connection ends without an answer, once.
+pub const DIES: u16 = 1;
 pub const GATEWAYS: (&str, &str) = ("169.254.1.1", "fe80::1");
 
 impl FakeAgent {
@@ -65,7 +66,7 @@ impl FakeAgent {
                 }
             }
         });
-        Self { state, socket: socket.to_owned(), stop, thread: Some(thread) }
+        Self { socket: socket.to_owned(), stop, thread: Some(thread) }
     }
 }
 
@@ -107,6 +108,10 @@ fn serve(stream: UnixStream, state: &Mutex<State>, host: &str) {
         state.answers.get(&path).cloned()
     };
     let (status, answer) = told.unwrap_or_else(|| answer(&path, body, state, host));
+    if status == DIES {
+        state.lock().unwrap().answers.remove(&path);
+        return;
+    }
     if status == 0 {
         std::thread::sleep(Duration::from_secs(60));
         return;
@@ -175,13 +180,8 @@ pub fn release(id: &AttachmentId, state: &Mutex<State>, host: &str) {
 }
 
 fn reserve(request: &ReserveRequest, state: &State) -> ReserveResponse {
-    let (mut last, _) = request
-        .id
-        .container_id
-        .bytes()
-        .chain(request.id.ifname.bytes())
-        .fold((7_u8, 0), |(hash, _), byte| (hash.wrapping_mul(31).wrapping_add(byte), 0));
-    last = last.clamp(2, 250);
+    let bytes = request.id.container_id.bytes().chain(request.id.ifname.bytes());
+    let last = bytes.fold(7_u8, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte)).clamp(2, 250);
     let mut ips: Vec<IpAddr> = request.delegated_ips.clone().unwrap_or_default();
     if ips.is_empty() {
         let asked = |v4: bool| request.requested_ips.iter().copied().find(|ip| ip.is_ipv4() == v4);

@@ -40,11 +40,6 @@ impl Netns {
         run(self.command("ip").args(arguments.split_whitespace()))
     }
 
-    /// Whether `ip` succeeds in it.
-    pub fn try_ip(&self, arguments: &str) -> bool {
-        self.command("ip").args(arguments.split_whitespace()).output().unwrap().status.success()
-    }
-
     /// The names of its interfaces but loopback, sorted.
     pub fn links(&self) -> Vec<String> {
         let listing = self.ip("-o link show");

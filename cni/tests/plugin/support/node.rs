@@ -163,7 +163,9 @@ impl Node {
     }
 
     pub fn command(&self, invocation: &Invocation) -> Command {
-        let mut command = self.host.command(env!("CARGO_BIN_EXE_ferrule-cni"));
+        // Another build of the plugin, such as the image's, runs the same suite.
+        let plugin = std::env::var("FERRULE_CNI_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ferrule-cni").into());
+        let mut command = self.host.command(&plugin);
         for name in ["CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH", "CNI_ARGS"] {
             command.env_remove(name);
         }
