@@ -6,9 +6,16 @@
 //! CNI plugin ──▶ api ──▶ attachment ┴──▶ lease, bpf maps, attach
 //! ```
 
+pub mod api;
+pub mod attachment;
 pub mod bpf;
+pub mod cleanup;
+pub mod cli;
 pub mod config;
 pub mod lease;
 pub mod net;
+pub mod reconcile;
+pub mod run;
 pub mod source;
+pub mod state;
 pub mod store;

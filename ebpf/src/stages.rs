@@ -127,8 +127,9 @@ fn reach_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     if endpoint::local(&packet.source).is_some() || owner::of(&packet.source, packet.v4).is_self() {
         return on(Outcome::Overlay);
     }
-    // The receiver would drop it: the source's node is not this one.
-    Err(Drop::ForeignSource)
+    let multicast = scope::is_multicast_v6(&packet.destination) && !packet.v4;
+    // Else the receiver would drop it: the source's node is not this one.
+    Err(if multicast { Drop::Multicast } else { Drop::ForeignSource })
 }
 
 /// What arrives on the node's own device.

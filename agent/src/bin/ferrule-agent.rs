@@ -1,1 +1,84 @@
-fn main() {}
+//! The node agent's binary.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use ferrule_agent::{
+    cleanup,
+    config::{Config, Options},
+    run,
+};
+
+/// Ferrule's node agent: fills the eBPF maps, leases addresses and serves the CNI plugin
+#[derive(Parser)]
+#[command(name = "ferrule-agent", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve this node until SIGTERM; pods keep their network when it ends
+    Run(Arguments),
+    /// Remove everything that the agent and the plugin ever made on this node, pods' links included
+    Cleanup(Arguments),
+}
+
+#[derive(clap::Args)]
+struct Arguments {
+    /// TOML file with any of the settings below; a flag wins [default: /etc/ferrule/agent.toml, where it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+const DEFAULT_CONFIG: &str = "/etc/ferrule/agent.toml";
+
+impl Arguments {
+    fn config(self) -> anyhow::Result<Config> {
+        let file = match self.config {
+            Some(path) => Options::read(&path)?,
+            None if std::path::Path::new(DEFAULT_CONFIG).exists() => Options::read(DEFAULT_CONFIG.as_ref())?,
+            None => Options::default(),
+        };
+        Ok(self.options.or(file).check()?)
+    }
+}
+
+fn main() -> ExitCode {
+    match start(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ferrule-agent: {}", sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The error with its causes, each said once.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+fn start(command: Command) -> anyhow::Result<()> {
+    // Everything made here is root's alone.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let (arguments, cleaning) = match command {
+        Command::Run(arguments) => (arguments, false),
+        Command::Cleanup(arguments) => (arguments, true),
+    };
+    let config = arguments.config()?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
+        .map_err(|error| anyhow::anyhow!("log-level: {error}; use error, warn, info, debug or trace"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async { if cleaning { cleanup::cleanup(&config).await } else { run::run(config).await } })
+}

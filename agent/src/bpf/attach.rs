@@ -58,7 +58,7 @@ impl Direction {
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The kernel refused.
-    #[error("{program} could not be attached to {device} ({})", direction.name())]
+    #[error("{program} could not be attached to or removed from {device} ({})", direction.name())]
     Attach {
         /// The program.
         program: &'static str,
@@ -204,6 +204,31 @@ impl Programs {
         link.pin(&path).map_err(|error| pin_error(&path, error))?;
         Ok(())
     }
+}
+
+/// Removes our clsact filter from a device that stays, where it runs a program of one of our names.
+///
+/// # Errors
+/// The kernel's.
+pub async fn detach_filter(
+    net: &rtnetlink::Handle,
+    ifindex: u32,
+    device: &str,
+    direction: Direction,
+) -> Result<(), AttachError> {
+    let found = crate::net::filter::program(net, ifindex, direction).await;
+    let Ok(Some(id)) = found else { return Ok(()) };
+    let ours = aya::programs::loaded_programs().flatten().any(|info| {
+        info.id() == id && info.name_as_str().is_some_and(|name| Program::ALL.iter().any(|p| p.name() == name))
+    });
+    if !ours {
+        return Ok(());
+    }
+    let handle = TcHandle::new(0, HANDLE);
+    SchedClassifierLink::attached(device, direction.attach_type(), PRIORITY, handle, None)
+        .map_err(ProgramError::from)
+        .and_then(|link| aya::programs::links::Link::detach(link))
+        .map_err(|source| AttachError::Attach { program: "a filter of ours", device: device.into(), direction, source })
 }
 
 /// The pinned link, where it still sits on the device; a pin of a device that is gone is removed.

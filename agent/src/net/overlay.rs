@@ -46,9 +46,6 @@ pub async fn ensure(handle: &Handle, wanted: &Wanted) -> Result<Device, NetError
         .mtu(wanted.mtu)
         // The programs and the routes name the node; nobody asks on this device.
         .arp(false)
-        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![
-            AfSpecInet6::AddrGenMode(In6AddrGenMode::None),
-        ])]))
         .build();
     handle
         .link()
@@ -70,6 +67,10 @@ async fn adjust(handle: &Handle, wanted: &Wanted, device: Device) -> Result<Devi
         .address(wanted.mac.to_vec())
         .mtu(wanted.mtu)
         .arp(false)
+        // No link-local address: nobody is to be found on this device. Refused when it is said at the making.
+        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![
+            AfSpecInet6::AddrGenMode(In6AddrGenMode::None),
+        ])]))
         .up()
         .build();
     handle

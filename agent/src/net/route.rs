@@ -57,6 +57,14 @@ pub async fn sync(
     result
 }
 
+/// Whether the host's most specific route to `address` goes through the device.
+///
+/// # Errors
+/// The kernel's, except that there is no route.
+pub async fn leads_to(handle: &Handle, address: IpAddr, ifindex: u32) -> Result<bool, NetError> {
+    Ok(super::underlay::path(handle, address).await?.is_some_and(|path| path.ifindex == ifindex))
+}
+
 /// Removes every route of ours.
 ///
 /// # Errors

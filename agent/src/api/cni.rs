@@ -1,0 +1,46 @@
+//! What the plugin asks.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use ferrule_cni::api::{
+    ActivateRequest, CheckRequest, GcRequest, GcResponse, ReleaseRequest, ReserveRequest, ReserveResponse,
+    StatusResponse,
+};
+use serde_json::{Value, json};
+
+use super::{App, Refusal};
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+pub(super) async fn reserve(State(app): State<Arc<App>>, Json(request): Json<ReserveRequest>) -> Answer<ReserveResponse> {
+    Ok(Json(app.attachments.reserve(request).await?))
+}
+
+pub(super) async fn activate(State(app): State<Arc<App>>, Json(request): Json<ActivateRequest>) -> Answer<Value> {
+    app.attachments.activate(request).await?;
+    Ok(Json(json!({})))
+}
+
+pub(super) async fn release(State(app): State<Arc<App>>, Json(request): Json<ReleaseRequest>) -> Answer<Value> {
+    app.attachments.release(&request.id).await?;
+    Ok(Json(json!({})))
+}
+
+pub(super) async fn check(State(app): State<Arc<App>>, Json(request): Json<CheckRequest>) -> Answer<Value> {
+    app.attachments.check(&request).await?;
+    Ok(Json(json!({})))
+}
+
+pub(super) async fn gc(State(app): State<Arc<App>>, Json(request): Json<GcRequest>) -> Json<GcResponse> {
+    Json(app.attachments.gc(&request).await)
+}
+
+pub(super) async fn status(State(app): State<Arc<App>>) -> Json<StatusResponse> {
+    let state = Arc::clone(&app.state.borrow());
+    Json(StatusResponse {
+        ready: state.ready,
+        datapath: state.ready || app.adopted,
+        message: state.waiting.clone().filter(|_| !state.ready),
+    })
+}

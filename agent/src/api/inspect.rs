@@ -1,0 +1,151 @@
+//! What operators ask.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use ferrule_cni::api::{ApiError, code};
+use ferrule_model::desired::{Forwarding, NodeEntry};
+
+use super::{
+    App, Refusal,
+    view::{Endpoint, Ip, Node, Status},
+};
+use crate::{
+    bpf::{
+        dump::{self, Row},
+        metrics::Sample,
+    },
+    config::Routing,
+    lease::{self, Lease},
+    reconcile::chain,
+};
+
+pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
+    let state = Arc::clone(&app.state.borrow());
+    let leases = app.attachments.leases();
+    let text = |items: &[_]| items.iter().map(ToString::to_string).collect();
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        node: app.config.node_name.clone(),
+        ready: state.ready,
+        waiting: state.waiting.clone(),
+        routing: match app.config.routing {
+            Routing::Vxlan => "vxlan".into(),
+            Routing::Native => "native".into(),
+        },
+        mtu: state.mtu,
+        pod_cidrs: state.pod_cidrs.iter().map(ToString::to_string).collect(),
+        internal_ips: text(&state.internal_ips),
+        devices: state.devices.clone(),
+        endpoints: leases.len(),
+        leased: leases.iter().map(|lease| lease.addresses.len()).sum(),
+        resting: app.attachments.resting(),
+        nodes: state.nodes.len(),
+        remote_pods: state.remote_pods,
+        issues: state.issues.clone(),
+        errors: state.errors.clone(),
+    })
+}
+
+pub(super) async fn endpoints(State(app): State<Arc<App>>) -> Json<Vec<Endpoint>> {
+    Json(app.attachments.leases().iter().map(|lease| endpoint(lease)).collect())
+}
+
+fn endpoint(lease: &Lease) -> Endpoint {
+    Endpoint {
+        index: lease.endpoint_index,
+        pod: pod(lease),
+        container_id: lease.id.container_id.clone(),
+        ifname: lease.id.ifname.clone(),
+        host_ifname: lease.host_ifname.clone(),
+        ifindex: lease.host_ifindex,
+        addresses: lease.addresses.iter().map(ToString::to_string).collect(),
+        mac: lease.pod_mac.to_string(),
+        mtu: lease.mtu,
+        state: match lease.state {
+            lease::State::Reserved => "reserved".into(),
+            lease::State::Active => "active".into(),
+        },
+        netns: lease.netns.clone(),
+    }
+}
+
+fn pod(lease: &Lease) -> Option<String> {
+    lease.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name))
+}
+
+pub(super) async fn nodes(State(app): State<Arc<App>>) -> Json<Vec<Node>> {
+    let state = Arc::clone(&app.state.borrow());
+    Json(state.nodes.iter().map(|(index, (name, entry))| node(*index, name, entry)).collect())
+}
+
+fn node(index: u32, name: &str, entry: &NodeEntry) -> Node {
+    let both = |v4: Option<std::net::Ipv4Addr>, v6: Option<std::net::Ipv6Addr>| {
+        v4.map(|ip| ip.to_string()).into_iter().chain(v6.map(|ip| ip.to_string())).collect()
+    };
+    Node {
+        index,
+        name: name.into(),
+        forwarding: match entry.forwarding {
+            Forwarding::Vxlan => "vxlan".into(),
+            Forwarding::Native => "native".into(),
+        },
+        tunnel: entry.tunnel.map(|ip| ip.to_string()),
+        next_hops: both(entry.next_hop_v4, entry.next_hop_v6),
+        internal_ips: both(entry.internal_v4, entry.internal_v6),
+        mtu: entry.mtu,
+    }
+}
+
+pub(super) async fn ips(State(app): State<Arc<App>>) -> Json<Vec<Ip>> {
+    let mut leases = app.attachments.leases();
+    leases.sort_by_key(|lease| lease.addresses.first().copied());
+    let of = |lease: &Arc<Lease>| {
+        let source = if lease.delegated { "delegated" } else { "pool" };
+        let (pod, container_id) = (pod(lease), lease.id.container_id.clone());
+        lease
+            .addresses
+            .iter()
+            .map(|ip| Ip {
+                address: ip.to_string(),
+                pod: pod.clone(),
+                container_id: container_id.clone(),
+                source: source.into(),
+            })
+            .collect::<Vec<_>>()
+    };
+    Json(leases.iter().flat_map(of).collect())
+}
+
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Json<Vec<Sample>>, Refusal> {
+    Ok(Json(samples(&app)?))
+}
+
+/// Every counter of the programs that is not zero.
+pub(super) fn samples(app: &App) -> Result<Vec<Sample>, Refusal> {
+    let metrics = app.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+    metrics.samples().map_err(|error| unreadable(&error))
+}
+
+pub(super) async fn map(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<Row>>, Refusal> {
+    let pins = app.pins.clone();
+    let rows = tokio::task::spawn_blocking(move || dump::dump(&pins, &name)).await;
+    match rows {
+        Ok(Ok(rows)) => Ok(Json(rows)),
+        Ok(Err(error @ dump::DumpError::Unknown(_))) => {
+            Err(Refusal(ApiError { code: code::INVALID, msg: error.to_string(), details: String::new() }))
+        }
+        Ok(Err(error)) => Err(unreadable(&error)),
+        Err(error) => Err(unreadable(&error)),
+    }
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static)) -> Refusal {
+    Refusal(ApiError { code: code::KERNEL, msg: "the maps cannot be read".into(), details: chain(error) })
+}

@@ -1,0 +1,88 @@
+//! The agent's socket: HTTP/1.1 with JSON, for the plugin (`/v1/cni/…`) and for operators (`/v1/…`, `/metrics`).
+
+mod cni;
+mod inspect;
+mod prometheus;
+mod socket;
+pub mod view;
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use ferrule_cni::api::{self, ApiError, code};
+use tokio::sync::watch;
+
+pub use socket::{SocketError, bind};
+
+use crate::{
+    attachment::{AttachmentError, Attachments},
+    bpf::{Metrics, Pins},
+    config::Config,
+    state::NodeState,
+};
+
+/// What handlers answer from.
+pub struct App {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Local pods.
+    pub attachments: Arc<Attachments>,
+    /// What the reconciler found.
+    pub state: watch::Receiver<Arc<NodeState>>,
+    /// The programs' counters.
+    pub metrics: Mutex<Metrics>,
+    /// The pinned maps.
+    pub pins: Pins,
+    /// Maps were taken over from a former agent: what they hold is in force before the first reconciliation.
+    pub adopted: bool,
+}
+
+/// Every route.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route(api::RESERVE, post(cni::reserve))
+        .route(api::ACTIVATE, post(cni::activate))
+        .route(api::RELEASE, post(cni::release))
+        .route(api::CHECK, post(cni::check))
+        .route(api::GC, post(cni::gc))
+        .route(api::STATUS, get(cni::status))
+        .route(view::STATUS, get(inspect::status))
+        .route(view::ENDPOINTS, get(inspect::endpoints))
+        .route(view::NODES, get(inspect::nodes))
+        .route(view::IPS, get(inspect::ips))
+        .route(view::METRICS, get(inspect::metrics))
+        .route("/v1/maps/{name}", get(inspect::map))
+        .route("/metrics", get(prometheus::text))
+        .fallback(|| async {
+            let msg = "the agent has no such path; plugin or command line and agent may be more than one release apart";
+            (StatusCode::NOT_FOUND, Json(ApiError { code: code::INVALID, msg: msg.into(), details: String::new() }))
+        })
+        .with_state(app)
+}
+
+/// An error as the plugin expects it.
+struct Refusal(ApiError);
+
+impl From<AttachmentError> for Refusal {
+    fn from(error: AttachmentError) -> Self {
+        Self(ApiError::from(&error))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self.0.code {
+            code::TRY_AGAIN => StatusCode::SERVICE_UNAVAILABLE,
+            code::UNKNOWN_CONTAINER => StatusCode::NOT_FOUND,
+            code::INVALID => StatusCode::BAD_REQUEST,
+            code::ADDRESSES | code::EXISTS | code::DAMAGED => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Json(self.0)).into_response()
+    }
+}

@@ -1,0 +1,58 @@
+//! `/metrics`: the programs' counters and the node's figures in OpenMetrics text.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::{App, Refusal, inspect::samples};
+
+type Labels = Vec<(String, String)>;
+
+pub(super) async fn text(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    let samples = samples(&app)?;
+    let mut registry = Registry::with_prefix("ferrule");
+    let packets = Family::<Labels, Counter>::default();
+    let bytes = Family::<Labels, Counter>::default();
+    for sample in samples {
+        let labels: Labels = vec![
+            ("program".into(), sample.program),
+            ("outcome".into(), sample.outcome),
+            ("dropped".into(), sample.dropped.to_string()),
+        ];
+        packets.get_or_create(&labels).inc_by(sample.packets);
+        bytes.get_or_create(&labels).inc_by(sample.bytes);
+    }
+    registry.register("packets", "Packets by program and outcome", packets);
+    registry.register("bytes", "Bytes by program and outcome, Ethernet headers included", bytes);
+
+    let state = Arc::clone(&app.state.borrow());
+    let leases = app.attachments.leases();
+    let figures = [
+        ("ready", "Whether pods can be added", usize::from(state.ready)),
+        ("endpoints", "Pods of this node", leases.len()),
+        ("leased_addresses", "Addresses leased", leases.iter().map(|lease| lease.addresses.len()).sum()),
+        ("nodes", "Other nodes", state.nodes.len()),
+        ("remote_pods", "Known pods of other nodes", state.remote_pods),
+        ("issues", "What is wrong with objects, files or the configuration", state.issues.len()),
+        ("errors", "What the kernel refused in the last round", state.errors.len()),
+    ];
+    for (name, help, value) in figures {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
+
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = encode(&mut text, &registry);
+    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
+}

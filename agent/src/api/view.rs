@@ -1,0 +1,120 @@
+//! What operators are shown, as `ferrule -o json` prints it: the agent's answers and the command line's input.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET`: [`Status`].
+pub const STATUS: &str = "/v1/status";
+/// `GET`: a list of [`Endpoint`].
+pub const ENDPOINTS: &str = "/v1/endpoints";
+/// `GET`: a list of [`Node`].
+pub const NODES: &str = "/v1/nodes";
+/// `GET`: a list of [`Ip`].
+pub const IPS: &str = "/v1/ips";
+/// `GET`: a list of [`crate::bpf::metrics::Sample`].
+pub const METRICS: &str = "/v1/metrics";
+
+/// The path of a map: `GET` gives a list of objects, column to value.
+#[must_use]
+pub fn map(name: &str) -> String {
+    format!("/v1/maps/{name}")
+}
+
+/// The node in a few lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// The node's name.
+    pub node: String,
+    /// Pods can be added.
+    pub ready: bool,
+    /// Why not.
+    pub waiting: Option<String>,
+    /// `vxlan` or `native`.
+    pub routing: String,
+    /// Pods' MTU, in bytes.
+    pub mtu: u32,
+    /// What pods' addresses are leased from.
+    pub pod_cidrs: Vec<String>,
+    /// This node's InternalIPs.
+    pub internal_ips: Vec<String>,
+    /// The node's own devices that carry programs.
+    pub devices: Vec<String>,
+    /// Pods of this node.
+    pub endpoints: usize,
+    /// Addresses leased.
+    pub leased: usize,
+    /// Released addresses that are not leased again yet.
+    pub resting: usize,
+    /// Other nodes.
+    pub nodes: usize,
+    /// Known pods of other nodes.
+    pub remote_pods: usize,
+    /// What is wrong with objects, files or the configuration.
+    pub issues: Vec<String>,
+    /// What the kernel refused; tried again.
+    pub errors: Vec<String>,
+}
+
+/// A pod of this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// The endpoint's index in the maps.
+    pub index: u32,
+    /// `namespace/name`, where the runtime named a pod.
+    pub pod: Option<String>,
+    /// CNI's container id.
+    pub container_id: String,
+    /// The interface in the pod.
+    pub ifname: String,
+    /// The host side of the veth.
+    pub host_ifname: String,
+    /// Its interface index; 0 before the endpoint is active.
+    pub ifindex: u32,
+    /// IPv4 first.
+    pub addresses: Vec<String>,
+    /// The MAC of the pod's side.
+    pub mac: String,
+    /// The MTU, in bytes.
+    pub mtu: u32,
+    /// `active`, or `reserved` between reserve and activate.
+    pub state: String,
+    /// The pod's network namespace.
+    pub netns: String,
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// The node's index in the maps.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// `vxlan` or `native`.
+    pub forwarding: String,
+    /// The outer destination.
+    pub tunnel: Option<String>,
+    /// The next hops, with native routing.
+    pub next_hops: Vec<String>,
+    /// Its InternalIPs.
+    pub internal_ips: Vec<String>,
+    /// The largest layer 3 packet that fits, in bytes.
+    pub mtu: u32,
+}
+
+/// An address of this node's pods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ip {
+    /// The address.
+    pub address: String,
+    /// Who has it, where the runtime named a pod.
+    pub pod: Option<String>,
+    /// CNI's container id.
+    pub container_id: String,
+    /// `pool`, or `delegated` to another IPAM plugin.
+    pub source: String,
+}

@@ -1,0 +1,108 @@
+//! What a former agent left, or somebody damaged: brought to what the leases say.
+
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+
+use super::{Attachments, blocking, is_active, is_alive, now_ms};
+use crate::{lease::Lease, net::link, reconcile::chain};
+
+impl Attachments {
+    /// One round: ends leases that nobody can need, connects live ones whose programs are not this agent's or whose
+    /// link is another by now, removes links and map entries without a lease. Gives a sentence for each failure.
+    pub async fn adopt(self: &Arc<Self>, mtu: u32) -> Vec<String> {
+        let mut errors = Vec::new();
+        self.apply_notes().await;
+        let links = match link::all(&self.net).await {
+            Ok(links) => links,
+            Err(error) => return vec![chain(&error)],
+        };
+        for lease in self.stale(&links) {
+            tracing::info!(container = lease.id.container_id, addresses = ?lease.addresses, "ending a lease whose pod is gone");
+            if let Err(error) = self.release(&lease.id).await {
+                errors.push(chain(&error));
+            }
+        }
+        for lease in self.leases() {
+            if let Err(error) = self.reconnect(&lease).await {
+                errors.push(error);
+            }
+        }
+        errors.extend(self.sweep(&links).await);
+        let _ = mtu;
+        errors
+    }
+
+    /// Leases whose netns and link are both gone, or that another boot made.
+    fn stale(&self, links: &[link::Device]) -> Vec<Arc<Lease>> {
+        let names: HashSet<&str> = links.iter().map(|link| link.name.as_str()).collect();
+        // A netns that this mount namespace cannot see may live: its link then tells.
+        let alive =
+            |lease: &Lease| names.contains(lease.host_ifname.as_str()) || std::path::Path::new(&lease.netns).exists();
+        let mut stale = self.leases.stale(&alive);
+        let gone = self.leases().into_iter().filter(|lease| is_active(lease) && !alive(lease));
+        stale.extend(gone);
+        stale.dedup_by(|a, b| a.id == b.id);
+        stale
+    }
+
+    /// Connects a live attachment anew where something of it is missing.
+    async fn reconnect(self: &Arc<Self>, lease: &Arc<Lease>) -> Result<(), String> {
+        if !is_active(lease) {
+            return Ok(());
+        }
+        let _turn = self.turn(&lease.id).await;
+        // It may have gone since it was listed.
+        let Some(lease) = self.leases.get(&lease.id).filter(|lease| is_active(lease)) else { return Ok(()) };
+        let Some(device) = is_alive(&self.net, &lease).await.map_err(|error| chain(&error))? else { return Ok(()) };
+        let attached = self.attached().get(&lease.id) == Some(&device.ifindex);
+        if attached && self.is_mapped(&lease, device.ifindex) {
+            return Ok(());
+        }
+        self.connect(&lease, device.ifindex).await.map_err(|error| chain(&error))?;
+        if lease.host_ifindex != device.ifindex {
+            self.leases.activate(&lease.id, device.ifindex, now_ms()).map_err(|error| chain(&error))?;
+        }
+        Ok(())
+    }
+
+    fn is_mapped(&self, lease: &Lease, ifindex: u32) -> bool {
+        let maps = self.maps();
+        maps.link(ifindex).is_some()
+            && lease.addresses.iter().all(|ip| maps.endpoint(*ip).is_some_and(|entry| entry.ifindex == ifindex))
+    }
+
+    /// Removes what no lease knows: entries, then links of our names. A lease comes before its link, and goes after it.
+    async fn sweep(self: &Arc<Self>, links: &[link::Device]) -> Vec<String> {
+        let mut errors = Vec::new();
+        let leases = self.leases();
+        let leased: HashSet<IpAddr> = leases.iter().flat_map(|lease| lease.addresses.iter().copied()).collect();
+        let names: HashSet<&str> = leases.iter().map(|lease| lease.host_ifname.as_str()).collect();
+        let all = Arc::clone(self);
+        let swept = blocking(move || {
+            let mut maps = all.maps();
+            let failed = |source| super::AttachmentError::Map { source };
+            for (address, entry) in maps.endpoints().map_err(failed)? {
+                // Asked again under the lock, since a lease may be new.
+                if !leased.contains(&address) && !all.leases.list().iter().any(|l| l.addresses.contains(&address)) {
+                    maps.remove(entry.ifindex, &[address]).map_err(failed)?;
+                }
+            }
+            Ok(())
+        })
+        .await;
+        errors.extend(swept.err().map(|error| chain(&error)));
+        for link in links.iter().filter(|link| is_ours(&link.name) && !names.contains(link.name.as_str())) {
+            tracing::info!(link = link.name, "removing a link without a lease");
+            if let Err(error) = self.remover.remove(&link.name).await {
+                errors.push(chain(&error));
+            }
+        }
+        errors
+    }
+}
+
+/// `fr` and eleven hex digits, as `ferrule_cni::api::host_ifname` makes them.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.strip_prefix("fr").is_some_and(|hash| {
+        hash.len() == 11 && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    })
+}

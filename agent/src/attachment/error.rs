@@ -1,0 +1,64 @@
+//! Why an attachment cannot be made, checked or removed, and which CNI code says so.
+
+use ferrule_cni::api::{ApiError, code};
+
+use crate::{bpf::attach::AttachError, lease::LeaseError, net::NetError, reconcile::chain};
+
+/// See the variants.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachmentError {
+    /// The node is not ready.
+    #[error("this node is not ready for pods: {0}; `ferrule status` tells more")]
+    NotReady(String),
+    /// The node has nothing to lease from.
+    #[error("this node has no podCIDR: set spec.podCIDRs of its Node object, or give the CNI configuration an `ipam` section")]
+    NoPodCidr,
+    /// The lease.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// The plugin's veth is not there.
+    #[error("the link {name} is not there; the plugin makes it before it asks to activate it")]
+    NoLink {
+        /// The host side.
+        name: String,
+    },
+    /// The link, its routes or neighbours.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The programs.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The maps.
+    #[error("the pod's map entries could not be written or removed; a full map takes no more entries")]
+    Map {
+        /// The kernel's answer.
+        source: aya::maps::MapError,
+    },
+    /// CHECK found these.
+    #[error("{}; delete the pod, so that it is made anew", .0.join("; "))]
+    Damaged(Vec<String>),
+}
+
+impl From<&AttachmentError> for ApiError {
+    fn from(error: &AttachmentError) -> Self {
+        let code = match error {
+            AttachmentError::NotReady(_) => code::TRY_AGAIN,
+            AttachmentError::NoPodCidr => code::ADDRESSES,
+            AttachmentError::Lease(error) => match error.inner() {
+                LeaseError::Address(_) | LeaseError::Taken { .. } | LeaseError::NoDelegated => code::ADDRESSES,
+                LeaseError::Mac(_) => code::INVALID,
+                LeaseError::OtherNetns { .. } | LeaseError::OtherAddresses { .. } => code::EXISTS,
+                LeaseError::Unknown { .. } => code::UNKNOWN_CONTAINER,
+                _ => code::INTERNAL,
+            },
+            AttachmentError::NoLink { .. }
+            | AttachmentError::Net(_)
+            | AttachmentError::Attach(_)
+            | AttachmentError::Map { .. } => code::KERNEL,
+            AttachmentError::Damaged(_) => code::DAMAGED,
+        };
+        let (msg, all) = (error.to_string(), chain(error));
+        let details = all.strip_prefix(&msg).unwrap_or(&all).trim_start_matches(": ").to_owned();
+        Self { code, msg, details }
+    }
+}

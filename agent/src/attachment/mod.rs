@@ -1,0 +1,359 @@
+//! Pods of this node, from their ADD to their DEL: leases, host sides of veths, programs on them, entries in the maps.
+//!
+//! ```text
+//! reserve ─▶ lease              activate ─▶ programs ─▶ map entries ─▶ routes ─▶ lease is active
+//! release ─▶ map entries ─▶ link (and with it routes and programs) ─▶ lease
+//! ```
+//!
+//! Each attachment has a lock of its own, so that a DEL that overtakes its ADD finds all or nothing of it.
+
+mod adopt;
+mod check;
+mod error;
+mod notes;
+
+pub(crate) use adopt::is_ours;
+pub use error::AttachmentError;
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ferrule_cni::api::{
+    ActivateRequest, AttachmentId, GcRequest, GcResponse, ReserveRequest, ReserveResponse, ReservedAddress,
+};
+use ferrule_common::{layout, settings};
+use ferrule_model::{desired::LocalEndpoint, ipam::Pools};
+use ipnetwork::IpNetwork;
+use rtnetlink::Handle;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify, watch};
+
+use crate::{
+    bpf::{EndpointMaps, Programs, endpoint_maps::LocalPod},
+    lease::{Lease, LeaseError, Leases, State, Terms},
+    net::{self, Remover, link},
+    state::NodeState,
+};
+
+/// Locks that attachments share by their hash.
+const LOCKS: usize = 256;
+
+/// What attachments are made of and with.
+pub struct Attachments {
+    leases: Arc<Leases>,
+    maps: Mutex<EndpointMaps>,
+    programs: Arc<Mutex<Programs>>,
+    net: Handle,
+    remover: Remover,
+    state: watch::Receiver<Arc<NodeState>>,
+    /// Told when a lease comes or goes.
+    changed: Arc<Notify>,
+    /// Where a plugin that found no agent left what it released.
+    notes: PathBuf,
+    locks: Vec<AsyncMutex<()>>,
+    hasher: RandomState,
+    /// Attachments whose programs are this agent's.
+    attached: Mutex<HashMap<AttachmentId, u32>>,
+}
+
+/// What [`Attachments`] is made from.
+pub struct Parts {
+    /// Durable leases.
+    pub leases: Leases,
+    /// The maps of local pods.
+    pub maps: EndpointMaps,
+    /// The programs.
+    pub programs: Arc<Mutex<Programs>>,
+    /// Netlink.
+    pub net: Handle,
+    /// What the reconciler found.
+    pub state: watch::Receiver<Arc<NodeState>>,
+    /// Told when a lease comes or goes.
+    pub changed: Arc<Notify>,
+    /// Where a plugin that found no agent left what it released.
+    pub notes: PathBuf,
+}
+
+impl Attachments {
+    /// Attachments over these parts; changes nothing yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            remover: Remover::start(parts.net.clone()),
+            leases: Arc::new(parts.leases),
+            maps: Mutex::new(parts.maps),
+            programs: parts.programs,
+            net: parts.net,
+            state: parts.state,
+            changed: parts.changed,
+            notes: parts.notes,
+            locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
+            hasher: RandomState::new(),
+            attached: Mutex::default(),
+        }
+    }
+
+    /// Leases addresses and an index, and names the veth's parts. Idempotent.
+    ///
+    /// # Errors
+    /// While the node is not ready, and where no lease can be had.
+    pub async fn reserve(self: &Arc<Self>, request: ReserveRequest) -> Result<ReserveResponse, AttachmentError> {
+        let state = Arc::clone(&self.state.borrow());
+        if !state.ready {
+            let waiting = state.waiting.clone();
+            let waiting = waiting.unwrap_or_else(|| "the source of Kubernetes objects has not been read yet".into());
+            return Err(AttachmentError::NotReady(waiting));
+        }
+        if state.pod_cidrs.is_empty() && request.delegated_ips.is_none() {
+            return Err(AttachmentError::NoPodCidr);
+        }
+        self.apply_notes().await;
+        let _turn = self.turn(&request.id).await;
+        let all = Arc::clone(self);
+        let lease = blocking(move || {
+            let pools = match request.delegated_ips {
+                Some(_) if state.pod_cidrs.is_empty() => Pools::default(),
+                _ => Pools::new(&state.pod_cidrs).map_err(LeaseError::from)?,
+            };
+            let held = |ip| all.maps().endpoint(ip).is_some();
+            let terms = Terms {
+                pools: &pools,
+                mtu: state.mtu,
+                endpoint_capacity: layout::LINKS - 1,
+                now_ms: now_ms(),
+                is_held: &held,
+            };
+            Ok(all.leases.reserve(&request, &terms)?.0)
+        })
+        .await?;
+        self.changed.notify_one();
+        Ok(ReserveResponse {
+            host_ifname: lease.host_ifname.clone(),
+            host_mac: lease.host_mac.to_string(),
+            pod_mac: lease.pod_mac.to_string(),
+            mtu: lease.mtu,
+            addresses: lease
+                .addresses
+                .iter()
+                .map(|ip| ReservedAddress { address: IpNetwork::from(*ip), gateway: gateway(*ip) })
+                .collect(),
+        })
+    }
+
+    /// Puts programs on the host side, publishes the addresses and leads routes there. Idempotent.
+    ///
+    /// # Errors
+    /// Where there is no such lease or link, or the kernel refuses; what was done is undone.
+    pub async fn activate(self: &Arc<Self>, request: ActivateRequest) -> Result<(), AttachmentError> {
+        let _turn = self.turn(&request.id).await;
+        let lease = self.lease(&request.id)?;
+        if lease.netns != request.netns {
+            return Err(LeaseError::OtherNetns {
+                container_id: lease.id.container_id.clone(),
+                ifname: lease.id.ifname.clone(),
+                held: lease.netns.clone(),
+                asked: request.netns,
+            }
+            .into());
+        }
+        let device = link::by_index(&self.net, request.host_ifindex).await?;
+        match device {
+            Some(device) if device.name == lease.host_ifname => {}
+            _ => return Err(AttachmentError::NoLink { name: lease.host_ifname.clone() }),
+        }
+        self.connect(&lease, request.host_ifindex).await?;
+        self.leases.activate(&request.id, request.host_ifindex, now_ms())?;
+        Ok(())
+    }
+
+    /// Programs, then map entries, then routes: no packet is let in before it is judged.
+    async fn connect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), AttachmentError> {
+        let (all, own) = (Arc::clone(self), Arc::clone(lease));
+        blocking(move || {
+            all.programs().attach_pod(&own.host_ifname)?;
+            all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
+        })
+        .await?;
+        let mac = lease.pod_mac.0;
+        if let Err(error) = net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await
+        {
+            // The routes and filters go with the link, which the plugin removes.
+            let _ = self.maps().remove(ifindex, &lease.addresses);
+            return Err(error.into());
+        }
+        self.attached().insert(lease.id.clone(), ifindex);
+        Ok(())
+    }
+
+    /// Removes all of an attachment; one that is not known is fine.
+    ///
+    /// # Errors
+    /// The first failure, after trying everything; the lease then stands.
+    pub async fn release(self: &Arc<Self>, id: &AttachmentId) -> Result<(), AttachmentError> {
+        let _turn = self.turn(id).await;
+        let lease = self.leases.get(id);
+        let name = ferrule_cni::api::host_ifname(&id.container_id, &id.ifname);
+        self.attached().remove(id);
+        if let Some(lease) = &lease {
+            // An entry whose device has gone would swallow packets: entries first.
+            self.forget(lease).await?;
+        }
+        self.remover.remove(&name).await?;
+        if lease.is_some() {
+            let (all, id) = (Arc::clone(self), id.clone());
+            blocking(move || Ok(all.leases.release(&id, now_ms())?)).await?;
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Removes a lease's map entries, by the interface index that the maps themselves name.
+    async fn forget(self: &Arc<Self>, lease: &Arc<Lease>) -> Result<(), AttachmentError> {
+        let (all, lease) = (Arc::clone(self), Arc::clone(lease));
+        blocking(move || {
+            let mut maps = all.maps();
+            let mut ifindices = vec![lease.host_ifindex];
+            let own = |ip: &IpAddr| maps.endpoint(*ip).filter(|entry| entry.index == lease.endpoint_index);
+            ifindices.extend(lease.addresses.iter().filter_map(own).map(|entry| entry.ifindex));
+            ifindices.sort_unstable();
+            ifindices.dedup();
+            for ifindex in ifindices.into_iter().filter(|ifindex| *ifindex != 0) {
+                maps.remove(ifindex, &lease.addresses).map_err(|source| AttachmentError::Map { source })?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Releases every attachment of a network that is not listed.
+    pub async fn gc(self: &Arc<Self>, request: &GcRequest) -> GcResponse {
+        let mut response = GcResponse::default();
+        for lease in self.leases.list() {
+            if lease.network != request.network || request.valid.contains(&lease.id) {
+                continue;
+            }
+            match self.release(&lease.id).await {
+                Ok(()) => response.removed.push(lease.id.clone()),
+                Err(error) => response.errors.push(format!(
+                    "container {} {}: {}",
+                    lease.id.container_id,
+                    lease.id.ifname,
+                    crate::reconcile::chain(&error)
+                )),
+            }
+        }
+        response
+    }
+
+    /// Every lease.
+    #[must_use]
+    pub fn leases(&self) -> Vec<Arc<Lease>> {
+        self.leases.list()
+    }
+
+    /// One lease.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn lease(&self, id: &AttachmentId) -> Result<Arc<Lease>, AttachmentError> {
+        let unknown = || LeaseError::Unknown { container_id: id.container_id.clone(), ifname: id.ifname.clone() };
+        Ok(self.leases.get(id).ok_or_else(unknown)?)
+    }
+
+    /// Released addresses that still rest.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.leases.resting(now_ms()).len()
+    }
+
+    /// What the model has to know of local pods.
+    #[must_use]
+    pub fn local_endpoints(&self) -> Vec<LocalEndpoint> {
+        self.leases
+            .list()
+            .iter()
+            .map(|lease| LocalEndpoint {
+                container_id: lease.id.container_id.clone(),
+                addresses: lease.addresses.clone(),
+            })
+            .collect()
+    }
+
+    /// The interface indices of pods' host sides, as the map of links has them.
+    #[must_use]
+    pub fn pod_links(&self) -> Vec<u32> {
+        self.maps().links().unwrap_or_default()
+    }
+
+    async fn turn(&self, id: &AttachmentId) -> AsyncMutexGuard<'_, ()> {
+        let slot = self.hasher.hash_one(id) % LOCKS as u64;
+        self.locks[usize::try_from(slot).unwrap_or_default()].lock().await
+    }
+
+    fn maps(&self) -> MutexGuard<'_, EndpointMaps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn programs(&self) -> MutexGuard<'_, Programs> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attached(&self) -> MutexGuard<'_, HashMap<AttachmentId, u32>> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
+    LocalPod {
+        index: lease.endpoint_index,
+        ifindex,
+        mtu: lease.mtu,
+        mac: lease.pod_mac.0,
+        host_mac: lease.host_mac.0,
+        addresses: lease.addresses.clone(),
+    }
+}
+
+const fn gateway(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::new(
+            settings::GATEWAY_V4[0],
+            settings::GATEWAY_V4[1],
+            settings::GATEWAY_V4[2],
+            settings::GATEWAY_V4[3],
+        )),
+        IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::from_octets(settings::GATEWAY_V6)),
+    }
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Runs what waits for a disk or the kernel where waiting is fine.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AttachmentError> + Send + 'static,
+) -> Result<T, AttachmentError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(AttachmentError::NotReady("the agent is stopping".into())),
+    }
+}
+
+/// The host side of an attachment, where it is there.
+async fn is_alive(net: &Handle, lease: &Lease) -> Result<Option<link::Device>, net::NetError> {
+    link::by_name(net, &lease.host_ifname).await
+}
+
+const fn is_active(lease: &Lease) -> bool {
+    matches!(lease.state, State::Active)
+}

@@ -1,0 +1,153 @@
+//! `ferrule`: asks the agent of this node and prints what it says, as a table or as JSON.
+
+mod table;
+
+use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use ferrule_cni::agent::Agent;
+use serde_json::Value;
+
+use crate::{
+    api::view::{self, Endpoint, Ip, Node, Status},
+    bpf::metrics::Sample,
+};
+
+/// Look into Ferrule on this node
+#[derive(Parser)]
+#[command(name = "ferrule", version)]
+struct Cli {
+    /// The agent's socket
+    #[arg(long, global = true, default_value = "/run/ferrule/agent.sock", value_name = "PATH", env = "FERRULE_SOCKET")]
+    socket: PathBuf,
+    /// How to print
+    #[arg(short, long, global = true, default_value = "table")]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The node in a few lines: readiness, addresses, what is wrong
+    Status,
+    /// Pods of this node
+    #[command(subcommand)]
+    Endpoint(EndpointCommand),
+    /// Other nodes
+    #[command(subcommand)]
+    Node(List),
+    /// Addresses of this node's pods
+    #[command(subcommand)]
+    Ip(List),
+    /// The datapath's maps
+    #[command(subcommand)]
+    Map(MapCommand),
+    /// What became of packets, by program and outcome
+    Metrics,
+    /// Shell completions, to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Subcommand)]
+enum List {
+    /// All of them
+    List,
+}
+
+#[derive(Subcommand)]
+enum EndpointCommand {
+    /// All of them
+    List,
+    /// One, by pod (namespace/name), address, container id or its beginning
+    Get {
+        /// namespace/name, address, or container id
+        endpoint: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum MapCommand {
+    /// Every entry of a map
+    Dump {
+        /// fr_endpoints, fr_links, fr_peers, fr_nodes, fr_routes, fr_cidrs or fr_metrics
+        name: String,
+    },
+}
+
+/// The agent answers from memory or a map.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `ferrule … | head` is no error.
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("ferrule: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let agent = Agent::at(&cli.socket);
+    let get = |path: &str| agent.get::<Value>(path, LIMIT);
+    let json = cli.output == Output::Json;
+    match cli.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "ferrule", &mut io::stdout());
+            Ok(())
+        }
+        Command::Status => print::<Status>(get(view::STATUS)?, json, |status| table::status(&status)),
+        Command::Endpoint(EndpointCommand::List) => {
+            print::<Vec<Endpoint>>(get(view::ENDPOINTS)?, json, |rows| table::endpoints(&rows))
+        }
+        Command::Endpoint(EndpointCommand::Get { endpoint }) => {
+            let all: Vec<Endpoint> = serde_json::from_value(get(view::ENDPOINTS)?)?;
+            let found: Vec<_> = all.into_iter().filter(|one| is_named(one, &endpoint)).collect();
+            if found.is_empty() {
+                anyhow::bail!("this node has no endpoint {endpoint}; `ferrule endpoint list` shows those it has");
+            }
+            print::<Vec<Endpoint>>(serde_json::to_value(found)?, json, |rows| table::endpoint(&rows))
+        }
+        Command::Node(List::List) => print::<Vec<Node>>(get(view::NODES)?, json, |rows| table::nodes(&rows)),
+        Command::Ip(List::List) => print::<Vec<Ip>>(get(view::IPS)?, json, |rows| table::ips(&rows)),
+        Command::Map(MapCommand::Dump { name }) => {
+            print::<Vec<serde_json::Map<String, Value>>>(get(&view::map(&name))?, json, |rows| table::map(&name, &rows))
+        }
+        Command::Metrics => print::<Vec<Sample>>(get(view::METRICS)?, json, |rows| table::metrics(&rows)),
+    }
+}
+
+fn is_named(endpoint: &Endpoint, name: &str) -> bool {
+    endpoint.pod.as_deref() == Some(name)
+        || endpoint.addresses.iter().any(|address| address == name)
+        || name.len() >= 4 && endpoint.container_id.starts_with(name)
+}
+
+fn print<T: serde::de::DeserializeOwned>(
+    value: Value,
+    json: bool,
+    table: impl FnOnce(T) -> String,
+) -> anyhow::Result<()> {
+    use io::Write;
+    let text = if json { serde_json::to_string_pretty(&value)? } else { table(serde_json::from_value(value)?) };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}

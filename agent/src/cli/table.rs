@@ -1,0 +1,141 @@
+//! Answers as tables for people.
+
+use comfy_table::Table;
+use serde_json::{Map, Value};
+
+use crate::{
+    api::view::{Endpoint, Ip, Node, Status},
+    bpf::metrics::Sample,
+};
+
+fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::TableStyle::new()).set_header(header.iter().map(|cell| cell.to_uppercase()));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn or_dash(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty()).unwrap_or("-").to_owned()
+}
+
+pub(super) fn status(status: &Status) -> String {
+    let ready = match (status.ready, &status.waiting) {
+        (true, _) => "yes".to_owned(),
+        (false, Some(why)) => format!("no: {why}"),
+        (false, None) => "no: the source of Kubernetes objects has not been read yet".to_owned(),
+    };
+    let mut lines = vec![
+        format!("Node          {} (ferrule {})", status.node, status.version),
+        format!("Ready         {ready}"),
+        format!("Routing       {}, pods' MTU {}", status.routing, status.mtu),
+        format!("Pod CIDRs     {}", or_dash(Some(&status.pod_cidrs.join(", ")))),
+        format!("InternalIPs   {}", or_dash(Some(&status.internal_ips.join(", ")))),
+        format!("Devices       {}", or_dash(Some(&status.devices.join(", ")))),
+        format!("Endpoints     {} with {} addresses, {} resting", status.endpoints, status.leased, status.resting),
+        format!("Other nodes   {} with {} known pods", status.nodes, status.remote_pods),
+    ];
+    for (title, items) in [("Issues", &status.issues), ("Errors", &status.errors)] {
+        lines.push(format!("{title:<14}{}", if items.is_empty() { "none".to_owned() } else { items.len().to_string() }));
+        lines.extend(items.iter().map(|item| format!("  {item}")));
+    }
+    lines.join("\n")
+}
+
+pub(super) fn endpoints(rows: &[Endpoint]) -> String {
+    table(
+        &["index", "pod", "addresses", "interface", "host side", "state", "container"],
+        rows.iter().map(|row| {
+            vec![
+                row.index.to_string(),
+                or_dash(row.pod.as_deref()),
+                row.addresses.join(", "),
+                row.ifname.clone(),
+                row.host_ifname.clone(),
+                row.state.clone(),
+                row.container_id.chars().take(12).collect(),
+            ]
+        }),
+    )
+}
+
+pub(super) fn endpoint(rows: &[Endpoint]) -> String {
+    let one = |row: &Endpoint| {
+        [
+            format!("Pod           {}", or_dash(row.pod.as_deref())),
+            format!("Container     {} ({})", row.container_id, row.ifname),
+            format!("Addresses     {}", row.addresses.join(", ")),
+            format!("MAC           {}", row.mac),
+            format!("MTU           {}", row.mtu),
+            format!("Host side     {} (ifindex {})", row.host_ifname, row.ifindex),
+            format!("Netns         {}", row.netns),
+            format!("Index         {}", row.index),
+            format!("State         {}", row.state),
+        ]
+        .join("\n")
+    };
+    rows.iter().map(one).collect::<Vec<_>>().join("\n\n")
+}
+
+pub(super) fn nodes(rows: &[Node]) -> String {
+    table(
+        &["index", "name", "forwarding", "tunnel", "next hops", "internal ips", "mtu"],
+        rows.iter().map(|row| {
+            vec![
+                row.index.to_string(),
+                row.name.clone(),
+                row.forwarding.clone(),
+                or_dash(row.tunnel.as_deref()),
+                or_dash(Some(&row.next_hops.join(", "))),
+                row.internal_ips.join(", "),
+                row.mtu.to_string(),
+            ]
+        }),
+    )
+}
+
+pub(super) fn ips(rows: &[Ip]) -> String {
+    table(
+        &["address", "pod", "source", "container"],
+        rows.iter().map(|row| {
+            let container = row.container_id.chars().take(12).collect();
+            vec![row.address.clone(), or_dash(row.pod.as_deref()), row.source.clone(), container]
+        }),
+    )
+}
+
+pub(super) fn metrics(rows: &[Sample]) -> String {
+    table(
+        &["program", "outcome", "packets", "bytes", ""],
+        rows.iter().map(|row| {
+            let outcome = if row.dropped { format!("drop {}", row.outcome) } else { row.outcome.clone() };
+            let figures = [row.packets.to_string(), row.bytes.to_string(), row.description.clone()];
+            [row.program.clone(), outcome].into_iter().chain(figures).collect()
+        }),
+    )
+}
+
+/// The columns that name an entry come first.
+pub(super) fn map(name: &str, rows: &[Map<String, Value>]) -> String {
+    let keys: &[&str] = match name {
+        "fr_links" => &["ifindex"],
+        "fr_nodes" => &["node"],
+        "fr_routes" | "fr_cidrs" => &["prefix"],
+        "fr_metrics" => &["program", "outcome"],
+        _ => &["address"],
+    };
+    let Some(first) = rows.first() else { return format!("{name} is empty") };
+    let others = first.keys().map(String::as_str).filter(|column| !keys.contains(column));
+    let columns: Vec<&str> = keys.iter().copied().chain(others).collect();
+    let mut cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| columns.iter().map(|column| or_dash(row.get(*column).and_then(Value::as_str))).collect())
+        .collect();
+    cells.sort();
+    table(&columns, cells)
+}

@@ -1,0 +1,131 @@
+//! `ferrule-agent run`: puts the parts together, serves until a signal comes, and leaves the datapath running.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use ferrule_cni::api as plugin;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, watch},
+};
+
+use crate::{
+    api::{self, App},
+    attachment::{Attachments, Parts, now_ms},
+    bpf::{self, Pins},
+    config::Config,
+    lease::Leases,
+    net,
+    reconcile::Reconciler,
+    source, state, store,
+};
+
+/// How often the heartbeat's time is set; the plugin's STATUS goes by it.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Runs the agent until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from serving: see the error's words. Nothing that was there before is changed then.
+pub async fn run(config: Config) -> Result<()> {
+    if !nix::unistd::Uid::effective().is_root() {
+        bail!("ferrule-agent run needs root: it loads eBPF programs and configures the network");
+    }
+    let config = Arc::new(config);
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("the boot id cannot be read")?;
+    // The lock on the state directory comes first: a second agent changes nothing.
+    let leases = Leases::open(&config.state_dir, now_ms(), boot_id.trim())?;
+    let listener = api::bind(&config.socket).await?;
+    let net = net::connect().context("a netlink socket cannot be made")?;
+    for device in &config.devices {
+        if net::link::by_name(&net, device).await?.is_none() {
+            return Err(net::NetError::NoDevice(device.clone()).into());
+        }
+    }
+    let pins = Pins::new(&config.bpffs);
+    let loaded = bpf::load(&pins, config.vxlan_port)?;
+    tracing::info!(node = config.node_name, adopted = loaded.adopted, "the programs are loaded");
+
+    let changed = Arc::new(Notify::new());
+    net::watch::start(Arc::clone(&changed)).context("a netlink socket cannot be made")?;
+    let (state, state_reader) = watch::channel(Arc::new(state::NodeState::default()));
+    let programs = Arc::new(Mutex::new(loaded.programs));
+    let attachments = Arc::new(Attachments::new(Parts {
+        leases,
+        maps: loaded.endpoints,
+        programs: Arc::clone(&programs),
+        net: net.clone(),
+        state: state_reader.clone(),
+        changed: Arc::clone(&changed),
+        notes: plugin::release_notes(&config.socket),
+    }));
+    let (writer, reader) = store::store();
+    tokio::spawn(source::files::run(config.manifests.clone(), writer));
+    let reconciler = Reconciler::new(
+        Arc::clone(&config),
+        net,
+        loaded.remote,
+        programs,
+        Arc::clone(&attachments),
+        state,
+        changed,
+    );
+    tokio::spawn(reconciler.run(reader));
+    tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
+    tokio::spawn(announce(state_reader.clone()));
+
+    let app = App {
+        config: Arc::clone(&config),
+        attachments,
+        state: state_reader,
+        metrics: Mutex::new(loaded.metrics),
+        pins,
+        adopted: loaded.adopted,
+    };
+    let server = axum::serve(listener, api::router(Arc::new(app))).with_graceful_shutdown(stopped());
+    server.await.context("the socket cannot be served")?;
+    tracing::info!("stopped; pods keep their network");
+    Ok(())
+}
+
+async fn stopped() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received; end the agent with SIGKILL, which harms nothing");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+}
+
+/// Tells systemd when the node is ready.
+async fn announce(mut state: watch::Receiver<Arc<state::NodeState>>) {
+    if state.wait_for(|state| state.ready).await.is_ok()
+        && let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready])
+    {
+        tracing::warn!(%error, "systemd could not be told that the node is ready");
+    }
+}
+
+async fn heartbeat(path: std::path::PathBuf) {
+    loop {
+        if let Err(error) = touch(&path) {
+            tracing::warn!(path = %path.display(), %error, "the heartbeat cannot be written");
+        }
+        tokio::time::sleep(HEARTBEAT).await;
+    }
+}
+
+fn touch(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    file.set_modified(std::time::SystemTime::now())
+}

@@ -1,0 +1,31 @@
+//! What the reconciler found, for everybody who asks: one writer, whole snapshots.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use ferrule_model::desired::NodeEntry;
+use ipnetwork::IpNetwork;
+
+/// The node as of the last reconciliation.
+#[derive(Debug, Clone, Default)]
+pub struct NodeState {
+    /// The source was read and the datapath brought to what it says, once at least.
+    pub ready: bool,
+    /// Why not ready, in words.
+    pub waiting: Option<String>,
+    /// Pods' MTU, in bytes.
+    pub mtu: u32,
+    /// What pods' addresses are leased from.
+    pub pod_cidrs: Vec<IpNetwork>,
+    /// This node's InternalIPs.
+    pub internal_ips: Vec<IpAddr>,
+    /// Other nodes: index, name, how they are reached.
+    pub nodes: BTreeMap<u32, (Arc<str>, NodeEntry)>,
+    /// Known pods of other nodes.
+    pub remote_pods: usize,
+    /// The node's own devices that carry programs.
+    pub devices: Vec<String>,
+    /// What is wrong with objects, files or the configuration; each a sentence.
+    pub issues: Vec<String>,
+    /// What the kernel refused in the last round; each a sentence. Tried again.
+    pub errors: Vec<String>,
+}
