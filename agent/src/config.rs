@@ -183,7 +183,10 @@ impl Options {
         let cluster_cidrs = self.cluster_cidrs.unwrap_or_default();
         for (at, cidr) in cluster_cidrs.iter().enumerate() {
             if cidr.ip() != cidr.network() {
-                return bad("cluster-cidrs", format!("{cidr} has host bits set; write {}/{}", cidr.network(), cidr.prefix()));
+                return bad(
+                    "cluster-cidrs",
+                    format!("{cidr} has host bits set; write {}/{}", cidr.network(), cidr.prefix()),
+                );
             }
             if cidr.prefix() == 0 {
                 return bad("cluster-cidrs", format!("{cidr} is every address; give the CIDR of pods"));
@@ -225,9 +228,9 @@ mod tests {
     use super::*;
 
     fn check(toml: &str, expected: Result<fn(&Config) -> bool, &str>) {
-        let result = toml::from_str::<Options>(toml).map_err(|e| e.to_string()).and_then(|options| {
-            options.check().map_err(|error| error.to_string())
-        });
+        let result = toml::from_str::<Options>(toml)
+            .map_err(|e| e.to_string())
+            .and_then(|options| options.check().map_err(|error| error.to_string()));
         match (result, expected) {
             (Ok(config), Ok(holds)) => assert!(holds(&config), "{config:?}"),
             (Err(message), Err(part)) => assert!(message.contains(part), "{message:?} lacks {part:?}"),
@@ -247,7 +250,10 @@ mod tests {
         check("mtu = 900", Err("mtu: 900 is not between 1280 and 65535"));
         check("mtu = 'big'", Err("mtu"));
         check("node-name = ''", Err("node-name: is empty"));
-        check("cluster-cidrs = ['10.244.1.0/16']", Err("cluster-cidrs: 10.244.1.0/16 has host bits set; write 10.244.0.0/16"));
+        check(
+            "cluster-cidrs = ['10.244.1.0/16']",
+            Err("cluster-cidrs: 10.244.1.0/16 has host bits set; write 10.244.0.0/16"),
+        );
         check("cluster-cidrs = ['10.244.0.0/16', '10.244.8.0/24']", Err("overlaps 10.244.0.0/16"));
         check("cluster-cidrs = ['0.0.0.0/0']", Err("cluster-cidrs: 0.0.0.0/0 is every address"));
         check("socket = 'agent.sock'", Err("socket: agent.sock is not an absolute path"));

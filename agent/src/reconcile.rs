@@ -255,20 +255,13 @@ impl Reconciler {
         }
         let overlay = overlay.map(|device| device.ifindex);
         let pods = self.attachments.pod_links();
-        if let Err(error) =
-            net::route::sync(&self.net, &desired.routes, overlay, &pods, u64::from(settings::VNI)).await
+        if let Err(error) = net::route::sync(&self.net, &desired.routes, overlay, &pods, u64::from(settings::VNI)).await
         {
             errors.push(chain(&error));
         }
     }
 
-    fn attach(
-        &self,
-        overlay: Option<&link::Device>,
-        devices: &[link::Device],
-        whole: bool,
-        errors: &mut Vec<String>,
-    ) {
+    fn attach(&self, overlay: Option<&link::Device>, devices: &[link::Device], whole: bool, errors: &mut Vec<String>) {
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let own = devices.iter().map(|device| (device, Program::FromNetdev, Program::ToNetdev));
         let all = overlay.iter().map(|device| (*device, Program::FromOverlay, Program::ToOverlay)).chain(own);
@@ -300,18 +293,15 @@ fn mixed(underlay: &Underlay, own_ips: &[IpAddr]) -> bool {
 }
 
 fn removes(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::RemoveNode(_) | Step::RemovePeer(_) | Step::RemovePrefix(_) | Step::RemoveCluster(_)
-    )
+    matches!(step, Step::RemoveNode(_) | Step::RemovePeer(_) | Step::RemovePrefix(_) | Step::RemoveCluster(_))
 }
 
 /// Locally administered, and another one for each node: the kernel's loop check drops a packet whose inner source is
 /// the receiving device's own.
 fn overlay_mac(node: &str) -> [u8; 6] {
-    let hash = node.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = node
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let bytes = hash.to_be_bytes();
     [0x02, bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]
 }

@@ -66,15 +66,8 @@ pub async fn run(config: Config) -> Result<()> {
     }));
     let (writer, reader) = store::store();
     tokio::spawn(source::files::run(config.manifests.clone(), writer));
-    let reconciler = Reconciler::new(
-        Arc::clone(&config),
-        net,
-        loaded.remote,
-        programs,
-        Arc::clone(&attachments),
-        state,
-        changed,
-    );
+    let reconciler =
+        Reconciler::new(Arc::clone(&config), net, loaded.remote, programs, Arc::clone(&attachments), state, changed);
     tokio::spawn(reconciler.run(reader));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
     tokio::spawn(announce(state_reader.clone()));

@@ -13,7 +13,10 @@ use super::{App, Refusal};
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
-pub(super) async fn reserve(State(app): State<Arc<App>>, Json(request): Json<ReserveRequest>) -> Answer<ReserveResponse> {
+pub(super) async fn reserve(
+    State(app): State<Arc<App>>,
+    Json(request): Json<ReserveRequest>,
+) -> Answer<ReserveResponse> {
     Ok(Json(app.attachments.reserve(request).await?))
 }
 

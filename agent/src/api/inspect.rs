@@ -130,10 +130,7 @@ pub(super) fn samples(app: &App) -> Result<Vec<Sample>, Refusal> {
     metrics.samples().map_err(|error| unreadable(&error))
 }
 
-pub(super) async fn map(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Json<Vec<Row>>, Refusal> {
+pub(super) async fn map(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Vec<Row>>, Refusal> {
     let pins = app.pins.clone();
     let rows = tokio::task::spawn_blocking(move || dump::dump(&pins, &name)).await;
     match rows {

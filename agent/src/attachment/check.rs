@@ -48,9 +48,7 @@ impl Attachments {
         device: &link::Device,
         damage: &mut Vec<String>,
     ) -> Result<(), AttachmentError> {
-        for (program, direction) in
-            [(Program::FromPod, Direction::Ingress), (Program::ToPod, Direction::Egress)]
-        {
+        for (program, direction) in [(Program::FromPod, Direction::Ingress), (Program::ToPod, Direction::Egress)] {
             let all = Arc::clone(self);
             let wanted = blocking(move || Ok(all.programs().id(program)?)).await?;
             if filter::program(&self.net, device.ifindex, direction).await? != Some(wanted) {
@@ -64,9 +62,7 @@ impl Attachments {
         let maps = self.maps();
         let whole = |ip: &IpAddr| {
             maps.endpoint(*ip).is_some_and(|entry| {
-                entry.ifindex == ifindex
-                    && entry.index == lease.endpoint_index
-                    && entry.mac.octets == lease.pod_mac.0
+                entry.ifindex == ifindex && entry.index == lease.endpoint_index && entry.mac.octets == lease.pod_mac.0
             })
         };
         for address in lease.addresses.iter().filter(|ip| !whole(ip)) {

@@ -11,7 +11,9 @@ pub enum AttachmentError {
     #[error("this node is not ready for pods: {0}; `ferrule status` tells more")]
     NotReady(String),
     /// The node has nothing to lease from.
-    #[error("this node has no podCIDR: set spec.podCIDRs of its Node object, or give the CNI configuration an `ipam` section")]
+    #[error(
+        "this node has no podCIDR: set spec.podCIDRs of its Node object, or give the CNI configuration an `ipam` section"
+    )]
     NoPodCidr,
     /// The lease.
     #[error(transparent)]

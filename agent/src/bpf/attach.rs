@@ -182,12 +182,7 @@ impl Programs {
         direction: Direction,
     ) -> Result<(), AttachError> {
         let path = self.pins.link(device, direction);
-        let failed = |source| AttachError::Attach {
-            program: program.name(),
-            device: device.into(),
-            direction,
-            source,
-        };
+        let failed = |source| AttachError::Attach { program: program.name(), device: device.into(), direction, source };
         let adopted = adopt(&path, ifindex)?;
         let classifier = classifier(&mut self.ebpf, program)?;
         if let Some(link) = adopted {
@@ -279,9 +274,8 @@ fn is_already_there(error: &TcError) -> bool {
 }
 
 fn filter(classifier: &mut SchedClassifier, device: &str, direction: Direction) -> Result<(), ProgramError> {
-    let options = || {
-        TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None })
-    };
+    let options =
+        || TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None });
     let id = match classifier.attach_with_options(device, direction.attach_type(), options()) {
         Err(ProgramError::TcError(error)) if is_already_there(&error) => {
             let (handle, priority) = (TcHandle::new(0, HANDLE), PRIORITY);

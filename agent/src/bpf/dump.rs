@@ -116,10 +116,7 @@ fn hash<K: aya::Pod, V: aya::Pod>(map: Map, show: impl Fn(&K, &V) -> Row) -> Res
     map.iter().map(|item| item.map(|(key, value)| show(&key, &value)).map_err(DumpError::from)).collect()
 }
 
-fn prefixes<V: aya::Pod>(
-    map: Map,
-    show: impl Fn(&V) -> (&'static str, String),
-) -> Result<Vec<Row>, DumpError> {
+fn prefixes<V: aya::Pod>(map: Map, show: impl Fn(&V) -> (&'static str, String)) -> Result<Vec<Row>, DumpError> {
     let map: LpmTrie<MapData, PrefixKey, V> = LpmTrie::try_from(map)?;
     map.iter()
         .map(|item| {

@@ -49,13 +49,8 @@ impl EndpointMaps {
     pub fn insert(&mut self, pod: &LocalPod) -> Result<(), MapError> {
         let link = Link { index: pod.index, mac: Mac::new(pod.mac), host_mac: Mac::new(pod.host_mac) };
         self.links.insert(pod.ifindex, link, 0)?;
-        let endpoint = Endpoint {
-            ifindex: pod.ifindex,
-            index: pod.index,
-            mtu: pod.mtu,
-            mac: Mac::new(pod.mac),
-            pad: [0; 2],
-        };
+        let endpoint =
+            Endpoint { ifindex: pod.ifindex, index: pod.index, mtu: pod.mtu, mac: Mac::new(pod.mac), pad: [0; 2] };
         for address in &pod.addresses {
             if let Err(error) = self.endpoints.insert(Address::from(*address), endpoint, 0) {
                 self.remove(pod.ifindex, &pod.addresses)?;

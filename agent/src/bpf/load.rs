@@ -93,9 +93,7 @@ pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
     let mut ebpf = loader.load(OBJECT).map_err(LoadError::Object)?;
     start_log(&mut ebpf);
     for program in Program::ALL {
-        classifier(&mut ebpf, program)?
-            .load()
-            .map_err(|source| LoadError::Program { name: program.name(), source })?;
+        classifier(&mut ebpf, program)?.load().map_err(|source| LoadError::Program { name: program.name(), source })?;
     }
     Ok(Loaded {
         endpoints: EndpointMaps::new(map(&mut ebpf, "fr_endpoints")?, map(&mut ebpf, "fr_links")?)?,

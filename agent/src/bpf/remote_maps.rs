@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use aya::maps::{
-    Array, HashMap, LpmTrie, Map, MapData, MapError,
-    lpm_trie::Key,
-};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
 use ferrule_common::{
     Address,
     peer::{self, Node, Peer},
@@ -65,11 +62,7 @@ impl RemoteMaps {
                 .iter()
                 .map(|item| item.map(|(key, route)| (network(&key), route.node)))
                 .collect::<Result<_, _>>()?,
-            cluster_cidrs: self
-                .cidrs
-                .keys()
-                .map(|key| key.map(|key| network(&key)))
-                .collect::<Result<_, _>>()?,
+            cluster_cidrs: self.cidrs.keys().map(|key| key.map(|key| network(&key))).collect::<Result<_, _>>()?,
         })
     }
 

@@ -41,7 +41,8 @@ pub(super) fn status(status: &Status) -> String {
         format!("Other nodes   {} with {} known pods", status.nodes, status.remote_pods),
     ];
     for (title, items) in [("Issues", &status.issues), ("Errors", &status.errors)] {
-        lines.push(format!("{title:<14}{}", if items.is_empty() { "none".to_owned() } else { items.len().to_string() }));
+        lines
+            .push(format!("{title:<14}{}", if items.is_empty() { "none".to_owned() } else { items.len().to_string() }));
         lines.extend(items.iter().map(|item| format!("  {item}")));
     }
     lines.join("\n")

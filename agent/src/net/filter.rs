@@ -30,7 +30,9 @@ pub async fn program(handle: &Handle, ifindex: u32, direction: Direction) -> Res
         Ok(filters) => Ok(filters.iter().filter(|filter| is_ours(filter)).find_map(program_id)),
         // No clsact qdisc.
         Err(error) if matches!(errno(&error), Some(libc::ENOENT | libc::EINVAL)) => Ok(None),
-        Err(source) => Err(NetError::Netlink { what: format!("the filters of device {ifindex} could not be read"), source }),
+        Err(source) => {
+            Err(NetError::Netlink { what: format!("the filters of device {ifindex} could not be read"), source })
+        }
     }
 }
 

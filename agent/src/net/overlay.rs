@@ -53,8 +53,7 @@ pub async fn ensure(handle: &Handle, wanted: &Wanted) -> Result<Device, NetError
         .execute()
         .await
         .map_err(NetError::netlink(format!("the VXLAN device {} could not be made", wanted.name)))?;
-    let device =
-        link::by_name(handle, &wanted.name).await?.ok_or_else(|| NetError::NoDevice(wanted.name.clone()))?;
+    let device = link::by_name(handle, &wanted.name).await?.ok_or_else(|| NetError::NoDevice(wanted.name.clone()))?;
     adjust(handle, wanted, device).await
 }
 
@@ -68,9 +67,9 @@ async fn adjust(handle: &Handle, wanted: &Wanted, device: Device) -> Result<Devi
         .mtu(wanted.mtu)
         .arp(false)
         // No link-local address: nobody is to be found on this device. Refused when it is said at the making.
-        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![
-            AfSpecInet6::AddrGenMode(In6AddrGenMode::None),
-        ])]))
+        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
+            In6AddrGenMode::None,
+        )])]))
         .up()
         .build();
     handle

@@ -75,10 +75,7 @@ async fn remove_batch(handle: &Handle, batch: Vec<Request>) {
     }
 }
 
-async fn remove_group(
-    handle: &Handle,
-    present: &[(u32, String, Answer)],
-) -> Result<(), rtnetlink::Error> {
+async fn remove_group(handle: &Handle, present: &[(u32, String, Answer)]) -> Result<(), rtnetlink::Error> {
     for (ifindex, _, _) in present {
         match handle.link().set(LinkUnspec::new_with_index(*ifindex).link_group(GROUP).build()).execute().await {
             Err(error) if errno(&error) != Some(libc::ENODEV) => return Err(error),

@@ -85,11 +85,7 @@ async fn remove(handle: &Handle, route: RouteMessage) -> Result<(), NetError> {
     }
 }
 
-async fn replace_own(
-    handle: &Handle,
-    message: RouteMessage,
-    present: &[RouteMessage],
-) -> Result<(), rtnetlink::Error> {
+async fn replace_own(handle: &Handle, message: RouteMessage, present: &[RouteMessage]) -> Result<(), rtnetlink::Error> {
     let own = present.iter().any(|route| destination(route) == destination(&message));
     let request = handle.route().add(message);
     if own { request.replace().execute().await } else { request.execute().await }
@@ -97,9 +93,9 @@ async fn replace_own(
 
 /// A route of ours that the kernel exchanged for the wanted one above: deleting by its description could hit the new one.
 fn is_replaced(route: &RouteMessage, wanted: &BTreeMap<IpNetwork, KernelRoute>) -> bool {
-    wanted.get(&destination(route)).is_some_and(|wanted| {
-        (wanted.kind == RouteKind::Unreachable) == (route.header.kind == RouteType::Unreachable)
-    })
+    wanted
+        .get(&destination(route))
+        .is_some_and(|wanted| (wanted.kind == RouteKind::Unreachable) == (route.header.kind == RouteType::Unreachable))
 }
 
 async fn ours(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
@@ -110,9 +106,7 @@ async fn ours(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
             IpVersion::V6 => RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
         };
         let mut routes = handle.route().get(filter).execute();
-        while let Some(route) =
-            routes.try_next().await.map_err(NetError::netlink("the routes could not be listed"))?
-        {
+        while let Some(route) = routes.try_next().await.map_err(NetError::netlink("the routes could not be listed"))? {
             if route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL) {
                 found.push(route);
             }

@@ -1,0 +1,130 @@
+//! Packets from builders, and the changes that a router makes to them.
+
+use etherparse::{
+    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Ethernet2Header, IpNumber, Ipv4Options, PacketBuilder,
+    PacketBuilderStep,
+};
+
+use crate::world::{A4, A6, B4, B6, HOST_A, MAC_A};
+
+/// The payload of most packets.
+const PAYLOAD: &[u8] = b"ferrule";
+/// The TTL or hop limit of most packets.
+pub const TTL: u8 = 64;
+
+fn ethernet() -> PacketBuilderStep<Ethernet2Header> {
+    PacketBuilder::ethernet2(MAC_A, HOST_A)
+}
+
+/// UDP over IPv4 from A's MAC.
+pub fn udp4(source: [u8; 4], destination: [u8; 4], ttl: u8, port: u16) -> Vec<u8> {
+    let builder = ethernet().ipv4(source, destination, ttl).udp(40_000, port);
+    written(|out| builder.write(out, PAYLOAD))
+}
+
+/// UDP over IPv6 from A's MAC.
+pub fn udp6(source: [u8; 16], destination: [u8; 16], ttl: u8, port: u16) -> Vec<u8> {
+    let builder = ethernet().ipv6(source, destination, ttl).udp(40_000, port);
+    written(|out| builder.write(out, PAYLOAD))
+}
+
+/// A TCP segment from A to B with `payload` bytes.
+pub fn tcp(v4: bool, payload: usize) -> Vec<u8> {
+    let data = vec![0; payload];
+    if v4 {
+        let builder = ethernet().ipv4(A4, B4, TTL).tcp(40_000, 80, 1, 1024);
+        written(|out| builder.write(out, &data))
+    } else {
+        let builder = ethernet().ipv6(A6, B6, TTL).tcp(40_000, 80, 1, 1024);
+        written(|out| builder.write(out, &data))
+    }
+}
+
+/// UDP from A to B with IPv4 options (three no-operations and an end).
+pub fn with_options() -> Vec<u8> {
+    let mut header =
+        etherparse::Ipv4Header::new((8 + PAYLOAD.len()) as u16, TTL, IpNumber::UDP, A4, B4).expect("it is short");
+    header.options = Ipv4Options::try_from(&[1, 1, 1, 0][..]).expect("four bytes of options");
+    let builder = ethernet().ip(etherparse::IpHeaders::Ipv4(header, etherparse::Ipv4Extensions::default()));
+    let builder = builder.udp(40_000, 53);
+    written(|out| builder.write(out, PAYLOAD))
+}
+
+/// The first fragment of A's UDP to `destination` port `port`, or a later one.
+pub fn fragment4(destination: [u8; 4], port: u16, later: bool) -> Vec<u8> {
+    let mut frame = udp4(A4, destination, TTL, port);
+    // More fragments; or offset 1 (eight bytes), the last.
+    frame[20..22].copy_from_slice(&if later { [0, 1] } else { [0x20, 0] });
+    with_checksum(frame)
+}
+
+/// A frame of another EtherType.
+pub fn other(ethertype: u16) -> Vec<u8> {
+    let mut frame = ethernet_header(ethertype);
+    frame.extend([0; 50]);
+    frame
+}
+
+/// The same frame with a VLAN tag.
+pub fn tagged(frame: &[u8]) -> Vec<u8> {
+    [&frame[..12], &[0x81, 0, 0, 5], &frame[12..]].concat()
+}
+
+/// ARP from A's MAC.
+pub fn arp(request: bool, sender_mac: [u8; 6], sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
+    let operation = if request { ArpOperation::REQUEST } else { ArpOperation::REPLY };
+    let arp =
+        ArpPacket::new(ArpHardwareId::ETHERNET, EtherType::IPV4, operation, &sender_mac, &sender, &[0; 6], &target)
+            .expect("the sizes agree");
+    let mut frame = ethernet_header(0x0806);
+    frame.extend_from_slice(&arp.to_bytes());
+    frame
+}
+
+/// ICMPv6 of any type with a body, hop limit 255, from A's MAC.
+pub fn icmp6(source: [u8; 16], destination: [u8; 16], kind: u8, body: &[u8]) -> Vec<u8> {
+    let builder = ethernet().ipv6(source, destination, 255).icmpv6_raw(kind, 0, [0; 4]);
+    written(|out| builder.write(out, body))
+}
+
+/// Another source MAC.
+pub fn from_mac(mut frame: Vec<u8>, mac: [u8; 6]) -> Vec<u8> {
+    frame[6..12].copy_from_slice(&mac);
+    frame
+}
+
+/// One hop further: TTL or hop limit one less, and the header checksum as computed anew.
+pub fn routed(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    if frame[12..14] == [0x08, 0x00] {
+        frame[22] -= 1;
+        with_checksum(frame)
+    } else {
+        frame[21] -= 1;
+        frame
+    }
+}
+
+/// The IPv4 header checksum computed anew.
+pub fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
+    let length = usize::from(frame[14] & 0xf) * 4;
+    frame[24..26].fill(0);
+    let mut sum: u32 =
+        frame[14..14 + length].chunks(2).map(|half| u32::from(u16::from_be_bytes([half[0], half[1]]))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let checksum = !u16::try_from(sum).expect("folded");
+    frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+    frame
+}
+
+fn ethernet_header(ethertype: u16) -> Vec<u8> {
+    [&HOST_A[..], &MAC_A[..], &ethertype.to_be_bytes()[..]].concat()
+}
+
+fn written<E: std::fmt::Debug>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    write(&mut frame).expect("a vector takes everything");
+    frame
+}

@@ -1,0 +1,17 @@
+//! Every program through `BPF_PROG_TEST_RUN` with built packets: the verdict, the bytes that come out, the redirect's
+//! target and the counter.
+//!
+//! Needs root and a kernel with BPF; without, every test fails and says so. Frames shorter than the kernel's test run
+//! takes (34 bytes for IPv4, 54 for IPv6) are sent over real veths in the `netns` tests.
+
+mod arp;
+mod extensions;
+mod frames;
+mod from_netdev;
+mod from_overlay;
+mod from_pod;
+mod nd;
+mod run;
+mod to_devices;
+mod to_pod;
+mod world;

@@ -1,0 +1,189 @@
+//! Loads an object, fills its maps with the [`world`](crate::world), runs packets and compares.
+
+use std::path::PathBuf;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, PerCpuArray},
+    programs::{SchedClassifier, TestRun, TestRunOptions},
+};
+use ferrule_common::{Drop, Outcome, Program, metric, metric::Counter};
+
+use crate::world;
+
+/// `TC_ACT_UNSPEC`: on to whatever comes next.
+const UNSPEC: i32 = -1;
+const SHOT: i32 = 2;
+const REDIRECT: i32 = 7;
+
+/// The uapi's `struct __sk_buff`, as far as a test run reads and writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct SkBuff {
+    len: u32,
+    pkt_type: u32,
+    mark: u32,
+    queue_mapping: u32,
+    protocol: u32,
+    vlan: [u32; 3],
+    priority: u32,
+    ingress_ifindex: u32,
+    ifindex: u32,
+    tc_index: u32,
+    cb: [u32; 5],
+    hash: u32,
+    tc_classid: u32,
+    data: [u32; 2],
+    napi_id: u32,
+    addresses: [u32; 10],
+    ports: [u32; 2],
+    data_meta: u32,
+    pad: u32,
+    flow_keys: u64,
+    timestamp: u64,
+    wire_len: u32,
+    gso_segs: u32,
+    sk: u64,
+    gso_size: u32,
+    timestamp_type: u32,
+    hwtstamp: u64,
+}
+
+/// What a test asks of one packet.
+#[derive(Clone, Copy)]
+pub enum Expected<'a> {
+    /// Left as it is, counted so.
+    Passes(Outcome),
+    /// Redirected to an interface index, counted so; with these bytes.
+    Redirected(Outcome, u32, &'a [u8]),
+    /// Dropped for this reason.
+    Dropped(Drop),
+}
+
+/// Where a packet came out of its tunnel.
+#[derive(Clone, Copy)]
+pub struct Outer {
+    /// 4 or 6; 0 for no tunnel key at all.
+    pub family: u32,
+    /// Network identifier.
+    pub vni: u32,
+    /// The last four octets of the outer source.
+    pub source: [u8; 4],
+}
+
+/// A loaded object with filled maps.
+pub struct Bench {
+    ebpf: Ebpf,
+    metrics: PerCpuArray<MapData, Counter>,
+    context: SkBuff,
+}
+
+impl Bench {
+    /// The object that ships.
+    pub fn new() -> Self {
+        Self::load("ferrule-ebpf")
+    }
+
+    /// The wrapper that sets a tunnel key first, for `from_overlay`.
+    pub fn behind_tunnel(outer: Outer) -> Self {
+        let mut bench = Self::load("ferrule-ebpf-tests");
+        bench.context.cb = [0, outer.family, outer.vni, u32::from_be_bytes(outer.source), 0];
+        bench
+    }
+
+    /// The same, for a packet that is to be cut into segments with `size` bytes of payload.
+    pub fn with_gso(mut self, size: u32) -> Self {
+        self.context.gso_size = size;
+        self.context.gso_segs = 2;
+        self
+    }
+
+    fn load(object: &str) -> Self {
+        assert!(nix::unistd::Uid::effective().is_root(), "packet tests load eBPF programs: run them as root");
+        let folder = std::env::var_os("FERRULE_EBPF_DIR")
+            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ebpf")), PathBuf::from);
+        let path = folder.join(object);
+        let mut ebpf = EbpfLoader::new()
+            .load_file(&path)
+            .unwrap_or_else(|error| panic!("{}: {error:?}; build it with `cargo xtask build-ebpf`", path.display()));
+        world::fill(&mut ebpf);
+        let metrics = ebpf.take_map("fr_metrics").expect("the object counts").try_into().expect("a per-CPU array");
+        // The loopback device stands for the device that a program runs on.
+        let context = SkBuff { ifindex: world::HERE, ..SkBuff::default() };
+        Self { ebpf, metrics, context }
+    }
+
+    fn counter(&self, program: Program, number: u32) -> u64 {
+        let values = self.metrics.get(&metric::index(program, number), 0).expect("the counters are readable");
+        values.iter().map(|counter| counter.packets).sum()
+    }
+
+    /// Runs one packet and compares everything.
+    #[track_caller]
+    pub fn check(&mut self, program: Program, frame: &[u8], expected: Expected<'_>) {
+        let (number, action) = match expected {
+            Expected::Passes(outcome) => (outcome as u32, UNSPEC),
+            Expected::Redirected(outcome, _, _) => (outcome as u32, REDIRECT),
+            Expected::Dropped(reason) => (reason as u32, SHOT),
+        };
+        let before: Vec<u64> = (0..metric::SLOTS).map(|number| self.counter(program, number)).collect();
+        let (returned, bytes, context) = self.run(program, frame);
+        let counted: Vec<u32> =
+            (0..metric::SLOTS).filter(|n| self.counter(program, *n) != before[*n as usize]).collect();
+        assert_eq!(
+            (returned, counted.as_slice()),
+            (action, [number].as_slice()),
+            "{}: action and counted outcomes for {frame:02x?}",
+            program.name()
+        );
+        match expected {
+            Expected::Redirected(_, target, wanted) => {
+                assert_eq!(context.cb[0], target, "the target of {frame:02x?}");
+                assert_eq!(hex(&bytes), hex(wanted), "the bytes of {frame:02x?}");
+            }
+            Expected::Passes(_) => assert_eq!(hex(&bytes), hex(frame), "a packet left to others stays as it is"),
+            Expected::Dropped(_) => {}
+        }
+    }
+
+    fn run(&mut self, program: Program, frame: &[u8]) -> (i32, Vec<u8>, SkBuff) {
+        let name = if program == Program::FromOverlay && self.context.cb[2] + self.context.cb[1] != 0
+            || self.ebpf.program("test_from_overlay").is_some()
+        {
+            "test_from_overlay"
+        } else {
+            program.name()
+        };
+        let classifier: &mut SchedClassifier =
+            self.ebpf.program_mut(name).expect("the object has it").try_into().expect("a classifier");
+        if classifier.fd().is_err() {
+            classifier.load().unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        }
+        let mut out = vec![0_u8; frame.len() + 256];
+        let mut context_out = SkBuff::default();
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(bytes_of(&self.context)),
+            ctx_out: Some(bytes_of_mut(&mut context_out)),
+            ..TestRunOptions::new()
+        };
+        let result = classifier.test_run(options).unwrap_or_else(|error| panic!("{name} on {frame:02x?}: {error:?}"));
+        out.truncate(result.data_size_out as usize);
+        (result.return_value.cast_signed(), out, context_out)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.chunks(16).map(|row| format!("{row:02x?}\n")).collect()
+}
+
+fn bytes_of(context: &SkBuff) -> &[u8] {
+    // SAFETY: repr(C) made of integers without padding between them; any byte may be read.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(context).cast(), size_of::<SkBuff>()) }
+}
+
+fn bytes_of_mut(context: &mut SkBuff) -> &mut [u8] {
+    // SAFETY: as above, and every bit pattern is a value.
+    unsafe { std::slice::from_raw_parts_mut(std::ptr::from_mut(context).cast(), size_of::<SkBuff>()) }
+}
