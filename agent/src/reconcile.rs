@@ -38,6 +38,8 @@ use crate::{
 const REST: Duration = Duration::from_secs(30);
 /// Rounds without a reason, which find what no event told.
 const PERIOD: Duration = Duration::from_secs(10);
+/// How long what the maps hold is taken from memory.
+const REREAD: Duration = Duration::from_secs(25);
 /// How long a burst of changes is gathered.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -58,6 +60,8 @@ pub struct Reconciler {
     /// Told when leases, links, addresses or routes change.
     pub changed: Arc<Notify>,
     resting: BTreeMap<u32, Instant>,
+    /// What the maps hold, as of the last reading and all steps since.
+    observed: Option<(Instant, Remote)>,
 }
 
 /// A round that could not be finished at all.
@@ -75,7 +79,7 @@ impl Reconciler {
         state: watch::Sender<Arc<NodeState>>,
         changed: Arc<Notify>,
     ) -> Self {
-        Self { config, net, maps, programs, attachments, state, changed, resting: BTreeMap::new() }
+        Self { config, net, maps, programs, attachments, state, changed, resting: BTreeMap::new(), observed: None }
     }
 
     /// Reconciles until the store's writer is gone.
@@ -137,7 +141,7 @@ impl Reconciler {
         let overlay = self.overlay(pod_mtu).await?;
         underlay.vxlan_ifindex = overlay.as_ref().map(|device| device.ifindex);
 
-        let observed = self.maps.observe()?;
+        let (read, observed) = self.observe()?;
         self.resting.retain(|_, since| since.elapsed() < REST);
         let endpoints = self.attachments.local_endpoints();
         let desired = desired::desired(Input {
@@ -154,10 +158,10 @@ impl Reconciler {
             observed: &observed.nodes,
             resting: &self.resting.keys().copied().collect::<BTreeSet<_>>(),
         })?;
-        self.apply(&observed, &desired, snapshot.whole, errors);
+        self.apply(read, observed, &desired, snapshot.whole, errors);
         self.host(&desired, overlay.as_ref(), &devices, errors).await;
         self.attach(overlay.as_ref(), &devices, snapshot.whole, errors);
-        self.attachments.adopt(pod_mtu).await.into_iter().for_each(|error| errors.push(error));
+        errors.extend(self.attachments.adopt().await);
 
         let issues = desired.issues.iter().map(ToString::to_string);
         let notes = snapshot.notes.iter().map(ToString::to_string);
@@ -223,9 +227,18 @@ impl Reconciler {
         Ok(Some(overlay::ensure(&self.net, &wanted).await?))
     }
 
+    /// What the maps hold. This is their only writer, so that they are read now and then only, to find what somebody
+    /// else changed.
+    fn observe(&mut self) -> Result<(Instant, Remote), Failure> {
+        match self.observed.take() {
+            Some((read, remote)) if read.elapsed() < REREAD => Ok((read, remote)),
+            _ => Ok((Instant::now(), self.maps.observe()?)),
+        }
+    }
+
     /// Carries out the plan; what removes something only where the source is whole.
-    fn apply(&mut self, observed: &Remote, desired: &Desired, whole: bool, errors: &mut Vec<String>) {
-        for step in plan(observed, &desired.remote) {
+    fn apply(&mut self, read: Instant, mut observed: Remote, desired: &Desired, whole: bool, errors: &mut Vec<String>) {
+        for step in plan(&observed, &desired.remote) {
             if !whole && removes(&step) {
                 continue;
             }
@@ -234,10 +247,12 @@ impl Reconciler {
                 // What follows may rest on what failed: the next round plans anew from what is there.
                 return;
             }
+            step.apply(&mut observed);
             if let Step::RemoveNode(index) = step {
                 self.resting.insert(index, Instant::now());
             }
         }
+        self.observed = Some((read, observed));
     }
 
     async fn host(

@@ -1,14 +1,18 @@
 //! What a former agent left, or somebody damaged: brought to what the leases say.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
-use super::{Attachments, blocking, is_active, is_alive, now_ms};
+use super::{Attachments, blocking, is_active, now_ms};
 use crate::{lease::Lease, net::link, reconcile::chain};
 
 impl Attachments {
     /// One round: ends leases that nobody can need, connects live ones whose programs are not this agent's or whose
     /// link is another by now, removes links and map entries without a lease. Gives a sentence for each failure.
-    pub async fn adopt(self: &Arc<Self>, mtu: u32) -> Vec<String> {
+    pub async fn adopt(self: &Arc<Self>) -> Vec<String> {
         let mut errors = Vec::new();
         self.apply_notes().await;
         let links = match link::all(&self.net).await {
@@ -21,13 +25,14 @@ impl Attachments {
                 errors.push(chain(&error));
             }
         }
-        for lease in self.leases() {
-            if let Err(error) = self.reconnect(&lease).await {
+        let devices: HashMap<&str, &link::Device> = links.iter().map(|link| (link.name.as_str(), link)).collect();
+        for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
+            let Some(device) = devices.get(lease.host_ifname.as_str()) else { continue };
+            if let Err(error) = self.reconnect(&lease, device.ifindex).await {
                 errors.push(error);
             }
         }
         errors.extend(self.sweep(&links).await);
-        let _ = mtu;
         errors
     }
 
@@ -45,23 +50,28 @@ impl Attachments {
     }
 
     /// Connects a live attachment anew where something of it is missing.
-    async fn reconnect(self: &Arc<Self>, lease: &Arc<Lease>) -> Result<(), String> {
-        if !is_active(lease) {
+    async fn reconnect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), String> {
+        if self.is_whole(lease, ifindex) {
             return Ok(());
         }
         let _turn = self.turn(&lease.id).await;
-        // It may have gone since it was listed.
+        // Asked again with the turn: it may have gone since it was listed, and its link with it.
         let Some(lease) = self.leases.get(&lease.id).filter(|lease| is_active(lease)) else { return Ok(()) };
-        let Some(device) = is_alive(&self.net, &lease).await.map_err(|error| chain(&error))? else { return Ok(()) };
-        let attached = self.attached().get(&lease.id) == Some(&device.ifindex);
-        if attached && self.is_mapped(&lease, device.ifindex) {
+        let device = link::by_name(&self.net, &lease.host_ifname).await.map_err(|error| chain(&error))?;
+        let Some(ifindex) = device.map(|device| device.ifindex) else { return Ok(()) };
+        if self.is_whole(&lease, ifindex) {
             return Ok(());
         }
-        self.connect(&lease, device.ifindex).await.map_err(|error| chain(&error))?;
-        if lease.host_ifindex != device.ifindex {
-            self.leases.activate(&lease.id, device.ifindex, now_ms()).map_err(|error| chain(&error))?;
+        self.connect(&lease, ifindex).await.map_err(|error| chain(&error))?;
+        if lease.host_ifindex != ifindex {
+            self.leases.activate(&lease.id, ifindex, now_ms()).map_err(|error| chain(&error))?;
         }
         Ok(())
+    }
+
+    /// Its programs are this agent's, and the maps know it.
+    fn is_whole(&self, lease: &Lease, ifindex: u32) -> bool {
+        self.attached().get(&lease.id) == Some(&ifindex) && self.is_mapped(lease, ifindex)
     }
 
     fn is_mapped(&self, lease: &Lease, ifindex: u32) -> bool {
@@ -91,6 +101,10 @@ impl Attachments {
         .await;
         errors.extend(swept.err().map(|error| chain(&error)));
         for link in links.iter().filter(|link| is_ours(&link.name) && !names.contains(link.name.as_str())) {
+            // Asked again: the container may have been added anew since.
+            if self.leases().iter().any(|lease| lease.host_ifname == link.name) {
+                continue;
+            }
             tracing::info!(link = link.name, "removing a link without a lease");
             if let Err(error) = self.remover.remove(&link.name).await {
                 errors.push(chain(&error));

@@ -29,7 +29,7 @@ pub enum AttachmentError {
     Net(#[from] NetError),
     /// The programs.
     #[error(transparent)]
-    Attach(#[from] AttachError),
+    Attach(Box<AttachError>),
     /// The maps.
     #[error("the pod's map entries could not be written or removed; a full map takes no more entries")]
     Map {
@@ -39,6 +39,12 @@ pub enum AttachmentError {
     /// CHECK found these.
     #[error("{}; delete the pod, so that it is made anew", .0.join("; "))]
     Damaged(Vec<String>),
+}
+
+impl From<AttachError> for AttachmentError {
+    fn from(error: AttachError) -> Self {
+        Self::Attach(Box::new(error))
+    }
 }
 
 impl From<&AttachmentError> for ApiError {

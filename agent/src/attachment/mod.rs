@@ -349,11 +349,6 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The host side of an attachment, where it is there.
-async fn is_alive(net: &Handle, lease: &Lease) -> Result<Option<link::Device>, net::NetError> {
-    link::by_name(net, &lease.host_ifname).await
-}
-
 const fn is_active(lease: &Lease) -> bool {
     matches!(lease.state, State::Active)
 }

@@ -222,7 +222,7 @@ pub async fn detach_filter(
     let handle = TcHandle::new(0, HANDLE);
     SchedClassifierLink::attached(device, direction.attach_type(), PRIORITY, handle, None)
         .map_err(ProgramError::from)
-        .and_then(|link| aya::programs::links::Link::detach(link))
+        .and_then(aya::programs::links::Link::detach)
         .map_err(|source| AttachError::Attach { program: "a filter of ours", device: device.into(), direction, source })
 }
 

@@ -9,6 +9,8 @@ use crate::world::{A4, A6, B4, B6, HOST_A, MAC_A};
 
 /// The payload of most packets.
 const PAYLOAD: &[u8] = b"ferrule";
+/// A UDP header and the payload.
+const UDP_LENGTH: u16 = 8 + 7;
 /// The TTL or hop limit of most packets.
 pub const TTL: u8 = 64;
 
@@ -42,8 +44,7 @@ pub fn tcp(v4: bool, payload: usize) -> Vec<u8> {
 
 /// UDP from A to B with IPv4 options (three no-operations and an end).
 pub fn with_options() -> Vec<u8> {
-    let mut header =
-        etherparse::Ipv4Header::new((8 + PAYLOAD.len()) as u16, TTL, IpNumber::UDP, A4, B4).expect("it is short");
+    let mut header = etherparse::Ipv4Header::new(UDP_LENGTH, TTL, IpNumber::UDP, A4, B4).expect("it is short");
     header.options = Ipv4Options::try_from(&[1, 1, 1, 0][..]).expect("four bytes of options");
     let builder = ethernet().ip(etherparse::IpHeaders::Ipv4(header, etherparse::Ipv4Extensions::default()));
     let builder = builder.udp(40_000, 53);
