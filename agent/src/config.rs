@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_gives_the_defaults() {
-        check("node-name = 'n1'", Ok(|c| c.socket == "/run/ferrule/agent.sock" && c.vxlan_port == 8472));
+        check("node-name = 'n1'", Ok(|c| c.socket.as_os_str() == "/run/ferrule/agent.sock" && c.vxlan_port == 8472));
     }
 
     #[test]
