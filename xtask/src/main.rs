@@ -1,1 +1,86 @@
-fn main() {}
+//! Every developer command; CI calls the same ones.
+//!
+//! ```text
+//!   setup ──▶ build-ebpf ──▶ lint
+//!                        ├─▶ test [TIER]
+//!                        ├─▶ demo
+//!                        └─▶ build
+//! ```
+//! Each command does what stands to its left first, as far as it needs it and as far as it is not done.
+
+mod build;
+mod demo;
+mod ebpf;
+mod lint;
+mod privilege;
+mod setup;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use workspace::Workspace;
+
+/// Ferrule's developer commands
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and the demo need, or what a test tier needs, and say what and why
+    Setup {
+        /// A test tier, for what only it needs
+        tier: Option<test::Tier>,
+    },
+    /// Build the eBPF programs into target/ebpf
+    BuildEbpf,
+    /// Build static release binaries of the agent, the plugin and the command line
+    Build,
+    /// Formatting, clippy, licences and sources of dependencies, and the map ABI's version
+    Lint {
+        /// Write common/abi.lock anew, after raising the layout's version
+        #[arg(long)]
+        update_abi: bool,
+    },
+    /// Run one tier of tests, or all
+    Test {
+        /// The tier [default: all]
+        tier: Option<test::Tier>,
+        /// Further arguments for nextest, such as a part of a test's name
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Two nodes on this machine, pods on both, and who reaches whom
+    Demo {
+        /// Leave everything running and print how to look around
+        #[arg(long, conflicts_with = "clean")]
+        keep: bool,
+        /// Remove what a former `demo --keep` left
+        #[arg(long)]
+        clean: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = Workspace::find().and_then(|workspace| match Cli::parse().command {
+        Command::Setup { tier } => setup::run(&workspace, tier),
+        Command::BuildEbpf => setup::building(&workspace).and_then(|()| ebpf::build(&workspace)),
+        Command::Build => build::release(&workspace),
+        Command::Lint { update_abi } => lint::run(&workspace, update_abi),
+        Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),
+        Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

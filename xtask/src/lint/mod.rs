@@ -1,0 +1,62 @@
+//! What a machine can judge of a change.
+
+mod abi;
+mod btf;
+mod layout;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    ebpf,
+    setup::{self, tools},
+    step::step,
+    workspace::Workspace,
+};
+
+/// A name and what it runs.
+type Check = (&'static str, fn(&Workspace) -> Result<()>);
+
+/// Runs every check, also after one failed, so that one run tells all.
+///
+/// # Errors
+/// Which checks failed.
+pub fn run(workspace: &Workspace, update_abi: bool) -> Result<()> {
+    setup::linting(workspace)?;
+    ebpf::build(workspace)?;
+    if update_abi {
+        return abi::update(workspace);
+    }
+    let checks: [Check; 4] = [("format", format), ("clippy", clippy), ("cargo deny", deny), ("map ABI", abi::check)];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        if let Err(error) = check(workspace) {
+            eprintln!("{name}: {error:#}");
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("lint: {} failed; what they found stands above", failed.join(", "));
+    }
+    println!("lint: format, clippy, cargo deny and map ABI have nothing to say");
+    Ok(())
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    step("cargo fmt --check", workspace.cargo().args(["fmt", "--all", "--check"])).context("`cargo fmt --all` mends it")
+}
+
+fn clippy(workspace: &Workspace) -> Result<()> {
+    let mut host = workspace.cargo();
+    host.args(["clippy", "--all-targets", "--", "--deny", "warnings"]);
+    step("clippy", &mut host)?;
+    // The eBPF crate's library compiles for this machine too, where clippy is; its binaries have no main here.
+    let mut programs = workspace.cargo();
+    programs.args(["clippy", "--package", "ferrule-ebpf", "--lib", "--", "--deny", "warnings"]);
+    step("clippy of the eBPF programs", &mut programs)
+}
+
+fn deny(workspace: &Workspace) -> Result<()> {
+    let mut deny = tools::command(workspace, tools::DENY)?;
+    // Not the advisories: what they say changes without a change here, and they are a download.
+    step("cargo deny", deny.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
+}

@@ -1,0 +1,116 @@
+//! Installs what is missing, and says what and why. Asks nothing; what is there already is left alone.
+
+pub mod apt;
+pub mod bpffs;
+pub mod linker;
+pub mod toolchain;
+pub mod tools;
+
+use anyhow::Result;
+use apt::Need;
+
+use crate::{test::Tier, workspace::Workspace};
+
+/// `cargo xtask setup [TIER]`.
+///
+/// # Errors
+/// Where something is missing that cannot be installed.
+pub fn run(workspace: &Workspace, tier: Option<Tier>) -> Result<()> {
+    match tier {
+        Some(tier) => self::tier(workspace, tier)?,
+        None => {
+            demo(workspace)?;
+            linting(workspace)?;
+        }
+    }
+    println!("everything is there for {}", tier.map_or("building, lint and the demo".into(), |t| format!("tier {t}")));
+    Ok(())
+}
+
+/// What building needs.
+///
+/// # Errors
+/// As [`run`].
+pub fn building(_: &Workspace) -> Result<()> {
+    apt::ensure(&[
+        Need::program("cc", &["gcc"], "links the binaries"),
+        Need {
+            probe: apt::Probe::File(format!("/usr/lib/{}-linux-gnu/libc.a", std::env::consts::ARCH)),
+            packages: &["libc6-dev"],
+            why: "is the C library that binaries are linked with",
+        },
+    ])?;
+    toolchain::ensure()?;
+    linker::ensure()
+}
+
+/// What the demo needs.
+///
+/// # Errors
+/// As [`run`].
+pub fn demo(workspace: &Workspace) -> Result<()> {
+    building(workspace)?;
+    networking()?;
+    bpffs::ensure()
+}
+
+/// What `lint` needs.
+///
+/// # Errors
+/// As [`run`].
+pub fn linting(workspace: &Workspace) -> Result<()> {
+    building(workspace)?;
+    apt::ensure(&[bpftool()])?;
+    tools::ensure(workspace, tools::DENY)
+}
+
+/// What a tier of tests needs.
+///
+/// # Errors
+/// As [`run`].
+pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
+    building(workspace)?;
+    tools::ensure(workspace, tools::NEXTEST)?;
+    match tier {
+        Tier::Unit => {
+            networking()?;
+            apt::ensure(&[host_local()])
+        }
+        Tier::Packets => bpffs::ensure(),
+        Tier::Netns => {
+            networking()?;
+            apt::ensure(&[host_local()])?;
+            bpffs::ensure()
+        }
+        Tier::Runtimes => {
+            networking()?;
+            apt::ensure(&[
+                Need::program("containerd", &["containerd"], "runs sandboxes through the plugin"),
+                Need::program("ctr", &["containerd"], "drives containerd"),
+                Need::program("runc", &["runc"], "starts containerd's containers"),
+            ])?;
+            bpffs::ensure()
+        }
+    }
+}
+
+fn networking() -> Result<()> {
+    apt::ensure(&[
+        Need::program("ip", &["iproute2"], "makes network namespaces and links"),
+        Need::program("ping", &["iputils-ping"], "sends ICMP"),
+        Need::program("nsenter", &["util-linux"], "starts processes in network namespaces"),
+        bpftool(),
+    ])
+}
+
+fn bpftool() -> Need {
+    Need::program("bpftool", &["bpftool", "linux-tools-generic"], "reads maps and their layout")
+}
+
+fn host_local() -> Need {
+    Need {
+        probe: apt::Probe::File("/usr/lib/cni/host-local".into()),
+        packages: &["containernetworking-plugins"],
+        why: "has host-local, to which tests delegate addresses",
+    }
+}

@@ -1,0 +1,62 @@
+//! Runs tests by tier, and sums up what all tiers said.
+
+mod nextest;
+mod summary;
+mod tier;
+
+use anyhow::{Result, bail};
+use summary::Summary;
+pub use tier::Tier;
+
+use crate::{
+    ebpf,
+    privilege::{self, Privilege},
+    setup,
+    step::step,
+    workspace::Workspace,
+};
+
+/// Runs `tier`, or all, also after one failed. The last line is the sum: `N passed, N failed`.
+///
+/// # Errors
+/// Where a test failed, or a tier had none to run.
+pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> Result<()> {
+    let tiers = tier.map_or(Tier::ALL.to_vec(), |tier| vec![tier]);
+    // Before anything takes its time: whether the tests can run at all.
+    let privilege = privilege::root("make network namespaces and load eBPF programs, as the tests do")?;
+    for tier in &tiers {
+        setup::tier(workspace, *tier)?;
+    }
+    ebpf::build(workspace)?;
+    // One build for all tiers: the same packages with the same features, so that nothing is compiled twice.
+    step("build everything and its tests", workspace.cargo().args(["build", "--bins", "--tests"]))?;
+
+    let (mut sum, mut wrong) = (Summary::default(), Vec::new());
+    for tier in tiers {
+        println!("\n== {tier}: {}", tier.about());
+        let summary = tier_of(workspace, tier, privilege, arguments)?;
+        if summary.failed > 0 || !summary.succeeded {
+            wrong.push(format!("{tier} failed"));
+        } else if summary.passed == 0 {
+            wrong.push(format!("{tier} ran no test"));
+        }
+        sum.add(&summary);
+    }
+    if !wrong.is_empty() {
+        println!("\n{}", wrong.join(", "));
+    }
+    println!("\n{} passed, {} failed", sum.passed, sum.failed);
+    if !wrong.is_empty() {
+        bail!("tests: {}", wrong.join(", "));
+    }
+    Ok(())
+}
+
+fn tier_of(workspace: &Workspace, tier: Tier, privilege: Privilege, arguments: &[String]) -> Result<Summary> {
+    let mut sum = Summary { succeeded: true, ..Summary::default() };
+    for part in tier.parts() {
+        let through_sudo = part.privileged && privilege == Privilege::Sudo;
+        sum.add(&nextest::run(workspace, part.filter, through_sudo, arguments)?);
+    }
+    Ok(sum)
+}

@@ -1,0 +1,69 @@
+//! The tiers: what is tested with what.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+/// A tier of tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    /// Every crate's own tests, and the plugin against a stand-in for the agent
+    Unit,
+    /// Packets through the loaded programs (BPF_PROG_TEST_RUN)
+    Packets,
+    /// Nodes and pods as network namespaces, with the real agent and plugin
+    Netns,
+    /// Real container runtimes that call the plugin
+    Runtimes,
+}
+
+/// A run of nextest.
+#[derive(Debug)]
+pub struct Part {
+    /// Which tests.
+    pub filter: &'static str,
+    /// Whether they need root.
+    pub privileged: bool,
+}
+
+impl Tier {
+    /// All tiers, the quickest first.
+    pub const ALL: [Self; 4] = [Self::Unit, Self::Packets, Self::Netns, Self::Runtimes];
+
+    /// One line.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Unit => "every crate's own tests, and the plugin against a stand-in for the agent",
+            Self::Packets => "packets through the loaded programs",
+            Self::Netns => "nodes and pods as network namespaces",
+            Self::Runtimes => "real container runtimes",
+        }
+    }
+
+    /// The runs it consists of.
+    pub const fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Unit => &[
+                Part {
+                    filter: "not (package(bpf-tests) and kind(test)) and not (package(ferrule-cni) and kind(test))",
+                    privileged: false,
+                },
+                Part { filter: "package(ferrule-cni) and kind(test)", privileged: true },
+            ],
+            Self::Packets => &[Part { filter: "package(bpf-tests) and binary(~packets)", privileged: true }],
+            Self::Netns => &[Part { filter: "package(bpf-tests) and binary(~netns)", privileged: true }],
+            Self::Runtimes => &[Part { filter: "package(bpf-tests) and binary(~runtimes)", privileged: true }],
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unit => "unit",
+            Self::Packets => "packets",
+            Self::Netns => "netns",
+            Self::Runtimes => "runtimes",
+        })
+    }
+}
