@@ -21,7 +21,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use ferrule_cni::api::{
@@ -40,6 +40,8 @@ use crate::{
     state::NodeState,
 };
 
+/// How long a reservation waits for the node to be ready; less than the plugin waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Locks that attachments share by their hash.
 const LOCKS: usize = 256;
 
@@ -103,12 +105,7 @@ impl Attachments {
     /// # Errors
     /// While the node is not ready, and where no lease can be had.
     pub async fn reserve(self: &Arc<Self>, request: ReserveRequest) -> Result<ReserveResponse, AttachmentError> {
-        let state = Arc::clone(&self.state.borrow());
-        if !state.ready {
-            let waiting = state.waiting.clone();
-            let waiting = waiting.unwrap_or_else(|| "the source of Kubernetes objects has not been read yet".into());
-            return Err(AttachmentError::NotReady(waiting));
-        }
+        let state = self.ready().await?;
         if state.pod_cidrs.is_empty() && request.delegated_ips.is_none() {
             return Err(AttachmentError::NoPodCidr);
         }
@@ -143,6 +140,19 @@ impl Attachments {
                 .map(|ip| ReservedAddress { address: IpNetwork::from(*ip), gateway: gateway(*ip) })
                 .collect(),
         })
+    }
+
+    /// The node's state, once it is ready: an agent that was just started is, in a moment.
+    async fn ready(&self) -> Result<Arc<NodeState>, AttachmentError> {
+        let mut states = self.state.clone();
+        match tokio::time::timeout(PATIENCE, states.wait_for(|state| state.ready)).await {
+            Ok(Ok(state)) => Ok(Arc::clone(&state)),
+            _ => {
+                let waiting = self.state.borrow().waiting.clone();
+                let unread = || "the source of Kubernetes objects has not been read yet".into();
+                Err(AttachmentError::NotReady(waiting.unwrap_or_else(unread)))
+            }
+        }
     }
 
     /// Puts programs on the host side, publishes the addresses and leads routes there. Idempotent.
