@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use ferrule_cni::api as plugin;
 use tokio::{
+    net::UnixListener,
     signal::unix::{SignalKind, signal},
     sync::{Notify, watch},
 };
@@ -41,6 +42,15 @@ pub async fn run(config: Config) -> Result<()> {
     // The lock on the state directory comes first: a second agent changes nothing.
     let leases = Leases::open(&config.state_dir, now_ms(), boot_id.trim())?;
     let listener = api::bind(&config.socket).await?;
+    let outcome = serve(&config, leases, listener).await;
+    if outcome.is_err() {
+        // Nobody shall wait for an agent that did not start.
+        let _ = fs::remove_file(&config.socket);
+    }
+    outcome
+}
+
+async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> Result<()> {
     let net = net::connect().context("a netlink socket cannot be made")?;
     for device in &config.devices {
         if net::link::by_name(&net, device).await?.is_none() {
@@ -67,13 +77,13 @@ pub async fn run(config: Config) -> Result<()> {
     let (writer, reader) = store::store();
     tokio::spawn(source::files::run(config.manifests.clone(), writer));
     let reconciler =
-        Reconciler::new(Arc::clone(&config), net, loaded.remote, programs, Arc::clone(&attachments), state, changed);
+        Reconciler::new(Arc::clone(config), net, loaded.remote, programs, Arc::clone(&attachments), state, changed);
     tokio::spawn(reconciler.run(reader));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
     tokio::spawn(announce(state_reader.clone()));
 
     let app = App {
-        config: Arc::clone(&config),
+        config: Arc::clone(config),
         attachments,
         state: state_reader,
         metrics: Mutex::new(loaded.metrics),

@@ -10,7 +10,23 @@ use super::NetError;
 /// Where a file cannot be written.
 pub fn forwarding() -> Result<(), NetError> {
     set("net/ipv4/ip_forward", "1")?;
+    if read("net/ipv6/conf/all/forwarding").is_ok_and(|value| value.trim() == "0") {
+        keep_router_advertisements()?;
+    }
     set_where_present("net/ipv6/conf/all/forwarding", "1")
+}
+
+/// A device that accepts router advertisements (1) stops when it forwards, and the host loses its default route; 2 goes
+/// on accepting.
+fn keep_router_advertisements() -> Result<(), NetError> {
+    let Ok(devices) = fs::read_dir("/proc/sys/net/ipv6/conf") else { return Ok(()) };
+    for device in devices.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+        let path = format!("net/ipv6/conf/{device}/accept_ra");
+        if device != "all" && read(&path).is_ok_and(|value| value.trim() == "1") {
+            set_where_present(&path, "2")?;
+        }
+    }
+    Ok(())
 }
 
 /// A device whose packets the programs judge: no reverse path filter beside theirs, no router advertisements.
