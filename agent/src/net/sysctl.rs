@@ -22,7 +22,7 @@ fn keep_router_advertisements() -> Result<(), NetError> {
     let Ok(devices) = fs::read_dir("/proc/sys/net/ipv6/conf") else { return Ok(()) };
     for device in devices.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
         let path = format!("net/ipv6/conf/{device}/accept_ra");
-        if device != "all" && read(&path).is_ok_and(|value| value.trim() == "1") {
+        if !["all", "default"].contains(&device.as_str()) && read(&path).is_ok_and(|value| value.trim() == "1") {
             set_where_present(&path, "2")?;
         }
     }
