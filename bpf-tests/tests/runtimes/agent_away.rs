@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use crate::support::{lab::Lab, probe, tool::wait};
+use crate::support::{lab::Lab, probe, sandbox::Sandbox, tool::wait};
 
 #[test]
 fn a_sandbox_stops_without_an_agent_which_learns_of_it_later() {
@@ -13,7 +13,8 @@ fn a_sandbox_stops_without_an_agent_which_learns_of_it_later() {
     lab.n1.remove(&leaving);
     assert_eq!(lab.n1.pod_links().len(), 1, "the pod's link goes with it, agent or not");
     let calls = lab.n1.calls("DEL", &leaving.id);
-    let noted = |call: &serde_json::Value| call["error"].is_null() && call["notes"].to_string().contains("release note");
+    let noted =
+        |call: &serde_json::Value| call["error"].is_null() && call["notes"].to_string().contains("release note");
     assert!(!calls.is_empty() && calls.iter().all(noted), "{calls:#?}");
 
     lab.n1.start_agent();
@@ -41,11 +42,28 @@ fn a_sandbox_waits_for_an_agent_that_starts() {
         node.start_agent();
         start.join().expect("the client does not panic")
     });
-    let sandbox = crate::support::sandbox::Sandbox::read(&lab.n1, id.expect("RunPodSandbox works once the agent runs"));
+    let sandbox = Sandbox::read(&lab.n1, id.expect("RunPodSandbox works once the agent runs"));
     let other = lab.n2.run("other");
     for address in &sandbox.addresses {
         other.space.seen_by(*address, probe::PORT).unwrap();
     }
+}
+
+#[test]
+fn a_kubelet_that_gives_up_waiting_leaves_nothing_and_may_ask_again() {
+    let mut lab = Lab::start();
+    lab.n1.kill_agent();
+    let given_up = lab.n1.cri.run_within(lab.n1.config("web", &[]), Duration::from_secs(2));
+    assert!(given_up.is_err(), "no agent, yet a sandbox: {given_up:?}");
+    lab.n1.start_agent();
+    lab.n1.wait_for_agent();
+    wait("containerd has given up too", Duration::from_secs(10), || {
+        let left = lab.n1.cri.list().unwrap();
+        if left.is_empty() { Ok(()) } else { Err(left.join(" ")) }
+    });
+    lab.n1.is_clean();
+    let sandbox = lab.n1.run("web");
+    lab.n2.machine.space.ping(sandbox.addresses[0]).unwrap();
 }
 
 #[test]

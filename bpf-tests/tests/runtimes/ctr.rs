@@ -1,7 +1,13 @@
 //! `ctr run --cni`: a container without a pod. Its id is `default-NAME`, `CNI_ARGS` are empty, and the network namespace
 //! is `/proc/PID/ns/net`.
 
-use crate::support::{image, lab::Lab, probe};
+use crate::support::{
+    image,
+    lab::Lab,
+    node::START,
+    probe,
+    tool::{wait, words},
+};
 
 #[test]
 fn a_container_of_ctr_reaches_a_pod_and_leaves_nothing() {
@@ -9,8 +15,13 @@ fn a_container_of_ctr_reaches_a_pod_and_leaves_nothing() {
     let pod = lab.n2.run("web");
     let (node, machine) = (&lab.n1, &lab.n1.machine);
     machine.space.tool("ctr images import /opt/images/pause.tar");
-    machine.space.tool(&format!("ctr run --detach --cni --cgroup /{}/alone {} alone", machine.cgroup, image::PAUSE));
-    let endpoints = node.ferrule("endpoint list");
+    // In the foreground: `ctr` removes the network only of a container whose end it waits for.
+    let group = format!("/{}/alone", machine.cgroup);
+    let mut ctr = node.spawn(&mut words(&format!("ctr run --rm --cni --cgroup {group} {} alone", image::PAUSE)));
+    let endpoints = wait("the container has a network", START, || {
+        let endpoints = node.ferrule("endpoint list");
+        if endpoints[0]["state"] == "active" { Ok(endpoints) } else { Err(endpoints) }
+    });
     assert_eq!(endpoints[0]["containerId"], "default-alone", "{endpoints}");
     assert!(endpoints[0]["pod"].is_null(), "no pod was named: {endpoints}");
     let tasks = machine.space.tool("ctr tasks list");
@@ -23,7 +34,8 @@ fn a_container_of_ctr_reaches_a_pod_and_leaves_nothing() {
         container.ping(*address).unwrap();
     }
     machine.space.tool("ctr tasks kill alone");
-    machine.space.tool("ctr tasks delete alone");
-    machine.space.tool("ctr containers delete alone");
+    let status = ctr.wait().unwrap();
+    assert!(status.success(), "ctr run: {status}");
+    assert_eq!(node.calls("DEL", "default-alone").len(), 1, "ctr asks for one DEL");
     node.is_clean();
 }

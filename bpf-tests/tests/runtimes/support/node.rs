@@ -22,7 +22,8 @@ use super::{
     underlay::Underlay,
 };
 
-const START: Duration = Duration::from_secs(20);
+/// How long anything may take to start.
+pub const START: Duration = Duration::from_secs(20);
 
 /// A node.
 pub struct Node {
@@ -165,7 +166,7 @@ impl Node {
     }
 
     /// Starts a program that goes on, its output in a log of its name.
-    fn spawn(&self, command: &mut Command) -> Child {
+    pub fn spawn(&self, command: &mut Command) -> Child {
         let name = Path::new(command.get_program()).file_name().expect("a program has a name").to_owned();
         let path = self.folder.join("log").join(&name);
         let log = File::options().create(true).append(true).open(&path).expect("a log can be written");

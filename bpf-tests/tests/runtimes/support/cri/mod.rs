@@ -59,6 +59,14 @@ impl Cri {
         Ok(answer.pod_sandbox_id)
     }
 
+    /// Asks for a sandbox, and gives up after a while, as a kubelet does.
+    pub fn run_within(&self, config: PodSandboxConfig, limit: Duration) -> Result<String, Status> {
+        let mut request = Request::new(RunPodSandboxRequest { config: Some(config) });
+        request.set_timeout(limit);
+        let answer: SandboxId = self.send("/runtime.v1.RuntimeService/RunPodSandbox", request)?;
+        Ok(answer.pod_sandbox_id)
+    }
+
     /// Ends a sandbox's processes and network.
     pub fn stop(&self, id: &str) -> Result<(), Status> {
         self.ask("/runtime.v1.RuntimeService/StopPodSandbox", sandbox(id)).map(|_: Empty| ())
@@ -85,11 +93,19 @@ impl Cri {
         Q: Message + Send + Sync + 'static,
         A: Message + Default + Send + Sync + 'static,
     {
+        self.send(path, Request::new(request))
+    }
+
+    fn send<Q, A>(&self, path: &'static str, request: Request<Q>) -> Result<A, Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
         let mut grpc = Grpc::new(self.channel.clone());
         self.runtime.block_on(async {
             grpc.ready().await.map_err(|error| Status::unavailable(format!("{error:?}")))?;
             let method = Uri::from_static(path).path_and_query().cloned().expect("a method has a path");
-            Ok(grpc.unary(Request::new(request), method, ProstCodec::<Q, A>::default()).await?.into_inner())
+            Ok(grpc.unary(request, method, ProstCodec::<Q, A>::default()).await?.into_inner())
         })
     }
 }
