@@ -1,0 +1,76 @@
+//! Kubernetes objects as YAML files, which every agent of a cluster reads.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// The folder that agents watch.
+#[derive(Debug)]
+pub struct Manifests {
+    folder: PathBuf,
+}
+
+impl Manifests {
+    /// Makes the folder.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn new(folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self { folder })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes a file, at once as a whole.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        let (path, temporary) = (self.folder.join(format!("{name}.yaml")), self.folder.join(format!(".{name}.new")));
+        fs::write(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, &path))
+            .with_context(|| path.display().to_string())
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.folder.join(format!("{name}.yaml"));
+        fs::remove_file(&path).with_context(|| path.display().to_string())
+    }
+}
+
+/// A Node object.
+#[must_use]
+pub fn node(name: &str, pod_cidrs: &[String], addresses: &[IpAddr]) -> String {
+    let cidrs: Vec<_> = pod_cidrs.iter().map(|cidr| format!("\"{cidr}\"")).collect();
+    let address = |address| format!("{{type: InternalIP, address: \"{address}\"}}");
+    let addresses: Vec<_> = addresses.iter().map(address).collect();
+    format!(
+        "---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\nspec: {{podCIDRs: [{}]}}\nstatus: {{addresses: [{}]}}\n",
+        cidrs.join(", "),
+        addresses.join(", ")
+    )
+}
+
+/// A running Pod object.
+#[must_use]
+pub fn pod(name: &str, node: &str, addresses: &[IpAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(|address| format!("{{ip: \"{address}\"}}")).collect();
+    format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: default}}\nspec: {{nodeName: {node}}}\n\
+         status: {{phase: Running, podIPs: [{}]}}\n",
+        addresses.join(", ")
+    )
+}

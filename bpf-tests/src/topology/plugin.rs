@@ -1,0 +1,112 @@
+//! Calls of the CNI plugin, as a runtime makes them.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::Netns;
+
+/// One call; set what differs.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// `CNI_COMMAND`.
+    pub command: String,
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    /// `CNI_NETNS`.
+    pub netns: PathBuf,
+    /// The pod's name, for `CNI_ARGS`.
+    pub pod: String,
+    /// Standard input.
+    pub config: Value,
+}
+
+/// The plugin's error, as JSON on its standard output.
+#[derive(Debug, thiserror::Error)]
+#[error("{command} of {container}: {error}{stderr}")]
+pub struct Failure {
+    /// `CNI_COMMAND`.
+    pub command: String,
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    /// CNI's error object, or what stood in its place.
+    pub error: Value,
+    /// What it said beside.
+    pub stderr: String,
+}
+
+impl Invocation {
+    /// A call with a node's configuration.
+    #[must_use]
+    pub fn new(command: &str, container: &str, netns: &Path, socket: &Path) -> Self {
+        let config = json!({
+            "cniVersion": "1.1.0",
+            "name": "ferrule",
+            "type": "ferrule-cni",
+            "agentSocket": socket,
+            "logFile": socket.with_file_name("cni.log"),
+        });
+        Self {
+            command: command.into(),
+            container: container.into(),
+            netns: netns.into(),
+            pod: container.into(),
+            config,
+        }
+    }
+
+    /// With a field added to the configuration, or replaced.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: Value) -> Self {
+        self.config[field] = value;
+        self
+    }
+
+    /// Starts it in the node's namespace.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn spawn(&self, node: &Netns) -> Result<Child> {
+        let mut child = self.prepare(node)?.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // What the plugin does not read it need not.
+            let _ = stdin.write_all(self.config.to_string().as_bytes());
+        }
+        Ok(child)
+    }
+
+    /// Runs it in the node's namespace; its result, null where it prints none.
+    ///
+    /// # Errors
+    /// [`Failure`], the plugin's own error.
+    pub fn run(&self, node: &Netns) -> Result<Value> {
+        let output = self.spawn(node)?.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text).context(text) };
+        }
+        let error = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Failure { command: self.command.clone(), container: self.container.clone(), error, stderr }.into())
+    }
+
+    fn prepare(&self, node: &Netns) -> Result<Command> {
+        let mut command = node.command(super::binary("ferrule-cni")?);
+        command
+            .env("CNI_COMMAND", &self.command)
+            .env("CNI_CONTAINERID", &self.container)
+            .env("CNI_NETNS", &self.netns)
+            .env("CNI_IFNAME", "eth0")
+            .env("CNI_PATH", "/usr/lib/cni")
+            .env("CNI_ARGS", format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={}", self.pod))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(command)
+    }
+}

@@ -1,0 +1,13 @@
+//! Traffic between namespaces.
+
+mod echo;
+mod flow;
+mod frame;
+mod ping;
+mod probe;
+
+pub use echo::{Echo, PORT};
+pub use flow::Flow;
+pub use frame::{receive, send};
+pub use ping::{Ping, Pinging};
+pub use probe::{Protocol, probe};
