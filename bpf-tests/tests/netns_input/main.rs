@@ -1,0 +1,5 @@
+//! Bad input to a real agent: each gets an error that names the cause and the fix, and loses nothing.
+
+mod objects;
+mod starts;
+mod support;
