@@ -9,7 +9,7 @@ use std::{
 use super::tool;
 
 /// What must be on the machine: a path or a program's name, and the Debian package that has it.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 12] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -19,6 +19,7 @@ const NEEDED: [(&str, &str); 11] = [
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),
     ("gcc", "gcc"),
+    ("/usr/include/stdio.h", "libc6-dev"),
     ("tar", "tar"),
     ("podman", "podman"),
 ];
