@@ -5,8 +5,9 @@ use std::{env, fs, path::PathBuf};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=FERRULE_EBPF");
-    let object = env::var_os("FERRULE_EBPF")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/ebpf/ferrule-ebpf"), PathBuf::from);
+    // Read now, not when this script was compiled: two checkouts may share a target folder.
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let object = env::var_os("FERRULE_EBPF").map_or_else(|| own.join("../target/ebpf/ferrule-ebpf"), PathBuf::from);
     println!("cargo::rerun-if-changed={}", object.display());
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("ferrule-ebpf");
     if let Err(error) = fs::copy(&object, &target) {

@@ -1,7 +1,8 @@
 //! The plugin's log: one JSON line a call. It never fails a call: what cannot be written is lost.
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -44,11 +45,20 @@ pub fn milliseconds(elapsed: Duration) -> f64 {
     f64::from(u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX)) / 1000.0
 }
 
-/// Appends a line, in one write, so that calls at the same time do not mix.
+/// Appends a line, in one write, so that calls at the same time do not mix. Makes the log's folder, where only that is
+/// missing.
 pub fn append(path: &Path, entry: &Entry<'_>) {
     let Ok(mut line) = serde_json::to_vec(entry) else { return };
     line.push(b'\n');
-    if let Ok(mut file) = OpenOptions::new().append(true).create(true).open(path) {
+    let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let file = match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            DirBuilder::new().mode(0o700).create(folder).and_then(|()| open())
+        }
+        other => other,
+    };
+    if let Ok(mut file) = file {
         let _ = file.write_all(&line);
     }
 }
@@ -74,12 +84,16 @@ mod tests {
         };
         append(&path, &entry);
         append(&path, &entry);
-        append(Path::new("/nowhere/cni.log"), &entry);
+        append(&base.path().join("none/of/these/cni.log"), &entry);
+        let made = base.path().join("made/cni.log");
+        append(&made, &entry);
         let expected = concat!(
             r#"{"time":"1970-01-01T00:00:00.000Z","command":"DEL","container_id":"c","ifname":"eth0","#,
             r#""notes":["agent away"],"milliseconds":1.234}"#,
             "\n"
         );
         assert_eq!(std::fs::read_to_string(path).unwrap(), expected.repeat(2));
+        assert_eq!(std::fs::read_to_string(made).unwrap(), expected);
+        assert!(!base.path().join("none").exists());
     }
 }

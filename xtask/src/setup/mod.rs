@@ -88,6 +88,10 @@ pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
                 Need::program("containerd", &["containerd"], "runs sandboxes through the plugin"),
                 Need::program("ctr", &["containerd"], "drives containerd"),
                 Need::program("runc", &["runc"], "starts containerd's containers"),
+                Need::program("podman", &["podman"], "calls the plugin as another runtime does"),
+                Need::program("iptables", &["iptables"], "what portmap chains behind the plugin with"),
+                Need::program("gcc", &["gcc", "libc6-dev"], "compiles the containers' only program"),
+                host_local(),
             ])?;
             bpffs::ensure()
         }
@@ -111,6 +115,6 @@ fn host_local() -> Need {
     Need {
         probe: apt::Probe::File("/usr/lib/cni/host-local".into()),
         packages: &["containernetworking-plugins"],
-        why: "has host-local, to which tests delegate addresses",
+        why: "has host-local and portmap, which tests chain with the plugin",
     }
 }
