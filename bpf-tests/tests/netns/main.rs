@@ -1,0 +1,14 @@
+//! Networks of namespaces with the real agent and plugin: what a user of a cluster relies on.
+
+mod agent_dies;
+mod check;
+mod cleanup;
+mod hostile;
+mod localhost;
+mod many;
+mod neighbours;
+mod outside;
+mod reach;
+mod size;
+mod support;
+mod unowned;
