@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use super::{Attachments, blocking, is_active, now_ms};
@@ -15,6 +15,8 @@ impl Attachments {
     pub async fn adopt(self: &Arc<Self>) -> Vec<String> {
         let mut errors = Vec::new();
         self.apply_notes().await;
+        // Activations reach the disk with the next transaction, or now.
+        errors.extend(self.leases.flush(now_ms()).err().map(|error| chain(&error)));
         let links = match link::all(&self.net).await {
             Ok(links) => links,
             Err(error) => return vec![chain(&error)],
@@ -25,6 +27,9 @@ impl Attachments {
                 errors.push(chain(&error));
             }
         }
+        if !self.resumed.swap(true, Ordering::Relaxed) {
+            errors.extend(self.resume(&links));
+        }
         let devices: HashMap<&str, &link::Device> = links.iter().map(|link| (link.name.as_str(), link)).collect();
         for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
             let Some(device) = devices.get(lease.host_ifname.as_str()) else { continue };
@@ -34,6 +39,16 @@ impl Attachments {
         }
         errors.extend(self.sweep(&links).await);
         errors
+    }
+
+    /// At an agent's start: a lease that is merely reserved and has its link was activated, and a crash lost the word;
+    /// or its ADD goes on, and activates it again.
+    fn resume(&self, links: &[link::Device]) -> Vec<String> {
+        let resume = |lease: Arc<Lease>| {
+            let device = links.iter().find(|link| link.name == lease.host_ifname)?;
+            self.leases.activate(&lease.id, device.ifindex, now_ms()).err().map(|error| chain(&error))
+        };
+        self.leases().into_iter().filter(|lease| !is_active(lease)).filter_map(resume).collect()
     }
 
     /// Leases whose netns and link are both gone, or that another boot made.

@@ -20,7 +20,7 @@ use std::{
     hash::BuildHasher,
     net::IpAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -59,6 +59,8 @@ pub struct Attachments {
     notes: PathBuf,
     locks: Vec<AsyncMutex<()>>,
     hasher: RandomState,
+    /// What a former agent left was looked at.
+    resumed: AtomicBool,
     /// Attachments whose programs are this agent's.
     attached: Mutex<HashMap<AttachmentId, u32>>,
 }
@@ -96,6 +98,7 @@ impl Attachments {
             notes: parts.notes,
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             hasher: RandomState::new(),
+            resumed: AtomicBool::new(false),
             attached: Mutex::default(),
         }
     }

@@ -1,8 +1,7 @@
 //! Which program a clsact filter of ours runs.
 
 use futures::TryStreamExt;
-use netlink_packet_core::{DefaultNla, Nla};
-use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
+use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
 use rtnetlink::Handle;
 
 use super::{NetError, errno};
@@ -11,15 +10,13 @@ use crate::bpf::{
     attach::{HANDLE, PRIORITY},
 };
 
-/// `TCA_BPF_ID`.
-const BPF_ID: u16 = 11;
-
 /// The id of the program behind the filter with our priority and handle; `None` where there is no such filter.
 ///
 /// # Errors
 /// The kernel's.
 pub async fn program(handle: &Handle, ifindex: u32, direction: Direction) -> Result<Option<u32>, NetError> {
     let Ok(index) = i32::try_from(ifindex) else { return Ok(None) };
+    let _turn = super::LISTING.lock().await;
     let request = handle.traffic_filter(index).get();
     let request = match direction {
         Direction::Ingress => request.ingress(),
@@ -44,17 +41,9 @@ fn is_ours(filter: &TcMessage) -> bool {
 fn program_id(filter: &TcMessage) -> Option<u32> {
     filter.attributes.iter().find_map(|attribute| match attribute {
         TcAttribute::Options(options) => options.iter().find_map(|option| match option {
-            TcOption::Other(nla) if nla.kind() == BPF_ID => value(nla),
+            TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
             _ => None,
         }),
         _ => None,
-    })
-}
-
-fn value(nla: &DefaultNla) -> Option<u32> {
-    let mut bytes = [0; 4];
-    (nla.value_len() == bytes.len()).then(|| {
-        nla.emit_value(&mut bytes);
-        u32::from_ne_bytes(bytes)
     })
 }

@@ -79,6 +79,7 @@ pub async fn by_index(handle: &Handle, ifindex: u32) -> Result<Option<Device>, N
 /// # Errors
 /// The kernel's.
 pub async fn all(handle: &Handle) -> Result<Vec<Device>, NetError> {
+    let _turn = super::LISTING.lock().await;
     let messages: Vec<LinkMessage> = handle
         .link()
         .get()
@@ -94,6 +95,7 @@ pub async fn all(handle: &Handle) -> Result<Vec<Device>, NetError> {
 /// # Errors
 /// The kernel's.
 pub async fn addresses(handle: &Handle) -> Result<Vec<(IpAddr, u32)>, NetError> {
+    let _turn = super::LISTING.lock().await;
     let mut messages = handle.address().get().execute();
     let mut found = Vec::new();
     while let Some(message) =

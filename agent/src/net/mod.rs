@@ -18,6 +18,9 @@ pub use remover::Remover;
 /// The `rtm_protocol` of every route that the agent makes, by which it finds them again (`rt_protos` has no name for it).
 pub const ROUTE_PROTOCOL: u8 = 0x66;
 
+/// Held while the kernel lists something: it answers EBUSY to a second listing on one socket.
+static LISTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A request that the kernel refused.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {

@@ -62,22 +62,19 @@ async fn adjust(handle: &Handle, wanted: &Wanted, device: Device) -> Result<Devi
     if device.mtu == wanted.mtu && device.up && device.mac == wanted.mac {
         return Ok(device);
     }
-    let change = LinkUnspec::new_with_index(device.ifindex)
-        .address(wanted.mac.to_vec())
-        .mtu(wanted.mtu)
-        .arp(false)
-        // No link-local address: nobody is to be found on this device. Refused when it is said at the making.
+    // No link-local address: nobody is to be found on this device. The kernel refuses it when the device is made, and
+    // heeds it before the device is up only.
+    let unnumbered = LinkUnspec::new_with_index(device.ifindex)
         .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
             In6AddrGenMode::None,
         )])]))
-        .up()
         .build();
-    handle
-        .link()
-        .set(change)
-        .execute()
-        .await
-        .map_err(NetError::netlink(format!("the VXLAN device {} could not be brought up", wanted.name)))?;
+    let up =
+        LinkUnspec::new_with_index(device.ifindex).address(wanted.mac.to_vec()).mtu(wanted.mtu).arp(false).up().build();
+    for change in [unnumbered, up] {
+        let what = format!("the VXLAN device {} could not be brought up", wanted.name);
+        handle.link().set(change).execute().await.map_err(NetError::netlink(what))?;
+    }
     Ok(Device { mtu: wanted.mtu, up: true, mac: wanted.mac.to_vec(), ..device })
 }
 

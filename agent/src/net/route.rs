@@ -7,8 +7,8 @@ use ferrule_model::desired::{KernelRoute, RouteKind};
 use futures::TryStreamExt;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteIp6Tunnel, RouteIpTunnel, RouteLwTunnelEncap, RouteMessage, RouteProtocol,
-    RouteType,
+    RouteAddress, RouteAttribute, RouteIp6Tunnel, RouteIp6TunnelFlags, RouteIpTunnel, RouteLwTunnelEncap, RouteMessage,
+    RouteProtocol, RouteType,
 };
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
@@ -99,6 +99,7 @@ fn is_replaced(route: &RouteMessage, wanted: &BTreeMap<IpNetwork, KernelRoute>) 
 }
 
 async fn ours(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
+    let _turn = super::LISTING.lock().await;
     let mut found = Vec::new();
     for version in [IpVersion::V4, IpVersion::V6] {
         let filter = match version {
@@ -135,6 +136,8 @@ fn message(route: &KernelRoute, overlay: Option<u32>, vni: u64) -> Option<RouteM
                     RouteIp6Tunnel::Id(vni),
                     RouteIp6Tunnel::Destination(ip),
                     RouteIp6Tunnel::Hoplimit(64),
+                    // Receivers refuse a UDP checksum of zero over IPv6.
+                    RouteIp6Tunnel::Flags(RouteIp6TunnelFlags::Checksum),
                 ]),
             }
         }
