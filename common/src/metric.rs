@@ -110,7 +110,7 @@ numbered! {
         ExtensionHeaders = 27, "extension-headers";
         /// On the overlay device without a tunnel key, or with another network identifier.
         NotOverlay = 28, "not-overlay";
-        /// The inner source does not belong to the node that the outer source is.
+        /// The source does not belong to the node that the outer source is, or came by another device than leads there.
         WrongNode = 29, "wrong-node";
         /// An overlay packet for an address that is not of this node.
         NotHere = 30, "not-here";

@@ -14,7 +14,7 @@ use ferrule_common::{
 
 use crate::{
     count::Passed,
-    packet::{Packet, header},
+    packet::{Packet, header, is_for_host},
     tunnel,
 };
 
@@ -41,9 +41,17 @@ pub fn to_stack() -> Result<Passed, Drop> {
 /// On to the node's stack, from a device on which the frame's MAC is another's.
 #[inline(always)]
 pub fn adopted_by_stack(ctx: &TcContext) -> Result<Passed, Drop> {
-    const PACKET_HOST: u32 = 0;
-    let _ = ctx.change_type(PACKET_HOST);
+    adopt(ctx);
     to_stack()
+}
+
+/// Makes a frame with another's MAC one that a stack takes; kernels before 6.15 do not in `bpf_redirect_peer`.
+#[inline(always)]
+fn adopt(ctx: &TcContext) {
+    const PACKET_HOST: u32 = 0;
+    if !is_for_host(ctx) {
+        let _ = ctx.change_type(PACKET_HOST);
+    }
 }
 
 /// Not a concern of ours.
@@ -61,6 +69,9 @@ pub fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, origin: Origin) 
     }
     if exhausted {
         return adopted_by_stack(ctx);
+    }
+    if origin == Origin::Device {
+        adopt(ctx);
     }
     decrement_hop_limit(ctx, packet, origin)?;
     into(ctx, pod.ifindex, Outcome::Pod)

@@ -44,6 +44,13 @@ pub fn has_vlan(ctx: &TcContext) -> bool {
     unsafe { (*ctx.skb.skb).vlan_present != 0 }
 }
 
+/// Whether the frame was addressed to the device's own MAC.
+#[inline(always)]
+pub fn is_for_host(ctx: &TcContext) -> bool {
+    // SAFETY: the context pointer is valid while the program runs.
+    unsafe { (*ctx.skb.skb).pkt_type == 0 }
+}
+
 /// The interface that the program runs on.
 #[inline(always)]
 pub fn ifindex(ctx: &TcContext) -> u32 {
@@ -174,7 +181,15 @@ impl Packet {
         Ok(())
     }
 
-    /// Whether this is UDP to `port` (host byte order). A first fragment too short to tell counts as such.
+    /// Whether this is UDP to `port` (host byte order), or may become it: a first fragment too short to tell.
+    #[inline(always)]
+    pub fn may_be_udp_to(&self, ctx: &TcContext, port: u16) -> bool {
+        self.protocol == protocol::UDP
+            && !self.later_fragment
+            && ctx.load::<u16>(self.l4 as usize + 2).map_or(true, |be| u16::from_be(be) == port)
+    }
+
+    /// Whether this is UDP to `port` (host byte order).
     #[inline(always)]
     pub fn is_udp_to(&self, ctx: &TcContext, port: u16) -> bool {
         self.protocol == protocol::UDP

@@ -2,7 +2,7 @@
 
 use aya_ebpf::programs::TcContext;
 use ferrule_common::{
-    Drop, Outcome, Program,
+    Address, Drop, Outcome, Program,
     settings::GATEWAY_V4,
     wire::ethertype::{ARP, QINQ, VLAN},
 };
@@ -14,7 +14,7 @@ use crate::{
     endpoint,
     maps::VXLAN_PORT,
     nd, owner,
-    packet::{Packet, ethertype, has_vlan},
+    packet::{Packet, ethertype, has_vlan, ifindex},
     scope, tunnel,
 };
 
@@ -44,7 +44,7 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         return deliver::to_pod(ctx, &packet, pod, Origin::Pod);
     }
     let owner = owner::of(&packet.destination, packet.v4);
-    if (owner.is_nobody() || owner.is_node()) && packet.is_udp_to(ctx, VXLAN_PORT.load()) {
+    if (owner.is_nobody() || owner.is_node()) && packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
         return Err(Drop::TunnelFromPod);
     }
     if owner.is_nobody() {
@@ -96,6 +96,10 @@ pub fn from_overlay(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn leave_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     let outer = tunnel::source(ctx)?;
+    // An address that a node does not have is `::` in its entry.
+    if outer == Address::UNSPECIFIED {
+        return Err(Drop::WrongNode);
+    }
     let packet = Packet::parse(ctx)?.ok_or(Drop::Ethertype)?;
     if endpoint::local(&packet.source).is_some() {
         return Err(Drop::LocalSource);
@@ -140,15 +144,22 @@ pub fn from_netdev(ctx: &TcContext) -> i32 {
 
 #[inline(always)]
 fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
-    // What does not parse is not a pod's; the stack judges it.
-    let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };
-    if packet.is_udp_to(ctx, VXLAN_PORT.load()) {
+    let packet = match Packet::parse(ctx) {
+        Ok(Some(packet)) => packet,
+        // The stack follows more headers than the programs do.
+        Err(Drop::ExtensionHeaders) => return Err(Drop::ExtensionHeaders),
+        // What does not parse is not a pod's; the stack judges it.
+        _ => return deliver::leave(),
+    };
+    let pod = endpoint::local(&packet.destination);
+    // The tunnel's own packets: `from_overlay` judges what is in them.
+    if pod.is_none() && packet.is_udp_to(ctx, VXLAN_PORT.load()) {
         return deliver::leave();
     }
     if endpoint::local(&packet.source).is_some() {
         return Err(Drop::LocalSource);
     }
-    let Some(pod) = endpoint::local(&packet.destination) else {
+    let Some(pod) = pod else {
         let owner = owner::known(&packet.source);
         if owner.is_nobody() || owner.is_node() || owner.is_native() {
             return deliver::leave();
@@ -163,6 +174,10 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
         return Err(Drop::LocalSource);
     }
     if owner.is_native() {
+        // As strict as a reverse path filter: from where the answer would go.
+        if owner.node().is_none_or(|node| node.ifindex != ifindex(ctx)) {
+            return Err(Drop::WrongNode);
+        }
         return deliver::to_pod(ctx, &packet, pod, Origin::Device);
     }
     if owner.is_node() { deliver::leave() } else { Err(Drop::Unencapsulated) }

@@ -24,7 +24,7 @@ fn check(frame: &[u8], expected: Expected<'_>) {
 }
 
 /// Puts extension headers of eight bytes each between the IPv6 header and what follows.
-fn extended(frame: &[u8], kinds: &[u8]) -> Vec<u8> {
+pub fn extended(frame: &[u8], kinds: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     let last = frame[20];
     for at in (0..kinds.len()).rev() {
@@ -73,6 +73,16 @@ fn vxlan_behind_extension_headers_is_found() {
             check(&extended(&udp6(A6, destination, TTL, 8472), kinds), Dropped(Drop::TunnelFromPod));
         }
     }
+}
+
+#[test]
+fn a_first_fragment_that_ends_before_its_ports_counts_as_vxlan() {
+    let mut frame = extended(&udp6(A6, OUTSIDE6, TTL, 53), &[FRAGMENT, DESTINATION]);
+    // More fragments follow, and this one ends where UDP would begin.
+    frame[57] = 1;
+    frame.truncate(70);
+    frame[18..20].copy_from_slice(&16_u16.to_be_bytes());
+    check(&frame, Dropped(Drop::TunnelFromPod));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use ferrule_common::{Drop, Outcome, Program::FromNetdev};
 
 use crate::{
+    extensions::extended,
     frames::{self, TTL, arp, other, routed, udp4, udp6},
     run::{
         Bench,
@@ -10,7 +11,7 @@ use crate::{
     },
     world::{
         A4, A6, B4, B6, MAC_A, NODE1, NODE2, OUTSIDE4, OUTSIDE6, POD1, POD1_6, POD2, POD2_6, SELF4, SELF6, STRAY1,
-        THERE, UNUSED4,
+        THERE, UNUSED4, v6,
     },
 };
 
@@ -41,6 +42,24 @@ fn a_local_pods_address_does_not_come_from_outside() {
     }
     check(&udp6(A6, SELF6, TTL, 53), Dropped(Drop::LocalSource));
     check(&udp4(UNUSED4, B4, TTL, 53), Dropped(Drop::LocalSource));
+}
+
+#[test]
+fn a_native_nodes_pods_come_by_the_device_that_leads_there() {
+    check(&udp4([10, 244, 7, 7], B4, TTL, 53), Dropped(Drop::WrongNode));
+    check(&udp6(v6(7, 7), B6, TTL, 53), Dropped(Drop::WrongNode));
+}
+
+#[test]
+fn the_tunnels_port_hides_no_sender_from_a_pod() {
+    check(&udp4(A4, B4, TTL, 8472), Dropped(Drop::LocalSource));
+    check(&udp4(POD1, B4, TTL, 8472), Dropped(Drop::Unencapsulated));
+}
+
+#[test]
+fn more_extension_headers_than_are_followed_hide_no_sender() {
+    let frame = extended(&udp6(A6, SELF6, TTL, 53), &[60; 7]);
+    check(&frame, Dropped(Drop::ExtensionHeaders));
 }
 
 #[test]

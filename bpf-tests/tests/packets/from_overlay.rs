@@ -64,6 +64,12 @@ fn an_inner_source_of_another_node_is_dropped() {
 }
 
 #[test]
+fn an_outer_source_that_is_no_address_matches_no_node() {
+    let nobody = Outer { family: 4, vni: 1, source: [0; 4] };
+    check(nobody, &udp4(SELF4, B4, TTL, 53), Dropped(Drop::WrongNode));
+}
+
+#[test]
 fn a_local_pods_address_does_not_come_from_outside() {
     check(FROM_NODE1, &udp4(A4, B4, TTL, 53), Dropped(Drop::LocalSource));
     check(FROM_NODE1, &udp6(v6(1, 2), B6, TTL, 53), Dropped(Drop::LocalSource));

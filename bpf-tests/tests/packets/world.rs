@@ -21,8 +21,10 @@ pub const HERE: u32 = 1;
 pub const THERE: u32 = 77;
 /// The overlay device.
 pub const OVERLAY: u32 = 88;
-/// Node 2 is behind this device.
-pub const NETDEV: u32 = 99;
+/// Node 2 is behind this device: the loopback device again, on which `from_netdev` runs.
+pub const NETDEV: u32 = HERE;
+/// Node 5 is behind this one.
+pub const OTHER_NETDEV: u32 = 99;
 
 pub const MAC_A: [u8; 6] = [0x0a, 0, 0, 0, 0, 0xaa];
 pub const HOST_A: [u8; 6] = [0x0a, 0, 0, 0, 1, 0xaa];
@@ -119,7 +121,8 @@ fn nodes(ebpf: &mut Ebpf) {
     // Node 3 is through a tunnel over IPv6; node 4 is native and has no IPv6 next hop.
     let over_v6 = Node { tunnel: address(NODE1_6), ..through_tunnel };
     let v4_only = Node { next_hop_v6: none, ..native };
-    for (index, node) in [(1, through_tunnel), (2, native), (3, over_v6), (4, v4_only)] {
+    let elsewhere = Node { ifindex: OTHER_NETDEV, ..native };
+    for (index, node) in [(1, through_tunnel), (2, native), (3, over_v6), (4, v4_only), (5, elsewhere)] {
         map.set(index, node, 0).expect("the map has room");
     }
 }
@@ -149,7 +152,7 @@ fn prefixes(ebpf: &mut Ebpf) {
     };
     let mut map: LpmTrie<_, PrefixKey, Route> =
         ebpf.map_mut("fr_routes").expect("the map is there").try_into().expect("a trie");
-    for (group, node) in [(1, peer::SELF), (2, 1), (3, 2), (5, 3), (6, 4)] {
+    for (group, node) in [(1, peer::SELF), (2, 1), (3, 2), (5, 3), (6, 4), (7, 5)] {
         let v4 = IpAddr::from([10, 244, group, 0]);
         map.insert(&key(v4, 24), Route { node }, 0).expect("the map has room");
         let v6 = IpAddr::from(v6(u16::from(group), 0));
