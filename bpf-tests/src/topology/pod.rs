@@ -30,6 +30,16 @@ impl Pod {
         Ok(Self { name: name.into(), netns, addresses, result })
     }
 
+    /// The name of its veth's host side.
+    ///
+    /// # Errors
+    /// Where ADD's answer does not tell.
+    pub fn host_link(&self) -> Result<String> {
+        let interfaces = self.result["interfaces"].as_array().context("ADD named no interfaces")?;
+        let host = interfaces.iter().find(|interface| interface["sandbox"].as_str().is_none_or(str::is_empty));
+        Ok(host.and_then(|host| host["name"].as_str()).context("ADD named no host side")?.to_owned())
+    }
+
     /// Its address of a family.
     #[must_use]
     pub fn address(&self, v4: bool) -> Option<IpAddr> {

@@ -37,6 +37,7 @@ impl Underlay {
         match fabric {
             Fabric::Bridge => {
                 underlay.netns.ip("link add br0 type bridge")?;
+                without_detection(&underlay.netns, "br0")?;
                 underlay.address("br0", 0)?;
                 underlay.netns.ip("link set br0 up")?;
             }
@@ -67,6 +68,8 @@ impl Underlay {
     pub fn connect(&self, node: u8, netns: &Netns) -> Result<()> {
         let port = format!("n{node}");
         self.netns.ip(&format!("link add {port} type veth peer name eth0 netns {}", netns.name()))?;
+        without_detection(&self.netns, &port)?;
+        without_detection(netns, "eth0")?;
         if let Some(mtu) = self.mtu {
             self.netns.ip(&format!("link set {port} mtu {mtu}"))?;
             netns.ip(&format!("link set eth0 mtu {mtu}"))?;
@@ -105,6 +108,12 @@ impl Underlay {
         let v6 = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x30, 0, subnet.into(), 0, 0, 0, host.into()));
         [v4, v6].into_iter().filter(|address| self.families.has(*address)).collect()
     }
+}
+
+/// A node's device has long been up when pods come: without this, its link-local address is tentative for the first two
+/// seconds, and forwarded packets wait for it.
+fn without_detection(netns: &Netns, link: &str) -> Result<()> {
+    netns.sysctl(&format!("ipv6/conf/{link}/accept_dad"), "0")
 }
 
 fn with_length(address: IpAddr) -> String {

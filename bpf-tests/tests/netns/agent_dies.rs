@@ -74,10 +74,7 @@ fn a_pod_deleted_while_the_agent_is_away_is_gone_after_its_start() {
         let (a, b) = (node.add("a")?, node.add("b")?);
         node.kill()?;
         node.del(&a)?;
-        ensure!(
-            node.netns.links()?.iter().filter(|link| link.starts_with("fr")).count() == 2,
-            "one pod and the overlay"
-        );
+        ensure!(node.netns.links()?.iter().filter(|link| link.starts_with("fr")).count() == 1, "one pod is left");
         node.start()?;
         let endpoints = || node.ferrule("endpoint list").ok().and_then(|list| Some(list.as_array()?.len()));
         until("the lease to be released", endpoints, |count| *count == Some(1))?;

@@ -1,9 +1,9 @@
 //! CHECK sees each kind of damage.
 
-use std::process::Command;
+use std::{net::IpAddr, process::Command};
 
-use anyhow::{Context, Result};
-use bpf_tests::topology::{Cluster, Layout, Node, Pod, run};
+use anyhow::{Context, Error, Result};
+use bpf_tests::topology::{Cluster, Layout, Node, Pod, run, until};
 
 use crate::support::{address, says, within};
 
@@ -13,22 +13,11 @@ fn check(damage: impl FnOnce(&Cluster, &Node, &Pod, &str) -> Result<()>, words: 
         let node = &cluster.nodes[0];
         let (pod, other) = (node.add("a")?, node.add("b")?);
         node.check(&pod)?;
-        let link = host_link(&pod)?;
+        let link = pod.host_link()?;
         damage(cluster, node, &pod, &link)?;
         says(node.check(&pod), words)?;
         node.check(&other).context("the other pod")
     });
-}
-
-/// The host side's name.
-fn host_link(pod: &Pod) -> Result<String> {
-    let interfaces = pod.result["interfaces"].as_array().context("ADD named no interfaces")?;
-    let host = interfaces.iter().find(|interface| interface["sandbox"].is_null() || interface["sandbox"] == "");
-    Ok(host.and_then(|host| host["name"].as_str()).context("ADD named no host side")?.to_owned())
-}
-
-fn hex(bytes: &[u8]) -> Vec<String> {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -75,18 +64,22 @@ fn a_program_that_is_gone() {
 
 #[test]
 fn a_map_entry_that_is_gone() {
-    let delete = |node: &Node, key: Vec<String>| {
-        let mut bpftool = Command::new("bpftool");
-        bpftool.args(["map", "delete", "pinned"]).arg(node.maps()?.join("fr_endpoints")).args(["key", "hex"]);
-        run(bpftool.args(key)).map(drop)
-    };
-    check(
-        |_, node, pod, _| match address(pod, false)? {
-            std::net::IpAddr::V6(ip) => delete(node, hex(&ip.octets())),
-            std::net::IpAddr::V4(ip) => delete(node, hex(&ip.to_ipv6_mapped().octets())),
-        },
-        &["fr_endpoints has no entry for fd00:244:1:"],
-    );
+    within(&Layout { nodes: 1, ..Layout::default() }, |cluster| {
+        let node = &cluster.nodes[0];
+        let pod = node.add("a")?;
+        let key = match address(&pod, false)? {
+            IpAddr::V6(ip) => ip.octets(),
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        };
+        // The agent mends it when it looks after its pods, such as just after the ADD: CHECK sees it in between.
+        let damaged = || {
+            let mut bpftool = Command::new("bpftool");
+            bpftool.args(["map", "delete", "pinned"]).arg(node.maps()?.join("fr_endpoints"));
+            run(bpftool.args(["key", "hex"]).args(key.map(|octet| format!("{octet:02x}"))))?;
+            says(node.check(&pod), &["fr_endpoints has no entry for fd00:244:1:"])
+        };
+        until("CHECK to see it", || damaged().map_err(|error| format!("{error:#}")), Result::is_ok)?.map_err(Error::msg)
+    });
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bpf_tests::{
-    topology::{Cluster, Layout, Node, Pod},
+    topology::{Cluster, Layout, Pod},
     traffic::{receive, send},
 };
 use etherparse::{Icmpv6Type, PacketBuilder, PacketBuilderStep, ip_number};
@@ -30,7 +30,7 @@ fn check(reason: &str, frame: impl Fn(&Scene<'_>) -> Result<Vec<u8>>) {
             pod: &pod,
             victim: &victim,
             mac: pod.netns.mac("eth0")?,
-            gateway: gateway_mac(node, &pod)?,
+            gateway: node.netns.mac(&pod.host_link()?)?,
         };
         let frame = frame(&scene)?;
         let before = node.count("from_pod", reason)?;
@@ -49,12 +49,6 @@ fn check(reason: &str, frame: impl Fn(&Scene<'_>) -> Result<Vec<u8>>) {
 
 fn holds(frame: &[u8], payload: &[u8]) -> bool {
     frame.windows(payload.len()).any(|part| part == payload)
-}
-
-fn gateway_mac(node: &Node, pod: &Pod) -> Result<[u8; 6]> {
-    let interfaces = pod.result["interfaces"].as_array().context("ADD named no interfaces")?;
-    let name = interfaces[0]["name"].as_str().context("ADD named no host side")?;
-    node.netns.mac(name)
 }
 
 impl Scene<'_> {
@@ -300,7 +294,7 @@ fn a_protocol_that_etherparse_does_not_know_passes() {
     within(&Layout { nodes: 1, ..Layout::default() }, |cluster| {
         let node = &cluster.nodes[0];
         let (pod, other) = (node.add("a")?, node.add("b")?);
-        let (mac, gateway) = (pod.netns.mac("eth0")?, gateway_mac(node, &pod)?);
+        let (mac, gateway) = (pod.netns.mac("eth0")?, node.netns.mac(&pod.host_link()?)?);
         let scene = Scene { cluster, pod: &pod, victim: &other, mac, gateway };
         let (source, destination) = (scene.v4(&pod)?.octets(), scene.v4(&other)?.octets());
         let mut frame = Vec::new();

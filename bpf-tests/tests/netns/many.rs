@@ -22,8 +22,7 @@ fn parallel<T: Send, U: Send>(items: Vec<T>, work: impl Fn(T) -> Result<U> + Syn
 
 /// That nothing of any pod is left.
 fn is_clean(node: &Node) -> Result<()> {
-    let left: Vec<_> =
-        node.netns.links()?.into_iter().filter(|l| l.starts_with("fr") && l != "ferrule-vxlan").collect();
+    let left: Vec<_> = node.netns.links()?.into_iter().filter(|link| link.starts_with("fr")).collect();
     ensure!(left.is_empty(), "links are left: {left:?}");
     for question in ["endpoint list", "ip list", "map dump fr_endpoints", "map dump fr_links"] {
         let answer = node.ferrule(question)?;

@@ -12,16 +12,19 @@ use crate::support::within;
 /// are made or answered with what fits.
 fn check(layout: &Layout, expected: u64) {
     within(layout, |cluster| {
-        let (a, b) = (cluster.nodes[0].add("a")?, cluster.nodes[1].add("b")?);
-        let mtu = cluster.nodes[0].ferrule("status")?["mtu"].as_u64().context("status has no mtu")?;
+        let node = &cluster.nodes[0];
+        let (a, b) = (node.add("a")?, cluster.nodes[1].add("b")?);
+        let host = a.host_link()?;
+        let mtu = node.ferrule("status")?["mtu"].as_u64().context("status has no mtu")?;
         ensure!(mtu == expected, "pods have {mtu} and not {expected}");
         for address in &b.addresses {
             let headers = if address.is_ipv4() { 28 } else { 48 };
             let size = u32::try_from(mtu)? - headers;
             Ping::to(*address).size(size).once(&a.netns)?;
-            Ping::to(*address).size(size).once(&cluster.nodes[0].netns)?;
+            Ping::to(*address).size(size).once(&node.netns)?;
             ensure!(Ping::to(*address).size(size + 1).once(&a.netns).is_err(), "a packet above the MTU was answered");
-            // A pod with a larger MTU of its own learns what fits.
+            // A pod whose veth carries more than the path to the other node learns what fits.
+            node.netns.ip(&format!("link set {host} mtu 9000"))?;
             a.netns.ip("link set eth0 mtu 9000")?;
             ensure!(
                 Ping::to(*address).size(size + 600).once(&a.netns).is_err(),
@@ -30,6 +33,7 @@ fn check(layout: &Layout, expected: u64) {
             let route = a.netns.ip(&format!("route get {address}"))?;
             ensure!(route.contains(&format!("mtu {mtu}")), "the pod was not told of the path's MTU {mtu}: {route}");
             a.netns.ip(&format!("link set eth0 mtu {mtu}"))?;
+            node.netns.ip(&format!("link set {host} mtu {mtu}"))?;
         }
         Ok(())
     });
