@@ -8,7 +8,7 @@ use crate::{
     attachment::is_ours,
     bpf::{Direction, Pins, attach},
     config::Config,
-    lease::Leases,
+    lease::StateLock,
     net::{self, Remover, link},
     reconcile::{OVERLAY, chain},
 };
@@ -22,7 +22,7 @@ pub async fn cleanup(config: &Config) -> Result<()> {
         bail!("ferrule-agent cleanup needs root");
     }
     // Held to the end, so that no agent starts meanwhile.
-    let _leases = Leases::open(&config.state_dir, crate::attachment::now_ms(), "cleanup")?;
+    let lock = StateLock::acquire(&config.state_dir)?;
     let net = net::connect()?;
     let mut failures = Vec::new();
     let mut tried = |result: Result<(), String>| failures.extend(result.err());
@@ -46,8 +46,15 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     for file in [config.socket.clone(), ferrule_cni::api::heartbeat(&config.socket)] {
         tried(remove_file(&file));
     }
-    drop(_leases);
-    tried(remove_folder(&config.state_dir));
+    tried(remove_file(&config.state_dir.join("leases.redb")));
+    tried(remove_file(&config.state_dir.join("agent.lock")));
+    drop(lock);
+    // Others' files in the folder stay, and it with them.
+    if let Err(error) = fs::remove_dir(&config.state_dir)
+        && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty)
+    {
+        tried(Err(format!("{}: {error}", config.state_dir.display())));
+    }
     if failures.is_empty() { Ok(()) } else { bail!("not everything could be removed:\n{}", failures.join("\n")) }
 }
 

@@ -159,16 +159,20 @@ impl Reconciler {
             resting: &self.resting.keys().copied().collect::<BTreeSet<_>>(),
         })?;
         self.apply(read, observed, &desired, snapshot.whole, errors);
-        self.host(&desired, overlay.as_ref(), &devices, errors).await;
-        self.attach(overlay.as_ref(), &devices, snapshot.whole, errors);
+        let attached = self.attach(overlay.as_ref(), &devices, snapshot.whole, errors);
+        if let Some(device) = overlay.as_ref().filter(|_| attached) {
+            // Not before: what comes through it is judged by the programs alone.
+            overlay::up(&self.net, device).await?;
+        }
+        self.host(&desired, overlay.as_ref(), &devices, snapshot.whole, errors).await;
         errors.extend(self.attachments.adopt().await);
 
         let issues = desired.issues.iter().map(ToString::to_string);
         let notes = snapshot.notes.iter().map(ToString::to_string);
         let names = &desired.node_names;
         Ok(NodeState {
-            ready: true,
-            waiting: None,
+            ready: attached,
+            waiting: (!attached).then(|| errors.join("; ")),
             mtu: pod_mtu,
             pod_cidrs: desired.own_pod_cidrs.clone(),
             internal_ips: desired.own_internal_ips.clone(),
@@ -260,6 +264,7 @@ impl Reconciler {
         desired: &Desired,
         overlay: Option<&link::Device>,
         devices: &[link::Device],
+        whole: bool,
         errors: &mut Vec<String>,
     ) {
         let carrier = overlay.or(devices.first()).map(|device| device.ifindex);
@@ -269,14 +274,29 @@ impl Reconciler {
             errors.push(chain(&error));
         }
         let overlay = overlay.map(|device| device.ifindex);
-        let pods = self.attachments.pod_links();
-        if let Err(error) = net::route::sync(&self.net, &desired.routes, overlay, &pods, u64::from(settings::VNI)).await
-        {
-            errors.push(chain(&error));
-        }
+        let mut unread = None;
+        // What is not wanted any more may only be late where the source is not whole.
+        let pods = || match self.attachments.pod_links() {
+            Ok(links) => whole.then_some(links),
+            Err(error) => {
+                unread = Some(chain(&error));
+                None
+            }
+        };
+        let synced = net::route::sync(&self.net, &desired.routes, overlay, pods, u64::from(settings::VNI)).await;
+        errors.extend(synced.err().map(|error| chain(&error)));
+        errors.extend(unread);
     }
 
-    fn attach(&self, overlay: Option<&link::Device>, devices: &[link::Device], whole: bool, errors: &mut Vec<String>) {
+    /// Whether every program is on its device.
+    fn attach(
+        &self,
+        overlay: Option<&link::Device>,
+        devices: &[link::Device],
+        whole: bool,
+        errors: &mut Vec<String>,
+    ) -> bool {
+        let mut attached = true;
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let own = devices.iter().map(|device| (device, Program::FromNetdev, Program::ToNetdev));
         let all = overlay.iter().map(|device| (*device, Program::FromOverlay, Program::ToOverlay)).chain(own);
@@ -287,12 +307,21 @@ impl Reconciler {
             for (program, direction) in [(egress, Direction::Egress), (ingress, Direction::Ingress)] {
                 if let Err(error) = programs.attach_device(program, &device.name, device.ifindex, direction) {
                     errors.push(chain(&error));
+                    attached = false;
                 }
             }
+        }
+        if devices.is_empty() {
+            errors.push(
+                "no device of this node holds its InternalIPs: correct the Node object's, or name devices (--devices)"
+                    .into(),
+            );
+            return attached;
         }
         if whole && let Err(error) = programs.detach_others(&names) {
             errors.push(chain(&error));
         }
+        attached
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Attachments, blocking, is_active, now_ms};
+use super::{AttachmentError, Attachments, is_active, now_ms};
 use crate::{lease::Lease, net::link, reconcile::chain};
 
 impl Attachments {
@@ -22,6 +22,10 @@ impl Attachments {
             Err(error) => return vec![chain(&error)],
         };
         for lease in self.stale(&links) {
+            // Asked again: its link may have been made since the links were listed.
+            if matches!(link::by_name(&self.net, &lease.host_ifname).await, Ok(Some(_))) {
+                continue;
+            }
             tracing::info!(container = lease.id.container_id, addresses = ?lease.addresses, "ending a lease whose pod is gone");
             if let Err(error) = self.release(&lease.id).await {
                 errors.push(chain(&error));
@@ -32,10 +36,11 @@ impl Attachments {
         }
         let devices: HashMap<&str, &link::Device> = links.iter().map(|link| (link.name.as_str(), link)).collect();
         for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
-            let Some(device) = devices.get(lease.host_ifname.as_str()) else { continue };
-            if let Err(error) = self.reconnect(&lease, device.ifindex).await {
-                errors.push(error);
-            }
+            let connected = match devices.get(lease.host_ifname.as_str()) {
+                Some(device) => self.reconnect(&lease, device.ifindex).await,
+                None => self.disconnect(&lease).await,
+            };
+            errors.extend(connected.err());
         }
         errors.extend(self.sweep(&links).await);
         errors
@@ -84,6 +89,20 @@ impl Attachments {
         Ok(())
     }
 
+    /// Forgets the map entries of an attachment whose link is gone, so that its addresses are unreachable and do not
+    /// swallow packets.
+    async fn disconnect(self: &Arc<Self>, lease: &Arc<Lease>) -> Result<(), String> {
+        if !lease.addresses.iter().any(|ip| self.maps().endpoint(*ip).is_some()) {
+            return Ok(());
+        }
+        let _turn = self.turn(&lease.id).await;
+        match link::by_name(&self.net, &lease.host_ifname).await {
+            Ok(None) => self.forget(lease).await.map_err(|error| chain(&error)),
+            Ok(Some(_)) => Ok(()),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
     /// Its programs are this agent's, and the maps know it.
     fn is_whole(&self, lease: &Lease, ifindex: u32) -> bool {
         self.attached().get(&lease.id) == Some(&ifindex) && self.is_mapped(lease, ifindex)
@@ -101,19 +120,7 @@ impl Attachments {
         let leases = self.leases();
         let leased: HashSet<IpAddr> = leases.iter().flat_map(|lease| lease.addresses.iter().copied()).collect();
         let names: HashSet<&str> = leases.iter().map(|lease| lease.host_ifname.as_str()).collect();
-        let all = Arc::clone(self);
-        let swept = blocking(move || {
-            let mut maps = all.maps();
-            let failed = |source| super::AttachmentError::Map { source };
-            for (address, entry) in maps.endpoints().map_err(failed)? {
-                // Asked again under the lock, since a lease may be new.
-                if !leased.contains(&address) && !all.leases.list().iter().any(|l| l.addresses.contains(&address)) {
-                    maps.remove(entry.ifindex, &[address]).map_err(failed)?;
-                }
-            }
-            Ok(())
-        })
-        .await;
+        let swept = self.sweep_maps(&leased, links).await;
         errors.extend(swept.err().map(|error| chain(&error)));
         for link in links.iter().filter(|link| is_ours(&link.name) && !names.contains(link.name.as_str())) {
             // Asked again: the container may have been added anew since.
@@ -126,6 +133,35 @@ impl Attachments {
             }
         }
         errors
+    }
+}
+
+impl Attachments {
+    /// Removes entries of addresses without a lease, and of links that are gone.
+    async fn sweep_maps(
+        self: &Arc<Self>,
+        leased: &HashSet<IpAddr>,
+        links: &[link::Device],
+    ) -> Result<(), AttachmentError> {
+        let failed = |source| AttachmentError::Map { source };
+        // Leases are asked without the maps' lock: a reservation takes the two the other way round.
+        let (endpoints, known) = {
+            let maps = self.maps();
+            (maps.endpoints().map_err(failed)?, maps.links().map_err(failed)?)
+        };
+        for (address, entry) in endpoints {
+            // Asked again, since a lease may be new.
+            if !leased.contains(&address) && !self.leases().iter().any(|lease| lease.addresses.contains(&address)) {
+                self.maps().remove(entry.ifindex, &[address]).map_err(failed)?;
+            }
+        }
+        for ifindex in known.into_iter().filter(|ifindex| links.iter().all(|link| link.ifindex != *ifindex)) {
+            // Asked again, since a link may be new.
+            if link::by_index(&self.net, ifindex).await?.is_none() {
+                self.maps().remove(ifindex, &[]).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 }
 

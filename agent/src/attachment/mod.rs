@@ -179,7 +179,13 @@ impl Attachments {
             Some(device) if device.name == lease.host_ifname => {}
             _ => return Err(AttachmentError::NoLink { name: lease.host_ifname.clone() }),
         }
-        self.connect(&lease, request.host_ifindex).await?;
+        if let Err(error) = self.connect(&lease, request.host_ifindex).await {
+            if !is_active(&lease) {
+                // The routes and filters go with the link, which the plugin removes.
+                let _ = self.maps().remove(request.host_ifindex, &lease.addresses);
+            }
+            return Err(error);
+        }
         self.leases.activate(&request.id, request.host_ifindex, now_ms())?;
         Ok(())
     }
@@ -193,12 +199,7 @@ impl Attachments {
         })
         .await?;
         let mac = lease.pod_mac.0;
-        if let Err(error) = net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await
-        {
-            // The routes and filters go with the link, which the plugin removes.
-            let _ = self.maps().remove(ifindex, &lease.addresses);
-            return Err(error.into());
-        }
+        net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await?;
         self.attached().insert(lease.id.clone(), ifindex);
         Ok(())
     }
@@ -298,9 +299,11 @@ impl Attachments {
     }
 
     /// The interface indices of pods' host sides, as the map of links has them.
-    #[must_use]
-    pub fn pod_links(&self) -> Vec<u32> {
-        self.maps().links().unwrap_or_default()
+    ///
+    /// # Errors
+    /// Where the map cannot be read.
+    pub fn pod_links(&self) -> Result<Vec<u32>, AttachmentError> {
+        self.maps().links().map_err(|source| AttachmentError::Map { source })
     }
 
     async fn turn(&self, id: &AttachmentId) -> AsyncMutexGuard<'_, ()> {

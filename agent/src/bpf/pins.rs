@@ -4,7 +4,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -66,7 +66,6 @@ impl Pins {
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)
-                .and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)))
                 .map_err(|source| self.io(&folder, source))?;
         }
         Ok(())
@@ -103,13 +102,25 @@ impl Pins {
         layout::MAPS.iter().all(|map| self.map(map.name).exists())
     }
 
-    /// Removes every pin and folder; programs stay attached only where something else holds them.
+    /// Removes our pins and folders, of every layout; programs stay attached only where something else holds them. The
+    /// agent's folder goes where nothing else is in it.
     ///
     /// # Errors
-    /// The first failure, after trying everything.
+    /// The first failure.
     pub fn remove_all(&self) -> Result<(), PinsError> {
-        match fs::remove_dir_all(&self.root) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(&self.root, error)),
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|error| self.io(&self.root, error))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| self.io(&self.root, error))?;
+            let name = entry.file_name();
+            if name == "links" || name.as_encoded_bytes().starts_with(b"maps-v") {
+                fs::remove_dir_all(entry.path()).map_err(|error| self.io(&entry.path(), error))?;
+            }
+        }
+        match fs::remove_dir(&self.root) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(self.io(&self.root, error)),
             _ => Ok(()),
         }
     }

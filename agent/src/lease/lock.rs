@@ -12,7 +12,7 @@ use super::LeaseError;
 
 /// The lock of a state directory; the kernel drops it with the process, however that ends.
 #[derive(Debug)]
-pub(super) struct StateLock {
+pub struct StateLock {
     _file: Flock<File>,
 }
 
@@ -22,7 +22,7 @@ impl StateLock {
     ///
     /// # Errors
     /// [`LeaseError::InUse`] when another process has it.
-    pub(super) fn acquire(dir: &Path) -> Result<Self, LeaseError> {
+    pub fn acquire(dir: &Path) -> Result<Self, LeaseError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| LeaseError::Io { path, source }

@@ -33,6 +33,7 @@ mod record;
 
 pub use book::Terms;
 pub use error::LeaseError;
+pub use lock::StateLock;
 pub use mac::{Mac, MacError};
 pub use record::{Lease, State};
 
@@ -44,7 +45,6 @@ use ferrule_cni::api::{AttachmentId, ReserveRequest};
 
 use book::Book;
 use database::{Change, Database};
-use lock::StateLock;
 
 /// The lease database of a state directory. All calls block for as long as an fsync takes; make them where blocking is
 /// fine. Calls from several threads at a time share transactions.

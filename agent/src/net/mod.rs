@@ -45,6 +45,9 @@ pub enum NetError {
     /// A device that has to be there is not.
     #[error("device {0} does not exist; create it, or name another (--devices)")]
     NoDevice(String),
+    /// A device with a pod's name is no veth.
+    #[error("device {0} has the name of a pod's link and is no veth; remove it by hand")]
+    NotVeth(String),
     /// A device of our name is something else.
     #[error("device {name} exists and is not a VXLAN device with external control; remove it or rename it")]
     ForeignDevice {

@@ -57,6 +57,7 @@ pub async fn ensure(handle: &Handle, wanted: &Wanted) -> Result<Device, NetError
     adjust(handle, wanted, device).await
 }
 
+/// Brings everything but its state to what is wanted: a new device stays down until [`up`].
 async fn adjust(handle: &Handle, wanted: &Wanted, device: Device) -> Result<Device, NetError> {
     sysctl::forwarded_device(&wanted.name)?;
     if device.mtu == wanted.mtu && device.up && device.mac == wanted.mac {
@@ -69,13 +70,29 @@ async fn adjust(handle: &Handle, wanted: &Wanted, device: Device) -> Result<Devi
             In6AddrGenMode::None,
         )])]))
         .build();
-    let up =
-        LinkUnspec::new_with_index(device.ifindex).address(wanted.mac.to_vec()).mtu(wanted.mtu).arp(false).up().build();
-    for change in [unnumbered, up] {
-        let what = format!("the VXLAN device {} could not be brought up", wanted.name);
+    let sized =
+        LinkUnspec::new_with_index(device.ifindex).address(wanted.mac.to_vec()).mtu(wanted.mtu).arp(false).build();
+    for change in [unnumbered, sized] {
+        let what = format!("the VXLAN device {} could not be configured", wanted.name);
         handle.link().set(change).execute().await.map_err(NetError::netlink(what))?;
     }
-    Ok(Device { mtu: wanted.mtu, up: true, mac: wanted.mac.to_vec(), ..device })
+    Ok(Device { mtu: wanted.mtu, mac: wanted.mac.to_vec(), ..device })
+}
+
+/// Brings the device up, when its programs are attached.
+///
+/// # Errors
+/// The kernel's: `EADDRINUSE` where something else has the UDP port.
+pub async fn up(handle: &Handle, device: &Device) -> Result<(), NetError> {
+    if device.up {
+        return Ok(());
+    }
+    let what = format!(
+        "the VXLAN device {} could not be brought up; where its UDP port is taken, give another (--vxlan-port)",
+        device.name
+    );
+    let change = LinkUnspec::new_with_index(device.ifindex).up().build();
+    handle.link().set(change).execute().await.map_err(NetError::netlink(what))
 }
 
 /// Puts the node's own addresses of families that have no InternalIP on the device, as /32 and /128.

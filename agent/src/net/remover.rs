@@ -35,7 +35,7 @@ impl Remover {
     /// Removes the veth `name`; none is fine. Returns when it is gone.
     ///
     /// # Errors
-    /// The kernel's. A device of that name that is no veth is left alone, with [`NetError::ForeignDevice`].
+    /// The kernel's. A device of that name that is no veth is left alone, with [`NetError::NotVeth`].
     pub async fn remove(&self, name: &str) -> Result<(), NetError> {
         let (done, answer) = oneshot::channel();
         let gone = || NetError::NoDevice(name.to_owned());
@@ -60,7 +60,7 @@ async fn remove_batch(handle: &Handle, batch: Vec<Request>) {
     for (name, done) in batch {
         match link::by_name(handle, &name).await {
             Ok(Some(device)) if device.kind == Some(InfoKind::Veth) => present.push((device.ifindex, name, done)),
-            Ok(Some(_)) => answer(done, Err(NetError::ForeignDevice { name })),
+            Ok(Some(_)) => answer(done, Err(NetError::NotVeth(name))),
             Ok(None) => answer(done, Ok(())),
             Err(error) => answer(done, Err(error)),
         }

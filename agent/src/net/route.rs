@@ -17,8 +17,9 @@ use super::{NetError, ROUTE_PROTOCOL, errno};
 /// The metric of unreachable routes: above any other, so that a more useful route to the same prefix wins.
 const LAST: u32 = 0xffff_0000;
 
-/// Brings the host's routes to `wanted`. `overlay` is the overlay device, for routes through it; `pod_links` are the
-/// devices of pods, whose own routes are not judged here.
+/// Brings the host's routes to `wanted`. `overlay` is the overlay device, for routes through it. `pod_links` gives the
+/// devices of pods, whose own routes are not judged here, and is asked after the routes were listed, so that it knows
+/// every pod whose route was; without it nothing is removed.
 ///
 /// # Errors
 /// The first failure, after trying everything.
@@ -26,10 +27,11 @@ pub async fn sync(
     handle: &Handle,
     wanted: &BTreeMap<IpNetwork, KernelRoute>,
     overlay: Option<u32>,
-    pod_links: &[u32],
+    pod_links: impl FnOnce() -> Option<Vec<u32>>,
     vni: u64,
 ) -> Result<(), NetError> {
     let present = ours(handle).await?;
+    let pod_links = pod_links();
     let mut result = Ok(());
     let mut kept = Vec::new();
     for route in wanted.values() {
@@ -46,6 +48,7 @@ pub async fn sync(
         };
         result = result.and(added.map_err(NetError::netlink(what)));
     }
+    let Some(pod_links) = pod_links else { return result };
     for route in &present {
         let stays = kept.iter().any(|kept| std::ptr::eq(*kept, route))
             || output(route).is_some_and(|ifindex| pod_links.contains(&ifindex))

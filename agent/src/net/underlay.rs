@@ -22,9 +22,8 @@ pub async fn path(handle: &Handle, address: IpAddr) -> Result<Option<Path>, NetE
     let route = match handle.route().get(query).execute().try_next().await {
         Ok(Some(route)) if route.header.kind == RouteType::Unicast => route,
         Ok(_) => return Ok(None),
-        Err(error) if matches!(errno(&error), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES)) => {
-            return Ok(None);
-        }
+        // No route, a prohibited one, a family that the kernel lacks: no path either way.
+        Err(error) if errno(&error).is_some() => return Ok(None),
         Err(source) => return Err(NetError::Netlink { what: what(), source }),
     };
     let (mut next_hop, mut ifindex, mut mtu) = (address, None, None);
