@@ -28,7 +28,7 @@ pub fn ensure() -> Result<()> {
     if found().is_some() {
         return Ok(());
     }
-    println!("bpf-linker {VERSION}: links the eBPF programs; built here against LLVM, which takes two minutes");
+    println!("bpf-linker {VERSION}: links the eBPF programs; built here against LLVM, which takes a minute or two");
     let needed = toolchain::newest_llvm()?;
     apt::update()?;
     let major = LLVM
