@@ -1,9 +1,9 @@
 //! Questions to a pod from somewhere: over TCP, and by ping.
 
 use std::{
-    io::Read,
+    io::{ErrorKind, Read},
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{space::Space, tool};
@@ -12,12 +12,26 @@ use super::{space::Space, tool};
 pub const PORT: u16 = 8080;
 
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two questions to a server that refuses.
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl Space {
-    /// Whom a pod takes us for: the source address that it sees. Asked once; a lost packet has time to be sent again.
+    /// Whom a pod takes us for: the source address that it sees. A refusal is asked again for a while, since the pod's
+    /// server may not listen yet.
     pub fn seen_by(&self, pod: IpAddr, port: u16) -> Result<IpAddr, String> {
+        let connect = || {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                match TcpStream::connect_timeout(&SocketAddr::new(pod, port), PATIENCE) {
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < deadline => {
+                        std::thread::sleep(AGAIN);
+                    }
+                    other => return other,
+                }
+            }
+        };
         let ask = || {
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::new(pod, port), PATIENCE)?;
+            let mut stream = connect()?;
             stream.set_read_timeout(Some(PATIENCE))?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;
