@@ -68,6 +68,12 @@ impl Agent {
         bail!("the agent was not ready after {} s; its log:\n{}", PATIENCE.as_secs(), self.log_end())
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn log_end(&self) -> String {

@@ -3,7 +3,7 @@
 mod agent;
 mod cluster;
 mod families;
-mod manifest;
+pub mod manifest;
 mod name;
 mod netns;
 mod node;

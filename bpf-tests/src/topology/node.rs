@@ -109,6 +109,14 @@ impl Node {
         self.take()?.terminate()
     }
 
+    /// The agent's process.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn agent_process(&self) -> Result<u32> {
+        self.agent().as_ref().map(Agent::id).with_context(|| format!("{} has no running agent", self.name))
+    }
+
     /// Runs `ferrule-agent cleanup`.
     ///
     /// # Errors

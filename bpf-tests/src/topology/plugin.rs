@@ -24,6 +24,8 @@ pub struct Invocation {
     pub pod: String,
     /// Standard input.
     pub config: Value,
+    /// The plugin's file, where it is not ours.
+    pub plugin: Option<PathBuf>,
 }
 
 /// The plugin's error, as JSON on its standard output.
@@ -57,6 +59,7 @@ impl Invocation {
             netns: netns.into(),
             pod: container.into(),
             config,
+            plugin: None,
         }
     }
 
@@ -72,7 +75,19 @@ impl Invocation {
     /// # Errors
     /// Where it cannot be started.
     pub fn spawn(&self, node: &Netns) -> Result<Child> {
-        let mut child = self.prepare(node)?.spawn()?;
+        self.start(node.command(self.file()?))
+    }
+
+    /// Starts it in the calling thread's namespace: what is timed holds no `nsenter`.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn spawn_here(&self) -> Result<Child> {
+        self.start(Command::new(self.file()?))
+    }
+
+    fn start(&self, mut command: Command) -> Result<Child> {
+        let mut child = self.prepare(&mut command).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             // What the plugin does not read it need not.
             let _ = stdin.write_all(self.config.to_string().as_bytes());
@@ -85,7 +100,15 @@ impl Invocation {
     /// # Errors
     /// [`Failure`], the plugin's own error.
     pub fn run(&self, node: &Netns) -> Result<Value> {
-        let output = self.spawn(node)?.wait_with_output()?;
+        self.answer(self.spawn(node)?)
+    }
+
+    /// Waits for one that was started; its result, null where it prints none.
+    ///
+    /// # Errors
+    /// [`Failure`], the plugin's own error.
+    pub fn answer(&self, child: Child) -> Result<Value> {
+        let output = child.wait_with_output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() {
             return if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text).context(text) };
@@ -95,8 +118,11 @@ impl Invocation {
         Err(Failure { command: self.command.clone(), container: self.container.clone(), error, stderr }.into())
     }
 
-    fn prepare(&self, node: &Netns) -> Result<Command> {
-        let mut command = node.command(super::binary("ferrule-cni")?);
+    fn file(&self) -> Result<PathBuf> {
+        self.plugin.clone().map_or_else(|| super::binary("ferrule-cni"), Ok)
+    }
+
+    fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("CNI_COMMAND", &self.command)
             .env("CNI_CONTAINERID", &self.container)
@@ -106,7 +132,6 @@ impl Invocation {
             .env("CNI_ARGS", format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={}", self.pod))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        Ok(command)
+            .stderr(Stdio::piped())
     }
 }

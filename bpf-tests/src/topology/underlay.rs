@@ -1,9 +1,9 @@
-//! What lies between nodes: a bridge, or a router with a subnet for each node. Its namespace is the world outside, too,
-//! and every node's default gateway.
+//! What lies between nodes: a bridge, a router with a subnet for each node, or nothing but a wire. A bridge's or router's
+//! namespace is the world outside, too, and every node's default gateway.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::{Families, Netns, Prefix};
 
@@ -14,6 +14,8 @@ pub enum Fabric {
     Bridge,
     /// Each on a link of its own.
     Router,
+    /// Two nodes at the ends of one veth; no world outside.
+    Wire,
 }
 
 /// The underlay.
@@ -45,6 +47,7 @@ impl Underlay {
                 underlay.netns.sysctl("ipv4/ip_forward", "1")?;
                 underlay.netns.sysctl("ipv6/conf/all/forwarding", "1")?;
             }
+            Fabric::Wire => {}
         }
         Ok(underlay)
     }
@@ -52,7 +55,7 @@ impl Underlay {
     /// Its own addresses, as the node of this number (from 1) sees them.
     #[must_use]
     pub fn gateways(&self, node: u8) -> Vec<IpAddr> {
-        self.within(self.subnet(node), 1)
+        if self.fabric == Fabric::Wire { Vec::new() } else { self.within(self.subnet(node), 1) }
     }
 
     /// The addresses of the node of this number.
@@ -66,19 +69,15 @@ impl Underlay {
     /// # Errors
     /// What `ip` complains about.
     pub fn connect(&self, node: u8, netns: &Netns) -> Result<()> {
-        let port = format!("n{node}");
-        self.netns.ip(&format!("link add {port} type veth peer name eth0 netns {}", netns.name()))?;
-        without_detection(&self.netns, &port)?;
+        if self.fabric == Fabric::Wire {
+            self.wire(node, netns)?;
+        } else {
+            self.port(node, netns)?;
+        }
         without_detection(netns, "eth0")?;
         if let Some(mtu) = self.mtu {
-            self.netns.ip(&format!("link set {port} mtu {mtu}"))?;
             netns.ip(&format!("link set eth0 mtu {mtu}"))?;
         }
-        match self.fabric {
-            Fabric::Bridge => self.netns.ip(&format!("link set {port} master br0"))?,
-            Fabric::Router => self.address(&port, node).map(|()| String::new())?,
-        };
-        self.netns.ip(&format!("link set {port} up"))?;
         for address in self.node(node) {
             netns.ip(&format!("addr add {} dev eth0{}", with_length(address), nodad(address)))?;
         }
@@ -86,6 +85,31 @@ impl Underlay {
         for gateway in self.gateways(node) {
             netns.ip(&format!("route add default via {gateway} dev eth0"))?;
         }
+        Ok(())
+    }
+
+    /// The node's veth, whose other end is a port of the bridge or the router.
+    fn port(&self, node: u8, netns: &Netns) -> Result<()> {
+        let port = format!("n{node}");
+        self.netns.ip(&format!("link add {port} type veth peer name eth0 netns {}", netns.name()))?;
+        without_detection(&self.netns, &port)?;
+        if let Some(mtu) = self.mtu {
+            self.netns.ip(&format!("link set {port} mtu {mtu}"))?;
+        }
+        match self.fabric {
+            Fabric::Router => self.address(&port, node)?,
+            _ => _ = self.netns.ip(&format!("link set {port} master br0"))?,
+        }
+        self.netns.ip(&format!("link set {port} up")).map(drop)
+    }
+
+    /// The first node's end of the wire, or the second's: the other end waits here until the second node comes.
+    fn wire(&self, node: u8, netns: &Netns) -> Result<()> {
+        match node {
+            1 => self.netns.ip(&format!("link add wire type veth peer name eth0 netns {}", netns.name()))?,
+            2 => self.netns.ip(&format!("link set wire netns {} name eth0", netns.name()))?,
+            _ => bail!("a wire has two ends; node {node} needs a bridge or a router"),
+        };
         Ok(())
     }
 
@@ -98,7 +122,7 @@ impl Underlay {
 
     const fn subnet(&self, node: u8) -> u8 {
         match self.fabric {
-            Fabric::Bridge => 0,
+            Fabric::Bridge | Fabric::Wire => 0,
             Fabric::Router => node,
         }
     }

@@ -46,7 +46,7 @@ impl Echo {
             let (listener, socket) = netns
                 .enter(|| Ok::<_, std::io::Error>((TcpListener::bind(at)?, UdpSocket::bind(at)?)))?
                 .with_context(|| format!("a server at {at} in {}", netns.name()))?;
-            setsockopt(&listener, ReceiveTimeout, &TimeVal::milliseconds(50))?;
+            accept_within(&listener, TURN)?;
             socket.set_read_timeout(Some(TURN))?;
             let (ends, end) = (Arc::clone(&stop), Arc::clone(&stop));
             threads.push(thread::spawn(move || accept(&listener, &ends)));
@@ -100,6 +100,12 @@ fn answer(socket: &UdpSocket, stop: &AtomicBool) {
             let _ = socket.send_to(&buffer[..length], from);
         }
     }
+}
+
+/// Sets how long `accept` waits.
+pub(super) fn accept_within(listener: &TcpListener, limit: Duration) -> Result<()> {
+    let limit = TimeVal::milliseconds(limit.as_millis().try_into()?);
+    setsockopt(listener, ReceiveTimeout, &limit).context("a listener's time limit")
 }
 
 /// Whether a socket's timeout passed.

@@ -3,6 +3,7 @@
 mod echo;
 mod flow;
 mod frame;
+pub mod load;
 mod ping;
 mod probe;
 

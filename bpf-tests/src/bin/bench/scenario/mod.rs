@@ -1,0 +1,77 @@
+//! What is measured, one file each.
+
+mod cni;
+mod empty;
+mod memory;
+mod programs;
+mod scale;
+mod traffic;
+
+use std::fmt;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::{row::Row, settings::Settings};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Load between pods of one node
+    SameNode,
+    /// Load between pods of two nodes
+    CrossNode,
+    /// Adding and deleting pods
+    Cni,
+    /// What each eBPF program costs
+    Programs,
+    /// An agent's memory, its maps' memory, binaries
+    Memory,
+    /// An agent that is told of many nodes and pods
+    Scale,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::SameNode, Self::CrossNode, Self::Cni, Self::Programs, Self::Memory, Self::Scale];
+
+    /// One line.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::SameNode => "load between pods of one node",
+            Self::CrossNode => "load between pods of two nodes",
+            Self::Cni => "adding and deleting pods, one after another and at once",
+            Self::Programs => "what each eBPF program costs",
+            Self::Memory => "an agent's memory, its maps' memory, sizes of files",
+            Self::Scale => "an agent that is told of many nodes and pods",
+        }
+    }
+
+    /// Measures.
+    ///
+    /// # Errors
+    /// Where something cannot be set up, or what should answer does not.
+    pub fn run(self, settings: &Settings) -> Result<Vec<Row>> {
+        match self {
+            Self::SameNode => traffic::same_node(settings),
+            Self::CrossNode => traffic::cross_node(settings),
+            Self::Cni => cni::run(settings),
+            Self::Programs => programs::run(settings),
+            Self::Memory => memory::run(),
+            Self::Scale => scale::run(settings),
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SameNode => "same-node",
+            Self::CrossNode => "cross-node",
+            Self::Cni => "cni",
+            Self::Programs => "programs",
+            Self::Memory => "memory",
+            Self::Scale => "scale",
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! Every load through every subject, round by round, with another subject first in each.
+
+use std::thread;
+
+use anyhow::{Context, Result};
+use bpf_tests::{topology::Routing, traffic::load::Load};
+
+use crate::{
+    lab::{Flannel, Kind, Ours, Pair, Path, PluginNode},
+    row::Row,
+    settings::Settings,
+    statistics::{Estimate, ratios},
+};
+
+/// Between pods of one node, beside a raw veth pair.
+pub fn same_node(settings: &Settings) -> Result<Vec<Row>> {
+    let pair = Pair::new()?;
+    let (bridge, ptp) = (PluginNode::new(Kind::Bridge, [250, 1])?, PluginNode::new(Kind::Ptp, [250, 2])?);
+    let (on_bridge, by_ptp) = ([bridge.add("a")?, bridge.add("b")?], [ptp.add("a")?, ptp.add("b")?]);
+    let ours = Ours::new(Routing::Vxlan)?;
+    let paths = [
+        pair.path("veth"),
+        PluginNode::path("bridge", &on_bridge[0], &on_bridge[1])?,
+        PluginNode::path("ptp", &by_ptp[0], &by_ptp[1])?,
+        ours.same_node("ferrule")?,
+    ];
+    compare("same-node", &paths, settings)
+}
+
+/// Between pods of two nodes, beside what flannel sets up.
+pub fn cross_node(settings: &Settings) -> Result<Vec<Row>> {
+    let flannel = Flannel::new()?;
+    let (vxlan, native) = (Ours::new(Routing::Vxlan)?, Ours::new(Routing::Native)?);
+    let paths = [flannel.path()?, vxlan.cross_node("ferrule-vxlan")?, native.cross_node("ferrule-native")?];
+    compare("cross-node", &paths, settings)
+}
+
+/// The first path is the baseline.
+fn compare(scenario: &'static str, paths: &[Path<'_>], settings: &Settings) -> Result<Vec<Row>> {
+    let mut values = vec![vec![Vec::new(); paths.len()]; Load::ALL.len()];
+    for round in 0..settings.rounds {
+        eprintln!("{scenario}: round {} of {}", round + 1, settings.rounds);
+        for (load, values) in Load::ALL.into_iter().zip(&mut values) {
+            for turn in 0..paths.len() {
+                let at = (turn + round) % paths.len();
+                values[at].push(once(&paths[at], load, settings)?);
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for (load, values) in Load::ALL.into_iter().zip(&values) {
+        for (path, own) in paths.iter().zip(values) {
+            let value = Estimate::of(own.iter().copied());
+            let row = Row::rounds(scenario, &load.to_string(), path.subject, value, load.unit());
+            rows.push(row.beside(paths[0].subject, ratios(own, &values[0])));
+        }
+    }
+    Ok(rows)
+}
+
+/// One slice of load, and the pause after it.
+pub fn once(path: &Path<'_>, load: Load, settings: &Settings) -> Result<f64> {
+    let rate = load.measure(path.ends, settings.cpu, settings.slice).with_context(|| path.subject)?;
+    thread::sleep(settings.pause);
+    Ok(rate)
+}

@@ -1,0 +1,94 @@
+//! What figures should be.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::row::Row;
+
+/// A bound that the median has to keep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target {
+    /// Of the ratio.
+    RatioAtLeast(f64),
+    /// Of the ratio.
+    RatioAtMost(f64),
+    /// Of the value, in the row's unit.
+    ValueAtMost(f64),
+}
+
+use Target::{RatioAtLeast, RatioAtMost, ValueAtMost};
+
+/// Scenario, metric, subject, bound.
+const TARGETS: [(&str, &str, &str, Target); 18] = [
+    ("same-node", "tcp_rr", "ferrule", RatioAtLeast(0.97)),
+    ("same-node", "udp_rr", "ferrule", RatioAtLeast(1.05)),
+    ("same-node", "tcp_crr", "ferrule", RatioAtLeast(0.95)),
+    ("same-node", "tcp_stream", "ferrule", RatioAtLeast(0.97)),
+    ("cross-node", "tcp_rr", "ferrule-vxlan", RatioAtLeast(1.15)),
+    ("cross-node", "tcp_stream", "ferrule-vxlan", RatioAtLeast(1.0)),
+    ("cross-node", "tcp_rr", "ferrule-native", RatioAtLeast(1.40)),
+    ("cni", "add", "ferrule", RatioAtMost(0.5)),
+    ("cni", "del", "ferrule", RatioAtMost(1.0)),
+    ("cni-parallel", "add", "ferrule", RatioAtMost(0.6)),
+    ("cni-parallel", "del", "ferrule", RatioAtMost(0.3)),
+    ("programs", "time", "from_pod", ValueAtMost(170.0)),
+    ("memory", "agent_rss", "ferrule", ValueAtMost(20.0)),
+    ("memory", "maps", "ferrule", ValueAtMost(64.0)),
+    ("memory", "file_size", "ferrule-cni", ValueAtMost(5.0)),
+    ("scale", "agent_rss", "ferrule", ValueAtMost(80.0)),
+    ("scale", "maps", "ferrule", ValueAtMost(64.0)),
+    ("scale", "objects_to_maps", "ferrule", ValueAtMost(2.0)),
+];
+
+impl Target {
+    fn is_met(self, row: &Row) -> bool {
+        match self {
+            RatioAtLeast(bound) => row.ratio.is_some_and(|ratio| ratio >= bound),
+            RatioAtMost(bound) => row.ratio.is_some_and(|ratio| ratio <= bound),
+            ValueAtMost(bound) => row.value <= bound,
+        }
+    }
+
+    /// The bound of the ratio, where it is one.
+    pub const fn ratio(self) -> Option<f64> {
+        match self {
+            RatioAtLeast(bound) | RatioAtMost(bound) => Some(bound),
+            ValueAtMost(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RatioAtLeast(bound) => write!(f, "ratio ≥ {bound:.2}"),
+            RatioAtMost(bound) => write!(f, "ratio ≤ {bound:.2}"),
+            ValueAtMost(bound) => write!(f, "≤ {bound}"),
+        }
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Gives every row its target, and says whether it is met.
+pub fn judge(rows: &mut [Row]) {
+    for row in rows {
+        let found = TARGETS.iter().find(|(scenario, metric, subject, _)| {
+            (*scenario, *metric, *subject) == (row.scenario, &row.metric, &row.subject)
+        });
+        row.target = found.map(|(.., target)| *target);
+        row.met = row.target.map(|target| target.is_met(row));
+    }
+}
+
+/// One line: how many targets are met.
+pub fn sum(rows: &[Row]) -> String {
+    let judged: Vec<_> = rows.iter().filter_map(|row| row.met).collect();
+    let met = judged.iter().filter(|met| **met).count();
+    format!("{met} of {} targets met", judged.len())
+}
