@@ -5,10 +5,10 @@
 
 use core::mem::size_of;
 
-use crate::{Address, endpoint, link, metric, peer, prefix};
+use crate::{Address, endpoint, link, metric, peer, prefix, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a map is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Map {
 pub const ENDPOINTS: u32 = 4096;
 /// Local pods' links.
 pub const LINKS: u32 = 4096;
+/// Local pods' sources, by endpoint index.
+pub const SOURCES: u32 = LINKS;
 /// Pods of other nodes, and nodes' addresses.
 pub const PEERS: u32 = 262_144;
 /// Nodes.
@@ -56,18 +58,12 @@ pub const CIDRS: u32 = 1024;
 const LPM: usize = 4 + size_of::<prefix::PrefixKey>();
 
 /// Every pinned map.
-pub const MAPS: [Map; 7] = [
+pub const MAPS: [Map; 8] = [
     hash("fr_endpoints", size_of::<Address>(), size_of::<endpoint::Endpoint>(), ENDPOINTS, false),
     hash("fr_links", 4, size_of::<link::Link>(), LINKS, false),
     hash("fr_peers", size_of::<Address>(), size_of::<peer::Peer>(), PEERS, true),
-    Map {
-        name: "fr_nodes",
-        kind: Kind::Array,
-        key: 4,
-        value: size_of::<peer::Node>(),
-        entries: NODES,
-        no_prealloc: false,
-    },
+    array("fr_sources", size_of::<source::Source>(), SOURCES),
+    array("fr_nodes", size_of::<peer::Node>(), NODES),
     lpm("fr_routes", size_of::<prefix::Route>(), ROUTES),
     lpm("fr_cidrs", size_of::<prefix::Cidr>(), CIDRS),
     Map {
@@ -82,6 +78,10 @@ pub const MAPS: [Map; 7] = [
 
 const fn hash(name: &'static str, key: usize, value: usize, entries: u32, no_prealloc: bool) -> Map {
     Map { name, kind: Kind::Hash, key, value, entries, no_prealloc }
+}
+
+const fn array(name: &'static str, value: usize, entries: u32) -> Map {
+    Map { name, kind: Kind::Array, key: 4, value, entries, no_prealloc: false }
 }
 
 const fn lpm(name: &'static str, value: usize, entries: u32) -> Map {

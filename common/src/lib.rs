@@ -14,6 +14,7 @@ pub mod metric;
 pub mod peer;
 pub mod prefix;
 pub mod settings;
+pub mod source;
 pub mod wire;
 
 pub use address::Address;

@@ -1,6 +1,6 @@
 //! Userspace only: which types aya may copy to and from maps byte by byte.
 
-use crate::{Address, Mac, endpoint, link, metric, peer, prefix};
+use crate::{Address, Mac, endpoint, link, metric, peer, prefix, source};
 
 macro_rules! pod {
     ($($type:ty),+) => {
@@ -17,6 +17,7 @@ pod!(
     Mac,
     endpoint::Endpoint,
     link::Link,
+    source::Source,
     peer::Peer,
     peer::Node,
     prefix::PrefixKey,

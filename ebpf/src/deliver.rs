@@ -1,7 +1,10 @@
-//! The last stage: hop limit, size, and the way out.
+//! The last stage: size, hop limit, and the way out.
+//!
+//! A hop is the way from one node to another: a packet within a node keeps its hop limit, as on one link, and no program
+//! that delivers to a pod writes to the packet.
 
 use aya_ebpf::{
-    bindings::{BPF_F_RECOMPUTE_CSUM, TC_ACT_REDIRECT, TC_ACT_UNSPEC},
+    bindings::{TC_ACT_REDIRECT, TC_ACT_UNSPEC},
     helpers::{bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer},
     programs::TcContext,
 };
@@ -9,7 +12,7 @@ use ferrule_common::{
     Address, Drop, Outcome,
     endpoint::Endpoint,
     peer::{self, Node},
-    wire::{ETHERNET, Ipv4, Ipv6, checksum_after_ttl},
+    wire::{ETHERNET, Ipv4, checksum_after_ttl},
 };
 
 use crate::{
@@ -20,15 +23,17 @@ use crate::{
 
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
+/// Where the TTL stands in an Ethernet frame, followed by the protocol and the header's checksum.
+const TTL: usize = ETHERNET + 8;
 /// Where the hop limit stands in an Ethernet frame.
 const HOP_LIMIT: usize = ETHERNET + 7;
 
-/// Where a packet was made, which decides whether the kernel may hold a checksum over the whole of it.
+/// Where a packet comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// By a pod of this node.
     Pod,
-    /// Outside; a device may have summed it (`CHECKSUM_COMPLETE`).
+    /// A device of the node.
     Device,
 }
 
@@ -60,20 +65,14 @@ pub fn leave() -> Result<Passed, Drop> {
     Ok(Passed { outcome: Outcome::Foreign, action: TC_ACT_UNSPEC })
 }
 
-/// Into a pod of this node. What has no hop left goes to the stack, which answers.
+/// Into a pod of this node. What is too large for it goes to the stack, which answers the sender.
 #[inline(always)]
 pub fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, origin: Origin) -> Result<Passed, Drop> {
-    let exhausted = packet.hop_limit <= 1;
-    if origin == Origin::Pod && (exhausted || packet.is_larger_than(ctx, pod.mtu)) {
-        return to_stack();
+    match origin {
+        Origin::Pod if packet.is_larger_than(ctx, pod.mtu) => return to_stack(),
+        Origin::Pod => {}
+        Origin::Device => adopt(ctx),
     }
-    if exhausted {
-        return adopted_by_stack(ctx);
-    }
-    if origin == Origin::Device {
-        adopt(ctx);
-    }
-    decrement_hop_limit(ctx, packet, origin)?;
     into(ctx, pod.ifindex, Outcome::Pod)
 }
 
@@ -93,7 +92,7 @@ pub fn to_node(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, 
     }
     match node.forwarding {
         peer::VXLAN => {
-            decrement_hop_limit(ctx, packet, Origin::Pod)?;
+            take_hop(ctx, packet)?;
             tunnel::set(ctx, &node.tunnel)?;
             show_target(ctx, node.ifindex);
             // SAFETY: takes two integers; flags 0 is the device's egress.
@@ -123,7 +122,7 @@ fn to_next_hop(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, 
     } else {
         NextHop { family: AF_INET6, address: words }
     };
-    decrement_hop_limit(ctx, packet, Origin::Pod)?;
+    take_hop(ctx, packet)?;
     show_target(ctx, node.ifindex);
     // SAFETY: `params` outlives the call and its size is given.
     let result = unsafe { bpf_redirect_neigh(node.ifindex, (&raw mut params).cast(), size_of::<NextHop>() as i32, 0) };
@@ -131,24 +130,21 @@ fn to_next_hop(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, 
 }
 
 /// As a router does (RFC 1812 section 5.3.1, RFC 8200 section 3). The caller saw that more than one hop is left.
+///
+/// By the helper: a program that writes to packets directly makes the kernel unshare every cloned one before it runs.
 #[inline(always)]
-fn decrement_hop_limit(ctx: &TcContext, packet: &Packet, origin: Origin) -> Result<(), Drop> {
-    if packet.v4 {
+fn take_hop(ctx: &TcContext, packet: &Packet) -> Result<(), Drop> {
+    let hop_limit = packet.hop_limit - 1;
+    let stored = if packet.v4 {
         let ip = header::<Ipv4>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
-        // The header's sum stays what it was, so that a checksum over the whole packet stays right too.
         // SAFETY: `header` checked the bounds; the type is packed and made of integers.
-        unsafe {
-            (*ip).checksum_be = checksum_after_ttl((*ip).checksum_be);
-            (*ip).ttl = packet.hop_limit - 1;
-        }
-    } else if origin == Origin::Pod {
-        let ip = header::<Ipv6>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
-        // SAFETY: as above.
-        unsafe { (*ip).hop_limit = packet.hop_limit - 1 };
+        let checksum = checksum_after_ttl(unsafe { (*ip).checksum_be }).to_ne_bytes();
+        // The header's sum stays what it was, so that a checksum over the whole packet stays right too.
+        ctx.store(TTL, &[hop_limit, packet.protocol, checksum[0], checksum[1]], 0)
     } else {
-        ctx.store(HOP_LIMIT, &(packet.hop_limit - 1), u64::from(BPF_F_RECOMPUTE_CSUM)).map_err(|_| Drop::Malformed)?;
-    }
-    Ok(())
+        ctx.store(HOP_LIMIT, &hop_limit, 0)
+    };
+    stored.map_err(|_| Drop::Malformed)
 }
 
 #[inline(always)]

@@ -4,8 +4,8 @@ use aya_ebpf::programs::TcContext;
 use ferrule_common::{Address, Drop, endpoint::Endpoint, link::Link};
 
 use crate::{
-    maps::{ENDPOINTS, LINKS},
-    packet::{Packet, ifindex, source_mac},
+    maps::{ENDPOINTS, LINKS, SOURCES},
+    packet::{Packet, class, ifindex, source_mac},
 };
 
 /// The local pod with this address.
@@ -18,15 +18,24 @@ pub fn local(address: &Address) -> Option<&'static Endpoint> {
 
 /// Checks that the packet's source address and MAC are those of the pod behind this device.
 #[inline(always)]
-pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<&'static Endpoint, Drop> {
+pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<(), Drop> {
+    let mac = source_mac(ctx)?;
+    if let Some(own) = SOURCES.get(class(ctx))
+        && own.ifindex == ifindex(ctx)
+        && own.mac.halves() == mac
+        && packet.source == if packet.v4 { own.v4 } else { own.v6 }
+    {
+        return Ok(());
+    }
+    // Another address of the pod's, a filter without its class, or a stranger.
     let endpoint = local(&packet.source).ok_or(Drop::SpoofedAddress)?;
     if endpoint.ifindex != ifindex(ctx) {
         return Err(Drop::SpoofedAddress);
     }
-    if source_mac(ctx)? != endpoint.mac.halves() {
+    if mac != endpoint.mac.halves() {
         return Err(Drop::SpoofedMac);
     }
-    Ok(endpoint)
+    Ok(())
 }
 
 /// The pod behind this device, for packets that no address names: ARP, `::`, link-local. Checks the source MAC.

@@ -15,6 +15,7 @@ use ferrule_common::{
     peer::{Node, Peer},
     prefix::{Cidr, PrefixKey, Route},
     settings,
+    source::Source,
 };
 
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
@@ -26,6 +27,10 @@ pub static ENDPOINTS: HashMap<Address, Endpoint, { layout::ENDPOINTS as usize }>
 /// Local pods by the host side's interface index.
 #[btf_map(name = "fr_links")]
 pub static LINKS: HashMap<u32, Link, { layout::LINKS as usize }> = HashMap::new();
+
+/// What local pods may send as, by endpoint index.
+#[btf_map(name = "fr_sources")]
+pub static SOURCES: Array<Source, { layout::SOURCES as usize }> = Array::new();
 
 /// Pods of other nodes, and nodes' own addresses.
 #[btf_map(name = "fr_peers")]

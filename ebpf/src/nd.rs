@@ -79,7 +79,12 @@ pub fn from_pod(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
         NEIGHBOR_ADVERTISEMENT if is_own(ctx, &target(ctx, packet)?) => deliver::to_stack(),
         NEIGHBOR_ADVERTISEMENT => Err(Drop::SpoofedNeighbor),
         ROUTER_ADVERTISEMENT | REDIRECT => Err(Drop::RouterAdvertisement),
-        ECHO_REQUEST | ECHO_REPLY if packet.destination == GATEWAY => deliver::to_stack(),
+        // The node resolves whom it answers: one address for a link, or a pod could fill its neighbour table.
+        ECHO_REQUEST | ECHO_REPLY
+            if packet.destination == GATEWAY && (!own_link_local || packet.source == link.mac.link_local()) =>
+        {
+            deliver::to_stack()
+        }
         _ => Err(unserved),
     }
 }

@@ -58,6 +58,13 @@ pub fn ifindex(ctx: &TcContext) -> u32 {
     unsafe { (*ctx.skb.skb).ifindex }
 }
 
+/// The class of the filter that runs, 0 without one (TCX): a pod's filters have its endpoint's index.
+#[inline(always)]
+pub fn class(ctx: &TcContext) -> u32 {
+    // SAFETY: the context pointer is valid while the program runs.
+    unsafe { (*ctx.skb.skb).tc_classid }
+}
+
 /// Bytes of payload in each segment of a GSO packet; 0 where it is none.
 #[inline(always)]
 pub fn gso_size(ctx: &TcContext) -> u32 {

@@ -1,4 +1,4 @@
-//! Never loaded by the agent: `from_overlay` behind a wrapper that sets what BPF_PROG_TEST_RUN cannot, a tunnel key.
+//! Never loaded by the agent: programs behind wrappers that set what BPF_PROG_TEST_RUN cannot: a tunnel key, a class.
 #![no_std]
 #![no_main]
 
@@ -31,6 +31,15 @@ pub fn test_from_overlay(ctx: TcContext) -> i32 {
         unsafe { bpf_skb_set_tunnel_key(skb, &mut key, size_of::<bpf_tunnel_key>() as u32, u64::from(flags)) };
     }
     ferrule_ebpf::from_overlay(&ctx)
+}
+
+/// `cb[1]` holds the class of the filter.
+#[classifier]
+pub fn test_from_pod(ctx: TcContext) -> i32 {
+    let skb: *mut __sk_buff = ctx.skb.skb;
+    // SAFETY: the context pointer is valid while the program runs, and the class is a classifier's to write.
+    unsafe { (*skb).tc_classid = (*skb).cb[1] };
+    ferrule_ebpf::from_pod(&ctx)
 }
 
 /// The helpers that redirect are for GPL-compatible programs only.

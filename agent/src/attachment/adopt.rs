@@ -109,9 +109,7 @@ impl Attachments {
     }
 
     fn is_mapped(&self, lease: &Lease, ifindex: u32) -> bool {
-        let maps = self.maps();
-        maps.link(ifindex).is_some()
-            && lease.addresses.iter().all(|ip| maps.endpoint(*ip).is_some_and(|entry| entry.ifindex == ifindex))
+        self.maps().holds(&super::local_pod(lease, ifindex))
     }
 
     /// Removes what no lease knows: entries, then links of our names. A lease comes before its link, and goes after it.

@@ -71,6 +71,9 @@ impl Attachments {
         if maps.link(ifindex).is_none_or(|entry| entry.index != lease.endpoint_index) {
             damage.push(format!("fr_links has no entry for {ifindex}, or another one"));
         }
+        if maps.source(lease.endpoint_index).is_none_or(|entry| entry.ifindex != ifindex) {
+            damage.push(format!("fr_sources has no entry for {}, or another one", lease.endpoint_index));
+        }
     }
 }
 

@@ -194,7 +194,7 @@ impl Attachments {
     async fn connect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), AttachmentError> {
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
-            all.programs().attach_pod(&own.host_ifname)?;
+            all.programs().attach_pod(&own.host_ifname, own.endpoint_index)?;
             all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
         })
         .await?;

@@ -116,14 +116,16 @@ impl Programs {
         })
     }
 
-    /// Puts `from_pod` and `to_pod` on the host side of a pod's veth, or replaces what is there without a gap.
+    /// Puts `from_pod` and `to_pod` on the host side of a pod's veth, or replaces what is there without a gap. The
+    /// filters' class is the endpoint's `index`, by which `from_pod` finds its sender.
     ///
     /// # Errors
     /// See [`AttachError`].
-    pub fn attach_pod(&mut self, device: &str) -> Result<(), AttachError> {
+    pub fn attach_pod(&mut self, device: &str, index: u32) -> Result<(), AttachError> {
+        let class = u16::try_from(index).ok().map(|index| TcHandle::new(0, index));
         add_clsact(device)?;
-        self.attach_filter(Program::ToPod, device, Direction::Egress)?;
-        self.attach_filter(Program::FromPod, device, Direction::Ingress)
+        self.attach_filter(Program::ToPod, device, Direction::Egress, class)?;
+        self.attach_filter(Program::FromPod, device, Direction::Ingress, class)
     }
 
     /// Puts a program on a device that stays, or replaces what a former agent put there without a gap.
@@ -141,7 +143,7 @@ impl Programs {
             self.attach_tcx(program, device, ifindex, direction)
         } else {
             add_clsact(device)?;
-            self.attach_filter(program, device, direction)
+            self.attach_filter(program, device, direction, None)
         }
     }
 
@@ -164,9 +166,15 @@ impl Programs {
         Ok(())
     }
 
-    fn attach_filter(&mut self, program: Program, device: &str, direction: Direction) -> Result<(), AttachError> {
+    fn attach_filter(
+        &mut self,
+        program: Program,
+        device: &str,
+        direction: Direction,
+        class: Option<TcHandle>,
+    ) -> Result<(), AttachError> {
         let classifier = classifier(&mut self.ebpf, program)?;
-        filter(classifier, device, direction).map_err(|source| AttachError::Attach {
+        filter(classifier, device, direction, class).map_err(|source| AttachError::Attach {
             program: program.name(),
             device: device.into(),
             direction,
@@ -273,13 +281,18 @@ fn is_already_there(error: &TcError) -> bool {
     false
 }
 
-fn filter(classifier: &mut SchedClassifier, device: &str, direction: Direction) -> Result<(), ProgramError> {
-    let options =
-        || TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None });
-    let id = match classifier.attach_with_options(device, direction.attach_type(), options()) {
+fn filter(
+    classifier: &mut SchedClassifier,
+    device: &str,
+    direction: Direction,
+    class: Option<TcHandle>,
+) -> Result<(), ProgramError> {
+    let options = NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: class };
+    let options = TcAttachOptions::Netlink(options);
+    let id = match classifier.attach_with_options(device, direction.attach_type(), options) {
         Err(ProgramError::TcError(error)) if is_already_there(&error) => {
             let (handle, priority) = (TcHandle::new(0, HANDLE), PRIORITY);
-            let link = SchedClassifierLink::attached(device, direction.attach_type(), priority, handle, None)?;
+            let link = SchedClassifierLink::attached(device, direction.attach_type(), priority, handle, class)?;
             classifier.attach_to_link(link)?
         }
         other => other?,

@@ -10,6 +10,7 @@ use ferrule_common::{
     link::Link,
     peer::{self, Node, Peer},
     prefix::{Cidr, PrefixKey, Route},
+    source::Source,
 };
 
 use super::Pins;
@@ -61,16 +62,19 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
             let kind = if p.kind == peer::NODE { "node" } else { "pod" };
             row([("address", address.to_ip().to_string()), ("node", p.node.to_string()), ("kind", kind.into())])
         }),
+        "fr_sources" => array(map(Map::Array)?, |index, source: &Source| {
+            (*source != Source::FREE).then(|| {
+                row([
+                    ("index", index.to_string()),
+                    ("ifindex", source.ifindex.to_string()),
+                    ("mac", mac(source.mac.octets)),
+                    ("v4", shown(source.v4)),
+                    ("v6", shown(source.v6)),
+                ])
+            })
+        }),
         "fr_nodes" => {
-            let nodes: Array<MapData, Node> = Array::try_from(map(Map::Array)?)?;
-            let mut rows = Vec::new();
-            for (index, node) in nodes.iter().enumerate() {
-                let node = node?;
-                if node.forwarding != peer::NONE {
-                    rows.push(node_row(index, &node));
-                }
-            }
-            Ok(rows)
+            array(map(Map::Array)?, |index, node: &Node| (node.forwarding != peer::NONE).then(|| node_row(index, node)))
         }
         "fr_routes" => prefixes(map(Map::LpmTrie)?, |route: &Route| ("node", route.node.to_string())),
         "fr_cidrs" => prefixes(map(Map::LpmTrie)?, |cidr: &Cidr| ("flags", cidr.flags.to_string())),
@@ -95,9 +99,6 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
 
 fn node_row(index: usize, node: &Node) -> Row {
     let forwarding = if node.forwarding == peer::NATIVE { "native" } else { "vxlan" };
-    let shown = |address: Address| {
-        if address == Address::UNSPECIFIED { "-".into() } else { address.to_ip().to_string() }
-    };
     row([
         ("node", index.to_string()),
         ("forwarding", forwarding.into()),
@@ -109,6 +110,17 @@ fn node_row(index: usize, node: &Node) -> Row {
         ("internal_v4", shown(node.internal_v4)),
         ("internal_v6", shown(node.internal_v6)),
     ])
+}
+
+fn shown(address: Address) -> String {
+    if address == Address::UNSPECIFIED { "-".into() } else { address.to_ip().to_string() }
+}
+
+/// The entries of an array that are in use.
+fn array<V: aya::Pod>(map: Map, show: impl Fn(usize, &V) -> Option<Row>) -> Result<Vec<Row>, DumpError> {
+    let array: Array<MapData, V> = Array::try_from(map)?;
+    let rows = array.iter().enumerate().map(|(index, value)| Ok(show(index, &value?)));
+    rows.filter_map(Result::transpose).collect()
 }
 
 fn hash<K: aya::Pod, V: aya::Pod>(map: Map, show: impl Fn(&K, &V) -> Row) -> Result<Vec<Row>, DumpError> {

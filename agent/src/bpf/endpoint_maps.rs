@@ -1,9 +1,9 @@
-//! `fr_endpoints` and `fr_links`: written when a pod is added and removed, and nowhere else.
+//! `fr_endpoints`, `fr_links` and `fr_sources`: written when a pod is added and removed, and nowhere else.
 
 use std::net::IpAddr;
 
-use aya::maps::{HashMap, Map, MapData, MapError};
-use ferrule_common::{Address, Mac, endpoint::Endpoint, link::Link};
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use ferrule_common::{Address, Mac, endpoint::Endpoint, link::Link, source::Source};
 
 use super::load::LoadError;
 
@@ -24,14 +24,15 @@ pub struct LocalPod {
     pub addresses: Vec<IpAddr>,
 }
 
-/// The two maps, open for writing.
+/// The three maps, open for writing.
 pub struct EndpointMaps {
     endpoints: HashMap<MapData, Address, Endpoint>,
     links: HashMap<MapData, u32, Link>,
+    sources: Array<MapData, Source>,
 }
 
 impl EndpointMaps {
-    pub(super) fn new(endpoints: Map, links: Map) -> Result<Self, LoadError> {
+    pub(super) fn new(endpoints: Map, links: Map, sources: Map) -> Result<Self, LoadError> {
         let failed = |name: &str| {
             let name = name.to_owned();
             move |source| LoadError::Map { name, source }
@@ -39,6 +40,7 @@ impl EndpointMaps {
         Ok(Self {
             endpoints: endpoints.try_into().map_err(failed("fr_endpoints"))?,
             links: links.try_into().map_err(failed("fr_links"))?,
+            sources: sources.try_into().map_err(failed("fr_sources"))?,
         })
     }
 
@@ -47,12 +49,10 @@ impl EndpointMaps {
     /// # Errors
     /// The kernel's, `E2BIG` where a map is full; what was written before is taken back.
     pub fn insert(&mut self, pod: &LocalPod) -> Result<(), MapError> {
-        let link = Link { index: pod.index, mac: Mac::new(pod.mac), host_mac: Mac::new(pod.host_mac) };
-        self.links.insert(pod.ifindex, link, 0)?;
-        let endpoint =
-            Endpoint { ifindex: pod.ifindex, index: pod.index, mtu: pod.mtu, mac: Mac::new(pod.mac), pad: [0; 2] };
+        self.links.insert(pod.ifindex, link(pod), 0)?;
+        self.sources.set(pod.index, source(pod), 0)?;
         for address in &pod.addresses {
-            if let Err(error) = self.endpoints.insert(Address::from(*address), endpoint, 0) {
+            if let Err(error) = self.endpoints.insert(Address::from(*address), endpoint(pod), 0) {
                 self.remove(pod.ifindex, &pod.addresses)?;
                 return Err(error);
             }
@@ -65,7 +65,7 @@ impl EndpointMaps {
     /// # Errors
     /// The kernel's, after trying everything.
     pub fn remove(&mut self, ifindex: u32, addresses: &[IpAddr]) -> Result<(), MapError> {
-        let mut result = Ok(());
+        let mut result = self.free(ifindex);
         for address in addresses {
             let key = Address::from(*address);
             if self.endpoints.get(&key, 0).is_ok_and(|endpoint| endpoint.ifindex == ifindex) {
@@ -76,6 +76,30 @@ impl EndpointMaps {
             Err(MapError::KeyNotFound) => result,
             other => result.and(other),
         }
+    }
+
+    /// Frees the source of a link, where it is that link's still.
+    fn free(&mut self, ifindex: u32) -> Result<(), MapError> {
+        match self.link(ifindex) {
+            Some(link) if self.source(link.index).is_some_and(|source| source.ifindex == ifindex) => {
+                self.sources.set(link.index, Source::FREE, 0)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the maps hold exactly this of the pod.
+    #[must_use]
+    pub fn holds(&self, pod: &LocalPod) -> bool {
+        self.link(pod.ifindex).is_some_and(|found| found == link(pod))
+            && self.source(pod.index).is_some_and(|found| found == source(pod))
+            && pod.addresses.iter().all(|ip| self.endpoint(*ip).is_some_and(|found| found == endpoint(pod)))
+    }
+
+    /// The entry of an index.
+    #[must_use]
+    pub fn source(&self, index: u32) -> Option<Source> {
+        self.sources.get(&index, 0).ok()
     }
 
     /// The entry of an address.
@@ -105,4 +129,18 @@ impl EndpointMaps {
     pub fn links(&self) -> Result<Vec<u32>, MapError> {
         self.links.keys().collect()
     }
+}
+
+fn endpoint(pod: &LocalPod) -> Endpoint {
+    Endpoint { ifindex: pod.ifindex, index: pod.index, mtu: pod.mtu, mac: Mac::new(pod.mac), pad: [0; 2] }
+}
+
+fn link(pod: &LocalPod) -> Link {
+    Link { index: pod.index, mac: Mac::new(pod.mac), host_mac: Mac::new(pod.host_mac) }
+}
+
+fn source(pod: &LocalPod) -> Source {
+    let first = |v4| pod.addresses.iter().copied().find(|ip: &IpAddr| ip.is_ipv4() == v4);
+    let address = |v4| first(v4).map_or(Address::UNSPECIFIED, Address::from);
+    Source { ifindex: pod.ifindex, mac: Mac::new(pod.mac), pad: [0; 2], v4: address(true), v6: address(false) }
 }

@@ -96,7 +96,11 @@ pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
         classifier(&mut ebpf, program)?.load().map_err(|source| LoadError::Program { name: program.name(), source })?;
     }
     Ok(Loaded {
-        endpoints: EndpointMaps::new(map(&mut ebpf, "fr_endpoints")?, map(&mut ebpf, "fr_links")?)?,
+        endpoints: EndpointMaps::new(
+            map(&mut ebpf, "fr_endpoints")?,
+            map(&mut ebpf, "fr_links")?,
+            map(&mut ebpf, "fr_sources")?,
+        )?,
         remote: RemoteMaps::new(
             map(&mut ebpf, "fr_nodes")?,
             map(&mut ebpf, "fr_peers")?,

@@ -81,7 +81,7 @@ enum EndpointCommand {
 enum MapCommand {
     /// Every entry of a map
     Dump {
-        /// fr_endpoints, fr_links, fr_peers, fr_nodes, fr_routes, fr_cidrs or fr_metrics
+        /// fr_endpoints, fr_links, fr_sources, fr_peers, fr_nodes, fr_routes, fr_cidrs or fr_metrics
         name: String,
     },
 }

@@ -125,6 +125,7 @@ pub(super) fn metrics(rows: &[Sample]) -> String {
 pub(super) fn map(name: &str, rows: &[Map<String, Value>]) -> String {
     let keys: &[&str] = match name {
         "fr_links" => &["ifindex"],
+        "fr_sources" => &["index"],
         "fr_nodes" => &["node"],
         "fr_routes" | "fr_cidrs" => &["prefix"],
         "fr_metrics" => &["program", "outcome"],

@@ -9,23 +9,29 @@ use crate::{
         Expected::{self, Dropped, Passes, Redirected},
     },
     world::{
-        A4, A6, B4, B6, GATEWAY4, HOST_A, NETDEV, NODE1, NODE1_6, NODE2, OTHER_MAC, OUTSIDE4, OUTSIDE6, OVERLAY, POD1,
-        POD1_6, POD2, POD2_6, SELF4, SELF6, STRAY1, THERE, UNOWNED4, UNOWNED6, UNUSED4, v6,
+        A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, HOST_A, NETDEV, NODE1, NODE1_6, NODE2, OTHER_MAC, OUTSIDE4,
+        OUTSIDE6, OVERLAY, POD1, POD1_6, POD2, POD2_6, SECOND_A4, SELF4, SELF6, STRAY1, THERE, UNOWNED4, UNOWNED6,
+        UNUSED4, v6,
     },
 };
 
 #[track_caller]
 fn check(frame: &[u8], expected: Expected<'_>) {
-    Bench::new().check(FromPod, frame, expected);
+    // Attached by TCX, by clsact, and by a filter that has another pod's class.
+    for mut bench in [Bench::new(), Bench::with_class(CLASS_A), Bench::with_class(CLASS_B)] {
+        bench.check(FromPod, frame, expected);
+    }
 }
 
 #[track_caller]
 fn goes(frame: &[u8], outcome: Outcome, target: u32) {
-    check(frame, Redirected(outcome, target, &routed(frame)));
+    // A hop is the way from one node to another.
+    let received = if outcome == Outcome::Pod { frame.to_vec() } else { routed(frame) };
+    check(frame, Redirected(outcome, target, &received));
 }
 
 #[test]
-fn a_pod_of_this_node_is_reached_directly_with_one_hop_less() {
+fn a_pod_of_this_node_is_reached_directly_with_its_hops_kept() {
     goes(&udp4(A4, B4, TTL, 53), Outcome::Pod, THERE);
     goes(&udp6(A6, B6, TTL, 53), Outcome::Pod, THERE);
     goes(&tcp(true, 1000), Outcome::Pod, THERE);
@@ -36,8 +42,8 @@ fn a_pod_of_this_node_is_reached_directly_with_one_hop_less() {
 fn every_ttl_leaves_a_right_checksum() {
     let mut bench = Bench::new();
     for ttl in 2..=255 {
-        let frame = udp4(A4, B4, ttl, 53);
-        bench.check(FromPod, &frame, Redirected(Outcome::Pod, THERE, &routed(&frame)));
+        let frame = udp4(A4, POD1, ttl, 53);
+        bench.check(FromPod, &frame, Redirected(Outcome::Overlay, OVERLAY, &routed(&frame)));
     }
 }
 
@@ -81,13 +87,15 @@ fn what_nobody_else_forwards_is_left_to_the_stack() {
 
 #[test]
 fn a_packet_without_a_hop_left_goes_to_the_stack_which_answers() {
-    for destination in [B4, POD1, POD2] {
+    for destination in [POD1, POD2] {
         check(&udp4(A4, destination, 1, 53), Passes(Outcome::Stack));
         check(&udp4(A4, destination, 0, 53), Passes(Outcome::Stack));
     }
-    for destination in [B6, POD1_6, POD2_6] {
+    for destination in [POD1_6, POD2_6] {
         check(&udp6(A6, destination, 1, 53), Passes(Outcome::Stack));
     }
+    goes(&udp4(A4, B4, 1, 53), Outcome::Pod, THERE);
+    goes(&udp6(A6, B6, 1, 53), Outcome::Pod, THERE);
 }
 
 #[test]
@@ -104,7 +112,7 @@ fn a_gso_packet_is_judged_by_its_segments() {
     let (v4, v6) = (tcp(true, 3000), tcp(false, 3000));
     for (frame, size) in [(&v4, 1410), (&v6, 1390)] {
         let mut fits = Bench::new().with_gso(size);
-        fits.check(FromPod, frame, Redirected(Outcome::Pod, THERE, &routed(frame)));
+        fits.check(FromPod, frame, Redirected(Outcome::Pod, THERE, frame));
         Bench::new().with_gso(size + 1).check(FromPod, frame, Passes(Outcome::Stack));
     }
 }
@@ -115,6 +123,11 @@ fn ipv4_options_and_fragments_are_forwarded() {
     goes(&frames::fragment4(B4, 53, false), Outcome::Pod, THERE);
     goes(&frames::fragment4(B4, 53, true), Outcome::Pod, THERE);
     goes(&frames::fragment4(POD1, 53, true), Outcome::Overlay, OVERLAY);
+}
+
+#[test]
+fn every_address_of_a_pod_is_its_own() {
+    goes(&udp4(SECOND_A4, B4, TTL, 53), Outcome::Pod, THERE);
 }
 
 #[test]

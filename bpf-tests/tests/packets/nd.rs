@@ -9,7 +9,7 @@ use crate::{
         Bench,
         Expected::{self, Dropped, Passes, Redirected},
     },
-    world::{A6, B6, GATEWAY6, HERE, HOST_A, LINK_LOCAL_A, MAC_A, OTHER_MAC, OUTSIDE6, POD1_6},
+    world::{A6, B6, GATEWAY6, HERE, HOST_A, LINK_LOCAL_A, MAC_A, OTHER_LINK_LOCAL, OTHER_MAC, OUTSIDE6, POD1_6},
 };
 
 const SOLICITED_NODE: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 1];
@@ -103,6 +103,9 @@ fn routers_are_not_played() {
 #[test]
 fn the_link_carries_echo_to_the_gateway_and_nothing_else() {
     check(&icmp6(LINK_LOCAL_A, GATEWAY6, 128, &[0; 8]), Passes(Outcome::Stack));
+    check(&icmp6(A6, GATEWAY6, 128, &[0; 8]), Passes(Outcome::Stack));
+    // The node would have to resolve each of them: a pod could fill its neighbour table.
+    check(&icmp6(OTHER_LINK_LOCAL, GATEWAY6, 128, &[0; 8]), Dropped(Drop::LinkLocal));
     check(&icmp6(A6, GATEWAY6, 128, &[0; 8]), Passes(Outcome::Stack));
     check(
         &icmp6(LINK_LOCAL_A, [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9], 128, &[0; 8]),

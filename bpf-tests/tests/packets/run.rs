@@ -118,6 +118,13 @@ impl Bench {
         values.iter().map(|counter| counter.packets).sum()
     }
 
+    /// The same object with A's class on its filter, as its clsact filters have it; without, as by TCX.
+    pub fn with_class(class: u32) -> Self {
+        let mut bench = Self::load("ferrule-ebpf-tests");
+        bench.context.cb = [0, class, 0, 0, 0];
+        bench
+    }
+
     /// Runs one packet and compares everything.
     #[track_caller]
     pub fn check(&mut self, program: Program, frame: &[u8], expected: Expected<'_>) {
@@ -147,13 +154,8 @@ impl Bench {
     }
 
     fn run(&mut self, program: Program, frame: &[u8]) -> (i32, Vec<u8>, SkBuff) {
-        let name = if program == Program::FromOverlay && self.context.cb[2] + self.context.cb[1] != 0
-            || self.ebpf.program("test_from_overlay").is_some()
-        {
-            "test_from_overlay"
-        } else {
-            program.name()
-        };
+        let wrapped = format!("test_{}", program.name());
+        let name = if self.ebpf.program(&wrapped).is_some() { wrapped.as_str() } else { program.name() };
         let classifier: &mut SchedClassifier =
             self.ebpf.program_mut(name).expect("the object has it").try_into().expect("a classifier");
         if classifier.fd().is_err() {

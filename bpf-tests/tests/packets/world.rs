@@ -12,6 +12,7 @@ use ferrule_common::{
     link::Link,
     peer::{self, Node, Peer},
     prefix::{CLUSTER, Cidr, PrefixKey, Route},
+    source::Source,
 };
 use std::net::IpAddr;
 
@@ -19,6 +20,12 @@ use std::net::IpAddr;
 pub const HERE: u32 = 1;
 /// B's host side.
 pub const THERE: u32 = 77;
+/// A's endpoint index, the class of its filters.
+pub const CLASS_A: u32 = 1;
+/// B's.
+pub const CLASS_B: u32 = 2;
+/// A second address of A's, which `fr_sources` does not hold.
+pub const SECOND_A4: [u8; 4] = [10, 244, 1, 22];
 /// The overlay device.
 pub const OVERLAY: u32 = 88;
 /// Node 2 is behind this device: the loopback device again, on which `from_netdev` runs.
@@ -61,7 +68,10 @@ pub const SELF6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 11]
 pub const NODE1_6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 12];
 pub const NODE2_6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 13];
 pub const GATEWAY6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-pub const LINK_LOCAL_A: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xaa];
+/// Made of `MAC_A` (RFC 4291 appendix A).
+pub const LINK_LOCAL_A: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x08, 0, 0, 0xff, 0xfe, 0, 0, 0xaa];
+/// Another that A might take.
+pub const OTHER_LINK_LOCAL: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xaa];
 
 /// Pods' MTU.
 pub const POD_MTU: u32 = 1450;
@@ -81,14 +91,21 @@ pub fn fill(ebpf: &mut Ebpf) {
 fn endpoints(ebpf: &mut Ebpf) {
     let mut map: HashMap<_, Address, Endpoint> =
         ebpf.map_mut("fr_endpoints").expect("the map is there").try_into().expect("a hash");
-    let a = Endpoint { ifindex: HERE, index: 1, mtu: POD_MTU, mac: Mac::new(MAC_A), pad: [0; 2] };
-    let b = Endpoint { ifindex: THERE, index: 2, mtu: POD_MTU, mac: Mac::new(MAC_B), pad: [0; 2] };
-    for (key, value) in [(address(A4), a), (address(A6), a), (address(B4), b), (address(B6), b)] {
+    let a = Endpoint { ifindex: HERE, index: CLASS_A, mtu: POD_MTU, mac: Mac::new(MAC_A), pad: [0; 2] };
+    let b = Endpoint { ifindex: THERE, index: CLASS_B, mtu: POD_MTU, mac: Mac::new(MAC_B), pad: [0; 2] };
+    for (key, value) in
+        [(address(A4), a), (address(A6), a), (address(SECOND_A4), a), (address(B4), b), (address(B6), b)]
+    {
         map.insert(key, value, 0).expect("the map has room");
     }
+    let mut map: Array<_, Source> = ebpf.map_mut("fr_sources").expect("the map is there").try_into().expect("an array");
+    let a = Source { ifindex: HERE, mac: Mac::new(MAC_A), pad: [0; 2], v4: address(A4), v6: address(A6) };
+    map.set(CLASS_A, a, 0).expect("the map has room");
+    let b = Source { ifindex: THERE, mac: Mac::new(MAC_B), pad: [0; 2], v4: address(B4), v6: address(B6) };
+    map.set(CLASS_B, b, 0).expect("the map has room");
     let mut map: HashMap<_, u32, Link> =
         ebpf.map_mut("fr_links").expect("the map is there").try_into().expect("a hash");
-    let link = Link { index: 1, mac: Mac::new(MAC_A), host_mac: Mac::new(HOST_A) };
+    let link = Link { index: CLASS_A, mac: Mac::new(MAC_A), host_mac: Mac::new(HOST_A) };
     map.insert(HERE, link, 0).expect("the map has room");
 }
 
