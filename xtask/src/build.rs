@@ -1,6 +1,6 @@
 //! Release binaries that need nothing but a kernel.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -14,18 +14,27 @@ const BINARIES: [&str; 3] = ["ferrule-agent", "ferrule-cni", "ferrule"];
 /// # Errors
 /// Where something is missing or does not compile.
 pub fn release(workspace: &Workspace) -> Result<()> {
+    let folder = statically(workspace, &BINARIES)?;
+    for binary in BINARIES {
+        println!("{}", folder.join(binary).display());
+    }
+    Ok(())
+}
+
+/// Builds these binaries as releases are built; the folder that they are in then.
+///
+/// # Errors
+/// As [`release`].
+pub fn statically(workspace: &Workspace, binaries: &[&str]) -> Result<PathBuf> {
     setup::building(workspace)?;
     ebpf::build(workspace)?;
     let target = host()?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--release", "--target", &target]);
-    cargo.args(BINARIES.iter().flat_map(|binary| ["--bin", binary]));
+    cargo.args(binaries.iter().flat_map(|binary| ["--bin", *binary]));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
     step("build static release binaries", &mut cargo)?;
-    for binary in BINARIES {
-        println!("{}", workspace.target.join(&target).join("release").join(binary).display());
-    }
-    Ok(())
+    Ok(workspace.target.join(target).join("release"))
 }
 
 /// This machine's target, of which glibc's is the one that links statically without a further toolchain.

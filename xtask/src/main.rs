@@ -4,10 +4,12 @@
 //!   setup ──▶ build-ebpf ──▶ lint
 //!                        ├─▶ test [TIER]
 //!                        ├─▶ demo
+//!                        ├─▶ bench
 //!                        └─▶ build
 //! ```
 //! Each command does what stands to its left first, as far as it needs it and as far as it is not done.
 
+mod bench;
 mod build;
 mod demo;
 mod ebpf;
@@ -65,6 +67,8 @@ enum Command {
         #[arg(long)]
         clean: bool,
     },
+    /// This datapath beside others on this machine: latency, throughput, ADD and DEL, memory
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Lint { update_abi } => lint::run(&workspace, update_abi),
         Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),
         Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),
+        Command::Bench(options) => bench::run(&workspace, &options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,6 +54,19 @@ pub fn demo(workspace: &Workspace) -> Result<()> {
     bpffs::ensure()
 }
 
+/// What the bench needs.
+///
+/// # Errors
+/// As [`run`].
+pub fn bench(workspace: &Workspace) -> Result<()> {
+    demo(workspace)?;
+    apt::ensure(&[Need {
+        probe: apt::Probe::File("/usr/lib/cni/bridge".into()),
+        packages: &["containernetworking-plugins"],
+        why: "has bridge and ptp, which the bench compares with",
+    }])
+}
+
 /// What `lint` needs.
 ///
 /// # Errors

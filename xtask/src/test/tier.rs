@@ -51,7 +51,11 @@ impl Tier {
                 Part { filter: "package(ferrule-cni) and kind(test)", privileged: true },
             ],
             Self::Packets => &[Part { filter: "package(bpf-tests) and binary(~packets)", privileged: true }],
-            Self::Netns => &[Part { filter: "package(bpf-tests) and binary(~netns)", privileged: true }],
+            Self::Netns => &[
+                Part { filter: "package(bpf-tests) and binary(~netns)", privileged: true },
+                // Alone: what it measures takes whole CPUs.
+                Part { filter: "package(bpf-tests) and kind(test) and binary(~bench)", privileged: true },
+            ],
             Self::Runtimes => &[Part { filter: "package(bpf-tests) and binary(~runtimes)", privileged: true }],
         }
     }

@@ -55,7 +55,7 @@ impl Ours {
     ///
     /// # Errors
     /// Where a pod has no address.
-    pub fn from_node(&self, subject: &'static str) -> Result<Path<'_>> {
+    pub fn node_to_pod(&self, subject: &'static str) -> Result<Path<'_>> {
         Ok(Path::new(subject, &self.node().netns, &self.pods[0].netns, address(&self.pods[0])?))
     }
 }

@@ -41,7 +41,7 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     let (vxlan, native) = (Ours::new(Routing::Vxlan)?, Ours::new(Routing::Native)?);
     let bare = Case { metric: "time", subject: EMPTY, process: process::id(), id: empty.id()?, path: pair.path(EMPTY) };
     let mut cases = vec![bare];
-    let (same, to_pod) = (vxlan.same_node("ferrule")?, vxlan.from_node("ferrule")?);
+    let (same, to_pod) = (vxlan.same_node("ferrule")?, vxlan.node_to_pod("ferrule")?);
     cases.push(case("time", Program::FromPod, &vxlan, same)?);
     cases.push(case("time", Program::ToPod, &vxlan, to_pod)?);
     for program in [Program::FromPod, Program::ToOverlay, Program::FromOverlay, Program::FromNetdev, Program::ToNetdev]

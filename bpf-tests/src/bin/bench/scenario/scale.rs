@@ -27,7 +27,7 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     let start = Instant::now();
     cluster.start_agents()?;
     let ready = start.elapsed().as_secs_f64();
-    let status = || node.ferrule("status").map_or_else(|error| error.to_string().into(), |status| status);
+    let status = || node.ferrule("status").unwrap_or_else(|error| error.to_string().into());
     let wanted = u64::from(settings.nodes) * u64::from(settings.pods);
     let found = until("all remote pods", status, |status| status["remotePods"].as_u64() == Some(wanted))?;
     let errors = found["errors"].as_array().context("the status has no errors")?;

@@ -1,0 +1,76 @@
+//! The bench measures everything that it should; what the figures are is nothing for a test.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use bpf_tests::topology::{binary, run};
+use serde_json::Value;
+
+/// Every scenario's metrics and subjects that must be there.
+const EXPECTED: [(&str, &[&str], &[&str]); 9] = [
+    ("same-node", &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"], &["veth", "bridge", "ptp", "ferrule"]),
+    (
+        "cross-node",
+        &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"],
+        &["flannel-like", "ferrule-vxlan", "ferrule-native"],
+    ),
+    ("cni", &["add", "del"], &["bridge", "ptp", "ferrule"]),
+    ("cni-parallel", &["add", "del"], &["bridge", "ferrule"]),
+    ("programs", &["time"], &["empty", "from_pod", "to_pod"]),
+    (
+        "programs",
+        &["time_vxlan", "size_jited"],
+        &["from_pod", "to_overlay", "from_overlay", "from_netdev", "to_netdev"],
+    ),
+    ("memory", &["agent_rss", "maps"], &["ferrule"]),
+    ("memory", &["file_size"], &["ferrule-agent", "ferrule-cni", "ferrule"]),
+    ("scale", &["agent_rss", "maps", "start_to_ready"], &["ferrule"]),
+];
+
+/// What has no baseline.
+const ABSOLUTE: [&str; 2] = ["memory", "scale"];
+
+#[test]
+fn a_quick_run_has_a_sound_figure_for_everything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("rows.json");
+    let mut bench = Command::new(binary("bench").expect("the bench is built"));
+    bench.args(["--quick", "--rounds", "1", "--json"]).arg(&json).arg("--report").arg(folder.path());
+    let printed = run(&mut bench).expect("the bench runs");
+
+    let rows: Vec<Value> = serde_json::from_str(&fs::read_to_string(&json).expect("rows")).expect("JSON");
+    let name = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let keys: BTreeSet<_> =
+        rows.iter().map(|row| (name(row, "scenario"), name(row, "metric"), name(row, "subject"))).collect();
+    assert_eq!(keys.len(), rows.len(), "a figure is there twice:\n{printed}");
+    for (scenario, metrics, subjects) in EXPECTED {
+        for (metric, subject) in metrics.iter().flat_map(|metric| subjects.iter().map(move |subject| (metric, subject)))
+        {
+            let key = (scenario.to_owned(), (*metric).to_owned(), (*subject).to_owned());
+            assert!(keys.contains(&key), "{key:?} is missing:\n{printed}");
+        }
+    }
+    rows.iter().for_each(is_sound);
+    let judged = rows.iter().filter(|row| row["met"].is_boolean()).count();
+    assert!(judged >= 16, "{judged} figures have a target");
+
+    let report = |file: &str| fs::read_to_string(folder.path().join(file)).expect("a report");
+    assert!(report("performance.md").contains("| tcp_rr"), "the report has no table");
+    assert!(report("performance.svg").contains("ferrule-native tcp_rr"), "the plot has no rows");
+}
+
+#[test]
+fn too_few_rounds_are_refused() {
+    let error = run(Command::new(binary("bench").expect("the bench is built")).args(["--rounds", "3"])).unwrap_err();
+    assert!(error.to_string().contains("--rounds 3"), "{error}");
+}
+
+/// Every figure is a positive number; a ratio too, where there is a baseline. Times less an empty program's may be
+/// below zero in so short a run.
+fn is_sound(row: &Value) {
+    let positive = |value: &Value| value.as_f64().is_some_and(|value| value.is_finite() && value > 0.0);
+    let beyond_empty = row["unit"] == "ns" && row["value"].as_f64().is_some_and(f64::is_finite);
+    assert!(positive(&row["value"]) || beyond_empty, "{row}");
+    let absolute = ABSOLUTE.iter().any(|scenario| row["scenario"] == *scenario) || row["unit"] == "bytes";
+    assert!(if absolute { row["ratio"].is_null() } else { positive(&row["ratio"]) }, "{row}");
+    assert!(row["unit"].is_string() && row["baseline"].is_null() == absolute, "{row}");
+}
