@@ -131,7 +131,7 @@ impl Reconciler {
         let devices = self.devices(&own_ips).await?;
         let underlay_mtu = devices.iter().map(|device| device.mtu).min();
         let tunnel_overhead = if own_ips.first().is_some_and(IpAddr::is_ipv6) { overhead.v6 } else { overhead.v4 };
-        let mut underlay = Underlay { paths: self.paths(snapshot).await?, vxlan_ifindex: None };
+        let mut underlay = Underlay { paths: self.paths(snapshot).await?, vxlan_ifindex: None, vxlan_mtu: 0 };
         let path_mtu = underlay.paths.values().map(|path| path.mtu).min();
         let least = [underlay_mtu, path_mtu].into_iter().flatten().min().unwrap_or(DEFAULT_MTU);
         let pod_mtu = config.mtu.unwrap_or(match config.routing {

@@ -14,6 +14,10 @@ pub struct Endpoint {
     pub mtu: u32,
     /// The MAC of the pod's side of the veth.
     pub mac: Mac,
-    /// Zero.
-    pub pad: [u8; 2],
+    /// [`VIA_STACK`], or 0.
+    pub flags: u16,
 }
+
+/// [`Endpoint::flags`]: what the pod sends and receives takes the node's stack, since queueing disciplines on its veth
+/// limit its bandwidth, and a redirect passes them by.
+pub const VIA_STACK: u16 = 1;

@@ -78,6 +78,8 @@ numbered! {
         Answered = 4, "answered";
         /// Not a concern of Ferrule's: left as it is.
         Foreign = 5, "foreign";
+        /// An ICMP error that says how large a packet to another node may be: left to the node's stack.
+        PathMtu = 6, "path-mtu";
     }
 }
 

@@ -14,8 +14,8 @@ pub struct Source {
     pub ifindex: u32,
     /// The MAC of the pod's side of the veth.
     pub mac: Mac,
-    /// Zero.
-    pub pad: [u8; 2],
+    /// As in `fr_endpoints`.
+    pub flags: u16,
     /// The pod's first IPv4 address, or `::`.
     pub v4: Address,
     /// The pod's first IPv6 address, or `::`.
@@ -24,11 +24,6 @@ pub struct Source {
 
 impl Source {
     /// The entry of a free index.
-    pub const FREE: Self = Self {
-        ifindex: 0,
-        mac: Mac { octets: [0; 6] },
-        pad: [0; 2],
-        v4: Address::UNSPECIFIED,
-        v6: Address::UNSPECIFIED,
-    };
+    pub const FREE: Self =
+        Self { ifindex: 0, mac: Mac { octets: [0; 6] }, flags: 0, v4: Address::UNSPECIFIED, v6: Address::UNSPECIFIED };
 }

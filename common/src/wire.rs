@@ -26,6 +26,8 @@ pub mod ethertype {
 
 /// IP protocol numbers.
 pub mod protocol {
+    /// ICMP.
+    pub const ICMP: u8 = 1;
     /// TCP.
     pub const TCP: u8 = 6;
     /// UDP.

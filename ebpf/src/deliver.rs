@@ -17,6 +17,7 @@ use ferrule_common::{
 
 use crate::{
     count::Passed,
+    endpoint,
     packet::{Packet, header, is_for_host},
     tunnel,
 };
@@ -65,13 +66,17 @@ pub fn leave() -> Result<Passed, Drop> {
     Ok(Passed { outcome: Outcome::Foreign, action: TC_ACT_UNSPEC })
 }
 
-/// Into a pod of this node. What is too large for it goes to the stack, which answers the sender.
+/// Into a pod of this node. What is too large for it goes to the stack, which answers the sender; so does what has to pass
+/// the veth's queueing disciplines.
 #[inline(always)]
 pub fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, origin: Origin) -> Result<Passed, Drop> {
-    match origin {
-        Origin::Pod if packet.is_larger_than(ctx, pod.mtu) => return to_stack(),
-        Origin::Pod => {}
-        Origin::Device => adopt(ctx),
+    if origin == Origin::Device {
+        adopt(ctx);
+    } else if packet.is_larger_than(ctx, pod.mtu) {
+        return to_stack();
+    }
+    if endpoint::is_via_stack(pod.flags) {
+        return to_stack();
     }
     into(ctx, pod.ifindex, Outcome::Pod)
 }

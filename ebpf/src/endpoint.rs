@@ -1,7 +1,11 @@
 //! Which local pod sends: its address and its MAC, or the packet goes nowhere.
 
 use aya_ebpf::programs::TcContext;
-use ferrule_common::{Address, Drop, endpoint::Endpoint, link::Link};
+use ferrule_common::{
+    Address, Drop,
+    endpoint::{Endpoint, VIA_STACK},
+    link::Link,
+};
 
 use crate::{
     maps::{ENDPOINTS, LINKS, SOURCES},
@@ -16,16 +20,16 @@ pub fn local(address: &Address) -> Option<&'static Endpoint> {
     unsafe { ENDPOINTS.get(address) }
 }
 
-/// Checks that the packet's source address and MAC are those of the pod behind this device.
+/// Checks that the packet's source address and MAC are those of the pod behind this device. Gives the pod's flags.
 #[inline(always)]
-pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<(), Drop> {
+pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<u16, Drop> {
     let mac = source_mac(ctx)?;
     if let Some(own) = SOURCES.get(class(ctx))
         && own.ifindex == ifindex(ctx)
         && own.mac.halves() == mac
         && packet.source == if packet.v4 { own.v4 } else { own.v6 }
     {
-        return Ok(());
+        return Ok(own.flags);
     }
     // Another address of the pod's, a filter without its class, or a stranger.
     let endpoint = local(&packet.source).ok_or(Drop::SpoofedAddress)?;
@@ -35,7 +39,13 @@ pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<(), Drop> {
     if mac != endpoint.mac.halves() {
         return Err(Drop::SpoofedMac);
     }
-    Ok(())
+    Ok(endpoint.flags)
+}
+
+/// Whether a pod's packets pass its veth's queueing disciplines.
+#[inline(always)]
+pub const fn is_via_stack(flags: u16) -> bool {
+    flags & VIA_STACK != 0
 }
 
 /// The pod behind this device, for packets that no address names: ARP, `::`, link-local. Checks the source MAC.

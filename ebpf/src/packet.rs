@@ -204,6 +204,19 @@ impl Packet {
             && ctx.load::<u16>(self.l4 as usize + 2).is_ok_and(|be| u16::from_be(be) == port)
     }
 
+    /// Whether this is an ICMP error that says how large a packet may be (RFC 1191, RFC 8201).
+    #[inline(always)]
+    pub fn is_too_large_error(&self, ctx: &TcContext) -> bool {
+        const UNREACHABLE_FRAGMENTATION_NEEDED: u16 = 0x0304;
+        const PACKET_TOO_BIG: u16 = 0x0200;
+        let wanted = match self.protocol {
+            protocol::ICMP if self.v4 => UNREACHABLE_FRAGMENTATION_NEEDED,
+            protocol::ICMPV6 if !self.v4 => PACKET_TOO_BIG,
+            _ => return false,
+        };
+        !self.later_fragment && ctx.load::<u16>(self.l4 as usize).is_ok_and(|be| u16::from_be(be) == wanted)
+    }
+
     /// Whether this packet, or each segment that it will be cut into, is larger than `mtu` bytes of layer 3.
     #[inline(always)]
     pub fn is_larger_than(&self, ctx: &TcContext, mtu: u32) -> bool {
@@ -220,9 +233,14 @@ impl Packet {
             // Cut by fragment lists, which have no single size: the stack knows.
             _ => return true,
         };
-        self.l4 - ETHERNET as u32 + l4_header + gso > mtu
+        // The hop-by-hop option of a packet above 65,535 bytes (RFC 2675) goes when the packet is cut.
+        let jumbo = if self.extended && ctx.len() - ETHERNET as u32 > 65_535 { JUMBO } else { 0 };
+        self.l4 - jumbo - ETHERNET as u32 + l4_header + gso > mtu
     }
 }
+
+/// Bytes of a hop-by-hop header with the jumbo payload option.
+const JUMBO: u32 = 8;
 
 const MALFORMED: u32 = u32::MAX;
 const TOO_MANY: u32 = u32::MAX - 1;

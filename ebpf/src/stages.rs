@@ -39,9 +39,9 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     if nd::is_of_link(ctx, &packet)? {
         return nd::from_pod(ctx, &packet);
     }
-    endpoint::sender(ctx, &packet)?;
+    let via_stack = endpoint::is_via_stack(endpoint::sender(ctx, &packet)?);
     if let Some(pod) = endpoint::local(&packet.destination) {
-        return deliver::to_pod(ctx, &packet, pod, Origin::Pod);
+        return if via_stack { deliver::to_stack() } else { deliver::to_pod(ctx, &packet, pod, Origin::Pod) };
     }
     let owner = owner::of(&packet.destination, packet.v4);
     if (owner.is_nobody() || owner.is_node()) && packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
@@ -51,8 +51,8 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         return to_outside(&packet);
     }
     match owner.node() {
-        Some(node) if !owner.is_self() => deliver::to_node(ctx, &packet, node),
-        // This node itself, or an address of its pod CIDR that no pod has: the stack answers.
+        Some(node) if !owner.is_self() && !via_stack => deliver::to_node(ctx, &packet, node),
+        // This node itself, or an address of its pod CIDR that no pod has, which the stack answers.
         _ => deliver::to_stack(),
     }
 }
@@ -162,7 +162,7 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     let Some(pod) = pod else {
         let owner = owner::known(&packet.source);
         if owner.is_nobody() || owner.is_node() || owner.is_native() {
-            return deliver::leave();
+            return if packet.is_too_large_error(ctx) { on(Outcome::PathMtu) } else { deliver::leave() };
         }
         return Err(Drop::Unencapsulated);
     };

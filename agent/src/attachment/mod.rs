@@ -332,6 +332,7 @@ fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
         mac: lease.pod_mac.0,
         host_mac: lease.host_mac.0,
         addresses: lease.addresses.clone(),
+        via_stack: false,
     }
 }
 

@@ -3,7 +3,12 @@
 use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
-use ferrule_common::{Address, Mac, endpoint::Endpoint, link::Link, source::Source};
+use ferrule_common::{
+    Address, Mac,
+    endpoint::{self, Endpoint},
+    link::Link,
+    source::Source,
+};
 
 use super::load::LoadError;
 
@@ -22,6 +27,8 @@ pub struct LocalPod {
     pub host_mac: [u8; 6],
     /// The pod's addresses.
     pub addresses: Vec<IpAddr>,
+    /// Its packets pass the veth's queueing disciplines.
+    pub via_stack: bool,
 }
 
 /// The three maps, open for writing.
@@ -52,7 +59,7 @@ impl EndpointMaps {
         self.links.insert(pod.ifindex, link(pod), 0)?;
         self.sources.set(pod.index, source(pod), 0)?;
         for address in &pod.addresses {
-            if let Err(error) = self.endpoints.insert(Address::from(*address), endpoint(pod), 0) {
+            if let Err(error) = self.endpoints.insert(Address::from(*address), endpoint_of(pod), 0) {
                 self.remove(pod.ifindex, &pod.addresses)?;
                 return Err(error);
             }
@@ -93,7 +100,7 @@ impl EndpointMaps {
     pub fn holds(&self, pod: &LocalPod) -> bool {
         self.link(pod.ifindex).is_some_and(|found| found == link(pod))
             && self.source(pod.index).is_some_and(|found| found == source(pod))
-            && pod.addresses.iter().all(|ip| self.endpoint(*ip).is_some_and(|found| found == endpoint(pod)))
+            && pod.addresses.iter().all(|ip| self.endpoint(*ip).is_some_and(|found| found == endpoint_of(pod)))
     }
 
     /// The entry of an index.
@@ -131,16 +138,20 @@ impl EndpointMaps {
     }
 }
 
-fn endpoint(pod: &LocalPod) -> Endpoint {
-    Endpoint { ifindex: pod.ifindex, index: pod.index, mtu: pod.mtu, mac: Mac::new(pod.mac), pad: [0; 2] }
+fn endpoint_of(pod: &LocalPod) -> Endpoint {
+    Endpoint { ifindex: pod.ifindex, index: pod.index, mtu: pod.mtu, mac: Mac::new(pod.mac), flags: flags(pod) }
 }
 
 fn link(pod: &LocalPod) -> Link {
     Link { index: pod.index, mac: Mac::new(pod.mac), host_mac: Mac::new(pod.host_mac) }
 }
 
+fn flags(pod: &LocalPod) -> u16 {
+    if pod.via_stack { endpoint::VIA_STACK } else { 0 }
+}
+
 fn source(pod: &LocalPod) -> Source {
     let first = |v4| pod.addresses.iter().copied().find(|ip: &IpAddr| ip.is_ipv4() == v4);
     let address = |v4| first(v4).map_or(Address::UNSPECIFIED, Address::from);
-    Source { ifindex: pod.ifindex, mac: Mac::new(pod.mac), pad: [0; 2], v4: address(true), v6: address(false) }
+    Source { ifindex: pod.ifindex, mac: Mac::new(pod.mac), flags: flags(pod), v4: address(true), v6: address(false) }
 }

@@ -43,5 +43,5 @@ pub async fn path(handle: &Handle, address: IpAddr) -> Result<Option<Path>, NetE
     }
     let Some(ifindex) = ifindex else { return Ok(None) };
     let Some(device) = link::by_index(handle, ifindex).await? else { return Ok(None) };
-    Ok(Some(Path { next_hop, ifindex, mtu: mtu.filter(|mtu| *mtu != 0).unwrap_or(device.mtu) }))
+    Ok(Some(Path { next_hop, ifindex, mtu: mtu.filter(|mtu| *mtu != 0).unwrap_or(device.mtu), learned: None }))
 }

@@ -82,6 +82,12 @@ pub fn arp(request: bool, sender_mac: [u8; 6], sender: [u8; 4], target: [u8; 4])
     frame
 }
 
+/// ICMP of any type and code, from A's MAC.
+pub fn icmp4(source: [u8; 4], destination: [u8; 4], kind: u8, code: u8) -> Vec<u8> {
+    let builder = ethernet().ipv4(source, destination, TTL).icmpv4_raw(kind, code, [0; 4]);
+    written(|out| builder.write(out, &[0; 28]))
+}
+
 /// ICMPv6 of any type with a body, hop limit 255, from A's MAC.
 pub fn icmp6(source: [u8; 16], destination: [u8; 16], kind: u8, body: &[u8]) -> Vec<u8> {
     let builder = ethernet().ipv6(source, destination, 255).icmpv6_raw(kind, 0, [0; 4]);

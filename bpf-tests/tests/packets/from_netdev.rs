@@ -79,6 +79,19 @@ fn everything_else_is_left_as_it_is() {
 }
 
 #[test]
+fn errors_about_the_paths_mtu_are_counted() {
+    let v4 = |kind, code| frames::icmp4(OUTSIDE4, SELF4, kind, code);
+    check(&v4(3, 4), Passes(Outcome::PathMtu));
+    for (kind, code) in [(3, 1), (11, 0), (8, 0)] {
+        check(&v4(kind, code), Passes(Outcome::Foreign));
+    }
+    check(&frames::icmp6(OUTSIDE6, SELF6, 2, &[0; 40]), Passes(Outcome::PathMtu));
+    check(&frames::icmp6(OUTSIDE6, SELF6, 1, &[0; 40]), Passes(Outcome::Foreign));
+    // A pod's own are its own concern.
+    check(&frames::icmp4(OUTSIDE4, B4, 3, 4), Passes(Outcome::Foreign));
+}
+
+#[test]
 fn what_does_not_parse_is_the_stacks_to_judge() {
     let mut frame = udp4(OUTSIDE4, SELF4, TTL, 53);
     frame[14] = 0x44;

@@ -10,8 +10,8 @@ use crate::{
         Outer,
     },
     world::{
-        A4, B4, B6, HERE, NODE1, NODE1_6, OUTSIDE4, POD1, POD1_6, POD2, SELF4, SELF6, STRAY1, THERE, UNOWNED4, UNUSED4,
-        v6,
+        A4, B4, B6, HERE, LIMITED4, NODE1, NODE1_6, OUTSIDE4, POD1, POD1_6, POD2, SELF4, SELF6, STRAY1, THERE,
+        UNOWNED4, UNUSED4, v6,
     },
 };
 
@@ -33,6 +33,11 @@ fn a_pod_of_the_sending_node_reaches_a_local_pod() {
         let frame = udp6(POD1_6, B6, TTL, 53);
         check(outer, &frame, Redirected(Outcome::Pod, THERE, &frame));
     }
+}
+
+#[test]
+fn a_pod_with_limited_bandwidth_receives_by_the_stack() {
+    check(FROM_NODE1, &udp4(POD1, LIMITED4, TTL, 53), Passes(Outcome::Stack));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::{
         Expected::{self, Dropped, Passes, Redirected},
     },
     world::{
-        A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, HOST_A, NETDEV, NODE1, NODE1_6, NODE2, OTHER_MAC, OUTSIDE4,
-        OUTSIDE6, OVERLAY, POD1, POD1_6, POD2, POD2_6, SECOND_A4, SELF4, SELF6, STRAY1, THERE, UNOWNED4, UNOWNED6,
-        UNUSED4, v6,
+        A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, HOST_A, LIMITED4, NETDEV, NODE1, NODE1_6, NODE2, OTHER_MAC,
+        OUTSIDE4, OUTSIDE6, OVERLAY, POD1, POD1_6, POD2, POD2_6, SECOND_A4, SELF4, SELF6, STRAY1, THERE, UNOWNED4,
+        UNOWNED6, UNUSED4, v6,
     },
 };
 
@@ -128,6 +128,15 @@ fn ipv4_options_and_fragments_are_forwarded() {
 #[test]
 fn every_address_of_a_pod_is_its_own() {
     goes(&udp4(SECOND_A4, B4, TTL, 53), Outcome::Pod, THERE);
+}
+
+#[test]
+fn a_pod_with_limited_bandwidth_sends_and_receives_by_the_stack() {
+    for destination in [B4, POD1, POD2, OUTSIDE4] {
+        check(&udp4(LIMITED4, destination, TTL, 53), Passes(Outcome::Stack));
+    }
+    check(&udp4(A4, LIMITED4, TTL, 53), Passes(Outcome::Stack));
+    check(&udp4(LIMITED4, NODE1, TTL, 8472), Dropped(Drop::TunnelFromPod));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use aya::{
 };
 use ferrule_common::{
     Address, Mac,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, VIA_STACK},
     link::Link,
     peer::{self, Node, Peer},
     prefix::{CLUSTER, Cidr, PrefixKey, Route},
@@ -24,6 +24,8 @@ pub const THERE: u32 = 77;
 pub const CLASS_A: u32 = 1;
 /// B's.
 pub const CLASS_B: u32 = 2;
+/// A pod whose bandwidth is limited, on the same device as A in these tests.
+pub const LIMITED4: [u8; 4] = [10, 244, 1, 33];
 /// A second address of A's, which `fr_sources` does not hold.
 pub const SECOND_A4: [u8; 4] = [10, 244, 1, 22];
 /// The overlay device.
@@ -91,17 +93,19 @@ pub fn fill(ebpf: &mut Ebpf) {
 fn endpoints(ebpf: &mut Ebpf) {
     let mut map: HashMap<_, Address, Endpoint> =
         ebpf.map_mut("fr_endpoints").expect("the map is there").try_into().expect("a hash");
-    let a = Endpoint { ifindex: HERE, index: CLASS_A, mtu: POD_MTU, mac: Mac::new(MAC_A), pad: [0; 2] };
-    let b = Endpoint { ifindex: THERE, index: CLASS_B, mtu: POD_MTU, mac: Mac::new(MAC_B), pad: [0; 2] };
+    let a = Endpoint { ifindex: HERE, index: CLASS_A, mtu: POD_MTU, mac: Mac::new(MAC_A), flags: 0 };
+    let b = Endpoint { ifindex: THERE, index: CLASS_B, mtu: POD_MTU, mac: Mac::new(MAC_B), flags: 0 };
     for (key, value) in
         [(address(A4), a), (address(A6), a), (address(SECOND_A4), a), (address(B4), b), (address(B6), b)]
     {
         map.insert(key, value, 0).expect("the map has room");
     }
+    let limited = Endpoint { index: 3, flags: VIA_STACK, ..a };
+    map.insert(address(LIMITED4), limited, 0).expect("the map has room");
     let mut map: Array<_, Source> = ebpf.map_mut("fr_sources").expect("the map is there").try_into().expect("an array");
-    let a = Source { ifindex: HERE, mac: Mac::new(MAC_A), pad: [0; 2], v4: address(A4), v6: address(A6) };
+    let a = Source { ifindex: HERE, mac: Mac::new(MAC_A), flags: 0, v4: address(A4), v6: address(A6) };
     map.set(CLASS_A, a, 0).expect("the map has room");
-    let b = Source { ifindex: THERE, mac: Mac::new(MAC_B), pad: [0; 2], v4: address(B4), v6: address(B6) };
+    let b = Source { ifindex: THERE, mac: Mac::new(MAC_B), flags: 0, v4: address(B4), v6: address(B6) };
     map.set(CLASS_B, b, 0).expect("the map has room");
     let mut map: HashMap<_, u32, Link> =
         ebpf.map_mut("fr_links").expect("the map is there").try_into().expect("a hash");

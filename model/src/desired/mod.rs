@@ -95,8 +95,18 @@ pub struct Desired {
     pub own_pod_cidrs: Vec<IpNetwork>,
     /// This node's InternalIPs, in their order.
     pub own_internal_ips: Vec<IpAddr>,
+    /// Addresses of this node's leases that objects give to somebody else.
+    pub suppressed: BTreeSet<IpAddr>,
     /// What is wrong with the objects.
     pub issues: Vec<Issue>,
+}
+
+impl Desired {
+    /// Whether it would be another one if an address was leased, or was not: nobody else claims most addresses.
+    #[must_use]
+    pub fn depends_on_lease(&self, address: IpAddr) -> bool {
+        self.suppressed.contains(&address) || self.remote.peers.contains_key(&address)
+    }
 }
 
 /// Computes what a node should be like.
@@ -122,13 +132,13 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
             node_names.insert(*index, Arc::from(name));
         }
     }
-    let peers = peers::peers(input, &claims, &indices, &mut issues);
+    let (peers, suppressed) = peers::peers(input, &claims, &indices, &mut issues);
     let cluster_cidrs = input.settings.cluster_cidrs.iter().copied().map(cidr::normalised).collect();
     let remote = Remote { nodes, peers, prefixes, cluster_cidrs };
 
     let own = claims.own();
     let own_addresses = routes::own_addresses(own);
-    let routes = routes::routes(&remote, own);
+    let routes = routes::routes(&remote, own, input.underlay.vxlan_mtu);
     policies::report(input, &mut issues);
     Ok(Desired {
         routes,
@@ -137,6 +147,7 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
         own_internal_ips: own.internal_ips.clone(),
         remote,
         node_names,
+        suppressed,
         issues,
     })
 }

@@ -9,35 +9,36 @@ use super::claims::Claims;
 use super::{Input, Issue, LOCAL, Peer, PeerKind, Reason};
 use crate::objects::Pod;
 
-/// Every known address of a node or of another node's pod.
+/// Every known address of a node or of another node's pod, and those that are not among them since they are leased here.
 pub(super) fn peers<'a>(
     input: Input<'a>,
     claims: &Claims<'a>,
     indices: &BTreeMap<&str, u32>,
     issues: &mut Vec<Issue>,
-) -> BTreeMap<IpAddr, Peer> {
+) -> (BTreeMap<IpAddr, Peer>, BTreeSet<IpAddr>) {
     let local: BTreeSet<IpAddr> = input.endpoints.iter().flat_map(|one| &one.addresses).copied().collect();
     let mut peers = BTreeMap::new();
+    let mut suppressed = BTreeSet::new();
     let mut node_of = BTreeMap::new();
     for (name, claim) in claims.nodes() {
         let index = if name == input.node_name { Some(LOCAL) } else { indices.get(name).copied() };
         for &address in &claim.internal_ips {
             node_of.insert(address, name);
-            if let Some(node) = index
-                && !local.contains(&address)
-            {
+            if local.contains(&address) {
+                suppressed.insert(address);
+            } else if let Some(node) = index {
                 peers.insert(address, Peer { node, kind: PeerKind::Node });
             }
         }
     }
-    for (address, pod) in owners(input, claims, &local, issues) {
+    for (address, pod) in owners(input, claims, &local, &mut suppressed, issues) {
         if let Some(name) = node_of.get(&address) {
             issues.push(duplicate(pod, address, format!("node {name}")));
         } else if let Some(node) = pod.node.as_deref().and_then(|name| indices.get(name)) {
             peers.insert(address, Peer { node: *node, kind: PeerKind::Pod });
         }
     }
-    peers
+    (peers, suppressed)
 }
 
 /// The pod of another node that owns each address.
@@ -45,6 +46,7 @@ fn owners<'a>(
     input: Input<'a>,
     claims: &Claims<'_>,
     local: &BTreeSet<IpAddr>,
+    suppressed: &mut BTreeSet<IpAddr>,
     issues: &mut Vec<Issue>,
 ) -> BTreeMap<IpAddr, &'a Pod> {
     let mut owners: BTreeMap<IpAddr, &Pod> = BTreeMap::new();
@@ -60,6 +62,7 @@ fn owners<'a>(
         }
         for &address in &pod.ips {
             if local.contains(&address) {
+                suppressed.insert(address);
                 report(pod, address, "a pod of this node".to_owned(), issues);
                 continue;
             }

@@ -14,6 +14,9 @@ pub enum Routing {
     Vxlan,
     /// As they are; the underlay carries pod addresses.
     Native,
+    /// As they are to nodes on the same link, else encapsulated. Pods' MTU leaves room for the tunnel, so that a node that
+    /// joins elsewhere changes nothing for pods that are there. Both are accepted from nodes on the link.
+    Auto,
 }
 
 /// What VXLAN takes from a packet, in bytes, by the family of the outer header: outer IP, UDP, VXLAN and inner Ethernet
@@ -39,8 +42,18 @@ pub struct Path {
     pub next_hop: IpAddr,
     /// The device by which packets leave.
     pub ifindex: u32,
-    /// The path's MTU in bytes.
+    /// The route's or the device's MTU in bytes.
     pub mtu: u32,
+    /// What a router on the path said it takes at most (RFC 1191, RFC 8201), in bytes, while the kernel believes it.
+    pub learned: Option<u32>,
+}
+
+impl Path {
+    /// The largest packet that gets through now, in bytes.
+    #[must_use]
+    pub fn present_mtu(&self) -> u32 {
+        self.learned.map_or(self.mtu, |learned| learned.min(self.mtu))
+    }
 }
 
 /// What the kernel says about the ways to other nodes.
@@ -50,6 +63,8 @@ pub struct Underlay {
     pub paths: BTreeMap<IpAddr, Path>,
     /// The overlay device, where there is one.
     pub vxlan_ifindex: Option<u32>,
+    /// The overlay device's MTU in bytes.
+    pub vxlan_mtu: u32,
 }
 
 /// The entry of each other node that can be reached, by name.
@@ -67,6 +82,8 @@ pub(super) fn entries<'a>(
         let entry = match input.settings.routing {
             Routing::Vxlan => overlay(input, claims.own(), claim, &mut report)?,
             Routing::Native => native(input.underlay, claim, &mut report),
+            Routing::Auto if is_on_link(input.underlay, claim) => native(input.underlay, claim, &mut report),
+            Routing::Auto => overlay(input, claims.own(), claim, &mut report)?,
         };
         if let Some(entry) = entry {
             entries.insert(name, entry);
@@ -98,7 +115,7 @@ fn overlay(
         report(Reason::NoPath { address: tunnel });
     }
     let standing = || input.observed.values().find(|entry| entry.tunnel == Some(tunnel)).map(|entry| entry.mtu);
-    let mtu = path.map(|path| path.mtu.saturating_sub(overhead)).or_else(standing);
+    let mtu = path.map(|path| path.present_mtu().saturating_sub(overhead)).or_else(standing);
     Ok(mtu.map(|mtu| NodeEntry {
         forwarding: Forwarding::Vxlan,
         ifindex,
@@ -133,7 +150,7 @@ fn native(underlay: &Underlay, other: &Claim, report: &mut dyn FnMut(Reason)) ->
         path_v6 = None;
     }
     let first = path_v4.or(path_v6)?;
-    let mtu = path_v4.into_iter().chain(path_v6).map(|path| path.mtu).min()?;
+    let mtu = path_v4.into_iter().chain(path_v6).map(Path::present_mtu).min()?;
     Some(NodeEntry {
         forwarding: Forwarding::Native,
         ifindex: first.ifindex,
@@ -144,6 +161,17 @@ fn native(underlay: &Underlay, other: &Claim, report: &mut dyn FnMut(Reason)) ->
         internal_v4: v4(other),
         internal_v6: v6(other),
     })
+}
+
+/// Whether a node is a neighbour by every family that it has pods of, on one device.
+fn is_on_link(underlay: &Underlay, other: &Claim) -> bool {
+    let neighbour = |family| {
+        let ip = other.internal_ip(family)?;
+        underlay.paths.get(&ip).filter(|path| path.next_hop == ip).map(|path| path.ifindex)
+    };
+    let mut devices = Family::BOTH.into_iter().filter(|family| other.has_pods_of(*family)).map(neighbour);
+    let Some(Some(first)) = devices.next() else { return false };
+    devices.all(|device| device == Some(first))
 }
 
 fn v4(claim: &Claim) -> Option<Ipv4Addr> {

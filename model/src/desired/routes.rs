@@ -19,6 +19,8 @@ pub struct KernelRoute {
     pub kind: RouteKind,
     /// The source that the host uses, where nothing else chose one.
     pub prefer_source: Option<IpAddr>,
+    /// The largest packet in bytes, where it is less than the device's MTU.
+    pub mtu: Option<u32>,
 }
 
 /// Where a route's packets go.
@@ -41,11 +43,12 @@ pub enum RouteKind {
 }
 
 /// Every route, by destination. A remote CIDR that equals a cluster CIDR or the own one goes first.
-pub(super) fn routes(remote: &Remote, own: &Claim) -> BTreeMap<IpNetwork, KernelRoute> {
+pub(super) fn routes(remote: &Remote, own: &Claim, vxlan_mtu: u32) -> BTreeMap<IpNetwork, KernelRoute> {
     let unreachable = remote.cluster_cidrs.iter().chain(&own.cidrs).map(|&destination| KernelRoute {
         destination,
         kind: RouteKind::Unreachable,
         prefer_source: None,
+        mtu: None,
     });
     let prefixes = remote.prefixes.iter().map(|(prefix, index)| (*prefix, *index));
     let strays = remote
@@ -56,8 +59,10 @@ pub(super) fn routes(remote: &Remote, own: &Claim) -> BTreeMap<IpNetwork, Kernel
     let sources = Family::BOTH.map(|family| source(own, family));
     let reachable = prefixes.chain(strays).filter_map(|(destination, index)| {
         let family = Family::of_net(destination);
-        let kind = kind(remote.nodes.get(&index)?, family)?;
-        Some(KernelRoute { destination, kind, prefer_source: sources[family as usize] })
+        let node = remote.nodes.get(&index)?;
+        let kind = kind(node, family)?;
+        let mtu = (node.forwarding == Forwarding::Vxlan && node.mtu < vxlan_mtu).then_some(node.mtu);
+        Some(KernelRoute { destination, kind, prefer_source: sources[family as usize], mtu })
     });
     unreachable.chain(reachable).map(|route| (route.destination, route)).collect()
 }

@@ -8,7 +8,8 @@ use crate::selector::Selector;
 
 /// A cluster in text, seen from node `a`. Lines:
 /// `node NAME IP,… CIDR,… [created N]`, `pod NAME NODE IP,… [created N] [terminating] [ended] [host]`,
-/// `lease IP`, `path IP NEXT_HOP IFINDEX MTU`, `policy NAME`, `cluster CIDR`, `native`, `capacity N`.
+/// `lease IP`, `path IP NEXT_HOP IFINDEX MTU [learned N]`, `policy NAME`, `cluster CIDR`, `native`, `auto`,
+/// `overlay-mtu N`, `capacity N`.
 #[derive(Default)]
 struct World {
     objects: Objects,
@@ -28,6 +29,7 @@ fn world(text: &str) -> World {
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let created = words.iter().position(|word| *word == "created").map_or(0, |at| words[at + 1].parse().unwrap());
+        let learned = words.iter().position(|word| *word == "learned").map(|at| words[at + 1].parse().unwrap());
         let has = |word| words.contains(&word);
         match words[0] {
             "node" => {
@@ -63,6 +65,7 @@ fn world(text: &str) -> World {
                     next_hop: words[2].parse().unwrap(),
                     ifindex: words[3].parse().unwrap(),
                     mtu: words[4].parse().unwrap(),
+                    learned,
                 };
                 world.underlay.paths.insert(words[1].parse().unwrap(), path);
             }
@@ -78,6 +81,8 @@ fn world(text: &str) -> World {
             }
             "cluster" => world.settings.cluster_cidrs = list(words[1]),
             "native" => world.settings.routing = Routing::Native,
+            "auto" => world.settings.routing = Routing::Auto,
+            "overlay-mtu" => world.underlay.vxlan_mtu = words[1].parse().unwrap(),
             "capacity" => world.settings.node_capacity = words[1].parse().unwrap(),
             _ => panic!("{line}"),
         }
@@ -110,7 +115,8 @@ fn show(desired: &Desired) -> Vec<String> {
             RouteKind::Unreachable => "unreachable".to_owned(),
         };
         let source = route.prefer_source.map_or(String::new(), |source| format!(" src {source}"));
-        format!("route {} {kind}{source}", route.destination)
+        let mtu = route.mtu.map_or(String::new(), |mtu| format!(" mtu {mtu}"));
+        format!("route {} {kind}{source}{mtu}", route.destination)
     });
     peers.chain(prefixes).chain(routes).chain(desired.issues.iter().map(ToString::to_string)).collect()
 }
@@ -403,6 +409,46 @@ fn native_routing_needs_a_next_hop_of_each_family() {
             "Node b: its IPv4 and IPv6 next hops leave by different devices (2 and 3); IPv6 is left out; route both by one device, or use VXLAN",
         ],
     );
+}
+
+#[test]
+fn automatic_routing_is_native_on_one_link_and_a_tunnel_elsewhere() {
+    let auto = format!("{DUAL}auto");
+    let native = "route 10.0.2.0/24 via 192.0.2.2 dev 2 src 192.0.2.1";
+    check(&auto, "route 10.0.2", &[native]);
+    let tunnel = "route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1";
+    // A router between, for one family or both; another device for one; no path for one.
+    for (from, to) in [
+        ("path 192.0.2.2 192.0.2.2", "path 192.0.2.2 192.0.2.254"),
+        ("path 2001:db8::2 2001:db8::2", "path 2001:db8::2 2001:db8::ff"),
+        ("2001:db8::2 2 1400", "2001:db8::2 3 1400"),
+        ("path 2001:db8::2", "path 2001:db8::3"),
+    ] {
+        check(&auto.replace(from, to), "route 10.0.2", &[tunnel]);
+    }
+}
+
+#[test]
+fn a_family_without_pods_does_not_decide_about_the_link() {
+    let auto = format!("{DUAL}auto").replace(",fd00:0:0:2::/64", "").replace("path 2001:db8::2", "path 2001:db8::3");
+    check(&auto, "route 10.0.2", &["route 10.0.2.0/24 via 192.0.2.2 dev 2 src 192.0.2.1"]);
+}
+
+#[test]
+fn what_a_router_said_about_its_mtu_counts_for_the_tunnel() {
+    let learned = format!("{TWO}overlay-mtu 1450").replace("2 1500", "2 1500 learned 1400");
+    assert_eq!(compute(&world(&learned)).unwrap().remote.nodes[&1].mtu, 1350);
+    check(&learned, "route 10.0.2", &["route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1 mtu 1350"]);
+    check(&format!("{TWO}overlay-mtu 1450"), "route 10.0.2", &["route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1"]);
+}
+
+#[test]
+fn a_lease_matters_where_somebody_else_claims_its_address() {
+    let text = format!("{TWO} pod p b 10.0.2.5\nlease 10.0.1.7\nlease 10.0.2.6\npod q b 10.0.2.6");
+    let desired = compute(&world(&text)).unwrap();
+    let depends = ["10.0.2.5", "10.0.2.6", "10.0.1.7", "10.0.1.8", "192.0.2.2"];
+    let depends = depends.map(|ip| desired.depends_on_lease(ip.parse().unwrap()));
+    assert_eq!(depends, [true, true, false, false, true]);
 }
 
 #[test]
