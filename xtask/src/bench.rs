@@ -16,7 +16,7 @@ pub struct Options {
     /// Write every figure as a row of JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How many rounds, at least 12; with --quick at least 1 [default: 24, with --quick 2]
+    /// How many rounds, at least 12; with --quick at least 1 [default: 60, with --quick 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// These scenarios only; docs/performance.md stays as it is

@@ -7,7 +7,11 @@ use serde_json::Value;
 
 /// Every scenario's metrics and subjects that must be there.
 const EXPECTED: [(&str, &[&str], &[&str]); 9] = [
-    ("same-node", &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"], &["veth", "bridge", "ptp", "ferrule"]),
+    (
+        "same-node",
+        &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"],
+        &["veth", "veth-control", "bridge", "ptp", "ferrule"],
+    ),
     (
         "cross-node",
         &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"],

@@ -40,7 +40,7 @@ struct Cli {
     /// Write performance.md and performance.svg there
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
-    /// How many rounds, at least 12; with --quick at least 1 [default: 24, with --quick 2]
+    /// How many rounds, at least 12; with --quick at least 1 [default: 60, with --quick 2]
     #[arg(long, value_name = "N")]
     rounds: Option<u16>,
     /// These scenarios only

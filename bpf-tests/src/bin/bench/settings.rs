@@ -40,7 +40,7 @@ impl Settings {
     /// Where there would be too few rounds.
     pub fn new(quick: bool, rounds: Option<u16>) -> Result<Self> {
         let least = if quick { 1 } else { LEAST_ROUNDS };
-        let rounds = rounds.unwrap_or(if quick { 2 } else { 24 });
+        let rounds = rounds.unwrap_or(if quick { 2 } else { 60 });
         ensure!(
             rounds >= least,
             "--rounds {rounds}: fewer than {least} give no interval; raise it{}",
@@ -48,12 +48,12 @@ impl Settings {
         );
         // The last: interrupts of devices go to the first as a rule.
         let cpu = super::machine::cpus()? - 1;
-        let (rounds, pause) = (rounds.into(), Duration::from_millis(60));
+        let (rounds, pause) = (rounds.into(), Duration::from_millis(20));
         Ok(if quick {
             let slice = Duration::from_millis(50);
             Self { quick, rounds, slice, pause, cpu, calls: 3, parallel: 10, repeats: 1, nodes: 20, pods: 20 }
         } else {
-            let slice = Duration::from_millis(300);
+            let slice = Duration::from_millis(100);
             Self { quick, rounds, slice, pause, cpu, calls: 30, parallel: 110, repeats: 5, nodes: 1000, pods: 100 }
         })
     }

@@ -61,7 +61,9 @@ fn panel(area: &Area<'_>, scenario: &str, rows: &[&Row]) -> Result<(), Box<dyn E
         let target = row.target.and_then(crate::target::Target::ratio);
         row.ratio_interval.into_iter().flatten().chain(target)
     });
-    let most = ends.fold(1.0, f64::max) * 1.05;
+    let (least, most) = ends.fold((1.0, 1.0), |(least, most), end| (f64::min(least, end), f64::max(most, end)));
+    // To a tenth, so that the axis begins and ends at a number.
+    let (least, most) = (((least - 0.02) * 10.0).floor() / 10.0, ((most + 0.02) * 10.0).ceil() / 10.0);
     let baseline = rows[0].baseline.unwrap_or_default();
     let count = i32::try_from(rows.len())?;
     let mut chart = ChartBuilder::on(area)
@@ -69,7 +71,7 @@ fn panel(area: &Area<'_>, scenario: &str, rows: &[&Row]) -> Result<(), Box<dyn E
         .margin(10)
         .set_label_area_size(LabelAreaPosition::Left, 220)
         .set_label_area_size(LabelAreaPosition::Bottom, 30)
-        .build_cartesian_2d(0.0..most, (0..count).into_segmented())?;
+        .build_cartesian_2d(least..most, (0..count - 1).into_segmented())?;
     let label = |at: &SegmentValue<i32>| match at {
         // From above to below.
         SegmentValue::CenterOf(at) => usize::try_from(count - 1 - at)
@@ -78,9 +80,15 @@ fn panel(area: &Area<'_>, scenario: &str, rows: &[&Row]) -> Result<(), Box<dyn E
             .map_or(String::new(), |row| format!("{} {}", row.subject, row.metric)),
         _ => String::new(),
     };
-    chart.configure_mesh().disable_y_mesh().y_labels(rows.len()).y_label_formatter(&label).draw()?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .light_line_style(WHITE)
+        .y_labels(rows.len())
+        .y_label_formatter(&label)
+        .draw()?;
     chart.draw_series([PathElement::new(
-        [(1.0, SegmentValue::Exact(0)), (1.0, SegmentValue::Exact(count))],
+        [(1.0, SegmentValue::Exact(0)), (1.0, SegmentValue::Last)],
         PLAIN.stroke_width(1),
     )])?;
     for (row, at) in rows.iter().zip((0..count).rev()) {
@@ -91,7 +99,8 @@ fn panel(area: &Area<'_>, scenario: &str, rows: &[&Row]) -> Result<(), Box<dyn E
             .draw_series([PathElement::new([(low, middle.clone()), (high, middle.clone())], color.stroke_width(3))])?;
         chart.draw_series([Circle::new((ratio, middle), 4, color.filled())])?;
         if let Some(bound) = row.target.and_then(crate::target::Target::ratio) {
-            let bar = [(bound, SegmentValue::Exact(at)), (bound, SegmentValue::Exact(at + 1))];
+            let above = if at + 1 == count { SegmentValue::Last } else { SegmentValue::Exact(at + 1) };
+            let bar = [(bound, SegmentValue::Exact(at)), (bound, above)];
             chart.draw_series([PathElement::new(bar, color.stroke_width(1))])?;
         }
     }
