@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, builder::PossibleValuesParser};
 
-use crate::{build, privilege, setup, workspace::Workspace};
+use crate::{arch::Arch, build, privilege, setup, workspace::Workspace};
 
 /// What the bench is asked for.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     options.check()?;
     let privilege = privilege::root("make network namespaces and load eBPF programs")?;
     setup::bench(workspace)?;
-    let binaries = build::statically(workspace, &BINARIES)?;
+    let binaries = build::statically(workspace, &BINARIES, Arch::host())?;
     let report = workspace.target.join("bench");
     let mut bench = privilege.command(binaries.join("bench"));
     bench.env("FERRULE_BIN_DIR", &binaries).arg("--report").arg(&report).args(options.arguments());

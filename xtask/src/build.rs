@@ -2,19 +2,19 @@
 
 use std::{path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::{ebpf, setup, step::step, workspace::Workspace};
+use crate::{arch::Arch, ebpf, setup, step::step, workspace::Workspace};
 
 /// What an installation consists of.
 const BINARIES: [&str; 3] = ["ferrule-agent", "ferrule-cni", "ferrule"];
 
-/// Builds them statically, for this machine's architecture.
+/// Builds them statically, with glibc, which is the one that links so without a further toolchain.
 ///
 /// # Errors
 /// Where something is missing or does not compile.
-pub fn release(workspace: &Workspace) -> Result<()> {
-    let folder = statically(workspace, &BINARIES)?;
+pub fn release(workspace: &Workspace, arch: Arch) -> Result<()> {
+    let folder = statically(workspace, &BINARIES, arch)?;
     for binary in BINARIES {
         println!("{}", folder.join(binary).display());
     }
@@ -25,22 +25,23 @@ pub fn release(workspace: &Workspace) -> Result<()> {
 ///
 /// # Errors
 /// As [`release`].
-pub fn statically(workspace: &Workspace, binaries: &[&str]) -> Result<PathBuf> {
+pub fn statically(workspace: &Workspace, binaries: &[&str], arch: Arch) -> Result<PathBuf> {
     setup::building(workspace)?;
+    setup::cross::ensure(arch)?;
     ebpf::build(workspace)?;
-    let target = host()?;
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--target", &target]);
+    cargo.args(["build", "--release"]);
     cargo.args(binaries.iter().flat_map(|binary| ["--bin", *binary]));
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    step("build static release binaries", &mut cargo)?;
-    Ok(workspace.target.join(target).join("release"))
+    target(&mut cargo, arch);
+    step(&format!("build static release binaries ({})", arch.debian()), &mut cargo)?;
+    Ok(workspace.target.join(arch.target()).join("release"))
 }
 
-/// This machine's target, of which glibc's is the one that links statically without a further toolchain.
-fn host() -> Result<String> {
-    let output = Command::new("rustc").arg("-vV").output().context("rustc cannot be run")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).context("`rustc -vV` names no host")?;
-    Ok(host.to_owned())
+/// Makes a cargo that builds link statically, for an architecture.
+pub fn target(cargo: &mut Command, arch: Arch) {
+    cargo.args(["--target", &arch.target()]).env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    if arch != Arch::host() {
+        let name = arch.target().to_uppercase().replace('-', "_");
+        cargo.env(format!("CARGO_TARGET_{name}_LINKER"), format!("{}-linux-gnu-gcc", arch.gnu()));
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The object that the agent embeds, and the one that only tests load.
-const OBJECTS: [&str; 2] = ["ferrule-ebpf", "ferrule-ebpf-tests"];
+pub const OBJECTS: [&str; 2] = ["ferrule-ebpf", "ferrule-ebpf-tests"];
 
 /// Debug info becomes BTF, from which the maps' layout is read; a panic cannot unwind.
 const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Cpanic=abort"];

@@ -9,10 +9,12 @@
 //! ```
 //! Each command does what stands to its left first, as far as it needs it and as far as it is not done.
 
+mod arch;
 mod bench;
 mod build;
 mod demo;
 mod ebpf;
+mod kernels;
 mod lint;
 mod privilege;
 mod setup;
@@ -43,7 +45,11 @@ enum Command {
     /// Build the eBPF programs into target/ebpf
     BuildEbpf,
     /// Build static release binaries of the agent, the plugin and the command line
-    Build,
+    Build {
+        /// For which architecture [default: this machine's]
+        #[arg(long)]
+        arch: Option<arch::Arch>,
+    },
     /// Formatting, clippy, licences and sources of dependencies, and the map ABI's version
     Lint {
         /// Write common/abi.lock anew, after raising the layout's version
@@ -75,7 +81,7 @@ fn main() -> ExitCode {
     let result = Workspace::find().and_then(|workspace| match Cli::parse().command {
         Command::Setup { tier } => setup::run(&workspace, tier),
         Command::BuildEbpf => setup::building(&workspace).and_then(|()| ebpf::build(&workspace)),
-        Command::Build => build::release(&workspace),
+        Command::Build { arch } => build::release(&workspace, arch.unwrap_or(arch::Arch::host())),
         Command::Lint { update_abi } => lint::run(&workspace, update_abi),
         Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),
         Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),

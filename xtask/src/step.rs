@@ -20,19 +20,28 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// Where it cannot be started or fails; its output goes to stderr then.
 pub fn step(label: &str, command: &mut Command) -> Result<()> {
+    step_reading(label, command, |_| {})
+}
+
+/// The same; `read` sees every line that the command prints.
+///
+/// # Errors
+/// As [`step`].
+pub fn step_reading(label: &str, command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
     let progress = Progress::start(label);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("{} cannot be started", shown(command)))?;
     let (sender, lines) = mpsc::channel();
     let readers = [
-        child.stdout.take().map(|pipe| read(pipe, sender.clone())),
-        child.stderr.take().map(|pipe| read(pipe, sender)),
+        child.stdout.take().map(|pipe| forward(pipe, sender.clone())),
+        child.stderr.take().map(|pipe| forward(pipe, sender)),
     ];
     let mut output = Vec::new();
     loop {
         match lines.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => {
                 progress.line(&line);
+                read(&line);
                 output.push(line);
             }
             Err(RecvTimeoutError::Timeout) => progress.wait(),
@@ -54,13 +63,27 @@ pub fn step(label: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// What a quick command prints.
+///
+/// # Errors
+/// Where it cannot be started or fails: what it printed to standard error.
+pub fn capture(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("{} cannot be started", shown(command)))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed ({}): {}", shown(command), output.status, words.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// A command as someone would type it.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-fn read(pipe: impl Read + Send + 'static, sender: Sender<String>) -> thread::JoinHandle<()> {
+fn forward(pipe: impl Read + Send + 'static, sender: Sender<String>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
             if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {

@@ -53,9 +53,9 @@ impl Agent {
     }
 
     fn wait(&mut self, readiness: &UnixDatagram) -> Result<()> {
-        let start = Instant::now();
+        let (start, limit) = (Instant::now(), super::patience(PATIENCE));
         let mut message = [0; 256];
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < limit {
             if let Ok(length) = readiness.recv(&mut message)
                 && message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
             {
@@ -65,7 +65,7 @@ impl Agent {
                 bail!("the agent ended ({status}); its log:\n{}", self.log_end());
             }
         }
-        bail!("the agent was not ready after {} s; its log:\n{}", PATIENCE.as_secs(), self.log_end())
+        bail!("the agent was not ready after {} s; its log:\n{}", limit.as_secs(), self.log_end())
     }
 
     /// Its process.

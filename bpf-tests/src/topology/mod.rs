@@ -21,7 +21,7 @@ pub use node::Node;
 pub use plugin::{Failure, Invocation};
 pub use pod::Pod;
 pub use underlay::{Fabric, Underlay};
-pub use wait::until;
+pub use wait::{patience, until};
 
 use std::{
     env,

@@ -1,6 +1,10 @@
 //! Loads an object, fills its maps with the [`world`](crate::world), runs packets and compares.
 
-use std::path::PathBuf;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -71,11 +75,43 @@ pub struct Outer {
     pub source: [u8; 4],
 }
 
-/// A loaded object with filled maps.
+/// A loaded object with filled maps, and what the next packet carries beside its bytes.
 pub struct Bench {
+    object: Object,
+    context: SkBuff,
+}
+
+/// Loading reads the whole kernel's BTF, and packets leave no traces in maps but in counters: objects are used again.
+static IDLE: Mutex<Vec<Loaded>> = Mutex::new(Vec::new());
+
+/// An object that returns to [`IDLE`].
+struct Object(Option<Loaded>);
+
+struct Loaded {
+    name: &'static str,
     ebpf: Ebpf,
     metrics: PerCpuArray<MapData, Counter>,
-    context: SkBuff,
+    /// What the counters held last, by program.
+    counted: HashMap<u32, Vec<u64>>,
+}
+
+impl Object {
+    fn take(name: &'static str) -> Self {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle.iter().position(|loaded| loaded.name == name).map(|at| idle.swap_remove(at));
+        drop(idle);
+        Self(Some(found.unwrap_or_else(|| Loaded::new(name))))
+    }
+
+    fn get(&mut self) -> &mut Loaded {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl std::ops::Drop for Object {
+    fn drop(&mut self) {
+        IDLE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.0.take());
+    }
 }
 
 impl Bench {
@@ -98,24 +134,10 @@ impl Bench {
         self
     }
 
-    fn load(object: &str) -> Self {
-        assert!(nix::unistd::Uid::effective().is_root(), "packet tests load eBPF programs: run them as root");
-        let folder = std::env::var_os("FERRULE_EBPF_DIR")
-            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ebpf")), PathBuf::from);
-        let path = folder.join(object);
-        let mut ebpf = EbpfLoader::new()
-            .load_file(&path)
-            .unwrap_or_else(|error| panic!("{}: {error:?}; build it with `cargo xtask build-ebpf`", path.display()));
-        world::fill(&mut ebpf);
-        let metrics = ebpf.take_map("fr_metrics").expect("the object counts").try_into().expect("a per-CPU array");
+    fn load(object: &'static str) -> Self {
         // The loopback device stands for the device that a program runs on.
         let context = SkBuff { ifindex: world::HERE, ..SkBuff::default() };
-        Self { ebpf, metrics, context }
-    }
-
-    fn counter(&self, program: Program, number: u32) -> u64 {
-        let values = self.metrics.get(&metric::index(program, number), 0).expect("the counters are readable");
-        values.iter().map(|counter| counter.packets).sum()
+        Self { object: Object::take(object), context }
     }
 
     /// The same object with A's class on its filter, as its clsact filters have it; without, as by TCX.
@@ -133,10 +155,10 @@ impl Bench {
             Expected::Redirected(outcome, _, _) => (outcome as u32, REDIRECT),
             Expected::Dropped(reason) => (reason as u32, SHOT),
         };
-        let before: Vec<u64> = (0..metric::SLOTS).map(|number| self.counter(program, number)).collect();
+        let before = self.object.get().counters(program);
         let (returned, bytes, context) = self.run(program, frame);
-        let counted: Vec<u32> =
-            (0..metric::SLOTS).filter(|n| self.counter(program, *n) != before[*n as usize]).collect();
+        let after = self.object.get().count(program);
+        let counted: Vec<u32> = (0..metric::SLOTS).filter(|n| after[*n as usize] != before[*n as usize]).collect();
         assert_eq!(
             (returned, counted.as_slice()),
             (action, [number].as_slice()),
@@ -155,9 +177,10 @@ impl Bench {
 
     fn run(&mut self, program: Program, frame: &[u8]) -> (i32, Vec<u8>, SkBuff) {
         let wrapped = format!("test_{}", program.name());
-        let name = if self.ebpf.program(&wrapped).is_some() { wrapped.as_str() } else { program.name() };
+        let ebpf = &mut self.object.get().ebpf;
+        let name = if ebpf.program(&wrapped).is_some() { wrapped.as_str() } else { program.name() };
         let classifier: &mut SchedClassifier =
-            self.ebpf.program_mut(name).expect("the object has it").try_into().expect("a classifier");
+            ebpf.program_mut(name).expect("the object has it").try_into().expect("a classifier");
         if classifier.fd().is_err() {
             classifier.load().unwrap_or_else(|error| panic!("{name}: {error:?}"));
         }
@@ -173,6 +196,40 @@ impl Bench {
         let result = classifier.test_run(options).unwrap_or_else(|error| panic!("{name} on {frame:02x?}: {error:?}"));
         out.truncate(result.data_size_out as usize);
         (result.return_value.cast_signed(), out, context_out)
+    }
+}
+
+impl Loaded {
+    fn new(name: &'static str) -> Self {
+        assert!(nix::unistd::Uid::effective().is_root(), "packet tests load eBPF programs: run them as root");
+        let folder = std::env::var_os("FERRULE_EBPF_DIR")
+            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ebpf")), PathBuf::from);
+        let path = folder.join(name);
+        let mut ebpf = EbpfLoader::new()
+            .load_file(&path)
+            .unwrap_or_else(|error| panic!("{}: {error:?}; build it with `cargo xtask build-ebpf`", path.display()));
+        world::fill(&mut ebpf);
+        let metrics = ebpf.take_map("fr_metrics").expect("the object counts").try_into().expect("a per-CPU array");
+        Self { name, ebpf, metrics, counted: HashMap::new() }
+    }
+
+    /// What a program has counted so far, by outcome.
+    fn counters(&mut self, program: Program) -> Vec<u64> {
+        match self.counted.get(&(program as u32)) {
+            Some(known) => known.clone(),
+            None => self.count(program),
+        }
+    }
+
+    /// The same, read anew.
+    fn count(&mut self, program: Program) -> Vec<u64> {
+        let counter = |number| {
+            let values = self.metrics.get(&metric::index(program, number), 0).expect("the counters are readable");
+            values.iter().map(|counter| counter.packets).sum()
+        };
+        let now: Vec<u64> = (0..metric::SLOTS).map(counter).collect();
+        self.counted.insert(program as u32, now.clone());
+        now
     }
 }
 

@@ -10,6 +10,9 @@ use anyhow::{Result, bail};
 
 use crate::{privilege, step::step, workspace::program};
 
+/// The keys that Debian's archive is signed with.
+pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// Something that has to be there, and the package that brings it.
 #[derive(Debug)]
 pub struct Need {

@@ -2,6 +2,7 @@
 
 pub mod apt;
 pub mod bpffs;
+pub mod cross;
 pub mod linker;
 pub mod toolchain;
 pub mod tools;
@@ -9,7 +10,7 @@ pub mod tools;
 use anyhow::Result;
 use apt::Need;
 
-use crate::{test::Tier, workspace::Workspace};
+use crate::{arch::Arch, test::Tier, workspace::Workspace};
 
 /// `cargo xtask setup [TIER]`.
 ///
@@ -107,6 +108,21 @@ pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
                 host_local(),
             ])?;
             bpffs::ensure()
+        }
+        Tier::Kernels => {
+            networking()?;
+            apt::ensure(&[
+                Need::program("qemu-system-x86_64", &["qemu-system-x86"], "boots other kernels"),
+                Need::program("qemu-system-aarch64", &["qemu-system-arm"], "boots a kernel for arm64"),
+                Need::program("xz", &["xz-utils"], "unpacks kernels' modules"),
+                Need::program("strip", &["binutils"], "makes what guests run small"),
+                Need {
+                    probe: apt::Probe::File(apt::KEYRING.into()),
+                    packages: &["debian-archive-keyring"],
+                    why: "has the keys that Debian's kernels are signed with",
+                },
+            ])?;
+            cross::ensure(Arch::Arm64)
         }
     }
 }

@@ -5,11 +5,11 @@ mod summary;
 mod tier;
 
 use anyhow::{Result, bail};
-use summary::Summary;
+pub use summary::Summary;
 pub use tier::Tier;
 
 use crate::{
-    ebpf,
+    ebpf, kernels,
     privilege::{self, Privilege},
     setup,
     step::step,
@@ -53,6 +53,9 @@ pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> R
 }
 
 fn tier_of(workspace: &Workspace, tier: Tier, privilege: Privilege, arguments: &[String]) -> Result<Summary> {
+    if tier == Tier::Kernels {
+        return kernels::run(workspace, arguments);
+    }
     let mut sum = Summary { succeeded: true, ..Summary::default() };
     for part in tier.parts() {
         let through_sudo = part.privileged && privilege == Privilege::Sudo;

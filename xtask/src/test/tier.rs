@@ -15,6 +15,8 @@ pub enum Tier {
     Netns,
     /// Real container runtimes that call the plugin
     Runtimes,
+    /// Other kernels in virtual machines
+    Kernels,
 }
 
 /// A run of nextest.
@@ -28,7 +30,7 @@ pub struct Part {
 
 impl Tier {
     /// All tiers, the quickest first.
-    pub const ALL: [Self; 4] = [Self::Unit, Self::Packets, Self::Netns, Self::Runtimes];
+    pub const ALL: [Self; 5] = [Self::Unit, Self::Packets, Self::Netns, Self::Runtimes, Self::Kernels];
 
     /// One line.
     pub const fn about(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Tier {
             Self::Packets => "packets through the loaded programs",
             Self::Netns => "nodes and pods as network namespaces",
             Self::Runtimes => "real container runtimes",
+            Self::Kernels => "other kernels, in virtual machines",
         }
     }
 
@@ -57,6 +60,8 @@ impl Tier {
                 Part { filter: "package(bpf-tests) and kind(test) and binary(~bench)", privileged: true },
             ],
             Self::Runtimes => &[Part { filter: "package(bpf-tests) and binary(~runtimes)", privileged: true }],
+            // Guests run tests without nextest.
+            Self::Kernels => &[],
         }
     }
 }
@@ -68,6 +73,7 @@ impl fmt::Display for Tier {
             Self::Packets => "packets",
             Self::Netns => "netns",
             Self::Runtimes => "runtimes",
+            Self::Kernels => "kernels",
         })
     }
 }

@@ -1,0 +1,122 @@
+//! The file system of guests: the same for all of one architecture, but for the modules.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::{binaries::Binaries, cpio::Archive, libraries};
+use crate::{
+    arch::Arch,
+    ebpf,
+    step::capture,
+    workspace::{Workspace, program},
+};
+
+/// The project's programs.
+const BINARIES: [&str; 3] = ["ferrule-agent", "ferrule-cni", "ferrule"];
+/// What the topologies of network namespaces call.
+const TOOLS: [&str; 5] = ["ip", "tc", "nsenter", "ping", "bpftool"];
+
+/// A test binary, and parts of the names of its tests that run in guests.
+type Tests = (&'static str, &'static [&'static str]);
+
+/// What runs on this machine's architecture: all packets, and of the networks those that meet what kernels differ in.
+const TESTS: [Tests; 2] = [("packets", &[""]), ("netns", &["reach::dual_stack_by_", "agent_dies::no_packet_is_lost"])];
+/// Its tests share one process, since they share what they load.
+const TOGETHER: &str = "packets";
+/// What runs emulated.
+const EMULATED: [Tests; 1] = [("packets", &[""])];
+
+/// The archive, with those tests whose names hold one of `names`, or all.
+///
+/// # Errors
+/// Where something is missing or does not compile.
+pub fn archive(workspace: &Workspace, arch: Arch, names: &[&String]) -> Result<Vec<u8>> {
+    let binaries = Binaries::build(workspace, arch)?;
+    let mut root = Root {
+        arch,
+        archive: Archive::default(),
+        scratch: super::folder(workspace).join("strip"),
+        libraries: BTreeSet::new(),
+    };
+    root.skeleton();
+    root.binary(binaries.get("guest")?, "init")?;
+    for name in BINARIES {
+        root.binary(binaries.get(name)?, &format!("usr/bin/{name}"))?;
+    }
+    for object in ebpf::OBJECTS {
+        root.archive.file(&format!("ebpf/{object}"), 0o644, &fs::read(workspace.ebpf().join(object))?);
+    }
+    let own = arch == Arch::host();
+    if own {
+        for tool in TOOLS {
+            let file = program(tool).with_context(|| format!("{tool} is missing; run `cargo xtask setup kernels`"))?;
+            root.binary(&file, &format!("usr/bin/{tool}"))?;
+        }
+    }
+    for (name, parts) in if own { &TESTS[..] } else { &EMULATED[..] } {
+        root.binary(binaries.get(name)?, &format!("tests/{name}"))?;
+        root.archive.file(&format!("tests/{name}.wanted"), 0o644, wanted(parts, names).as_bytes());
+        if *name == TOGETHER {
+            root.archive.file(&format!("tests/{name}.together"), 0o644, &[]);
+        }
+    }
+    Ok(root.archive.finish())
+}
+
+/// A line for each part of a name that runs; a name that is asked for runs wherever it is.
+fn wanted(parts: &[&str], names: &[&String]) -> String {
+    let lines: Vec<_> =
+        if names.is_empty() { parts.to_vec() } else { names.iter().map(|name| name.as_str()).collect() };
+    lines.join("\n") + "\n"
+}
+
+struct Root {
+    arch: Arch,
+    archive: Archive,
+    scratch: PathBuf,
+    libraries: BTreeSet<PathBuf>,
+}
+
+impl Root {
+    /// Folders, and the links that distributions have.
+    fn skeleton(&mut self) {
+        for folder in ["usr/bin", "usr/lib", "usr/lib64", "etc", "var/lib", "root"] {
+            self.archive.folder(folder);
+        }
+        for (path, target) in [("bin", "usr/bin"), ("sbin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
+            self.archive.link(path, target);
+        }
+        self.archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
+    }
+
+    /// A program without its debug information, and the libraries that it needs.
+    fn binary(&mut self, file: &Path, path: &str) -> Result<()> {
+        let strip =
+            if self.arch == Arch::host() { "strip".into() } else { format!("{}-linux-gnu-strip", self.arch.gnu()) };
+        capture(Command::new(strip).arg("-o").arg(&self.scratch).arg(file))?;
+        self.archive.file(path, 0o755, &fs::read(&self.scratch)?);
+        fs::remove_file(&self.scratch)?;
+        if self.arch != Arch::host() {
+            return Ok(());
+        }
+        for library in libraries::of(file)? {
+            if self.libraries.insert(library.clone()) {
+                self.archive.file(&within_usr(&library), 0o755, &fs::read(&library)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `/lib` is a link to `/usr/lib` in the guest.
+fn within_usr(library: &Path) -> String {
+    let path = library.to_string_lossy();
+    let path = path.trim_start_matches('/');
+    if path.starts_with("usr/") { path.into() } else { format!("usr/{path}") }
+}
