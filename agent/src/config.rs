@@ -16,6 +16,8 @@ pub enum Routing {
     Vxlan,
     /// As they are; the underlay carries pods' addresses.
     Native,
+    /// As they are to nodes on the same link, encapsulated to others; both are accepted.
+    Auto,
 }
 
 impl From<Routing> for ModelRouting {
@@ -23,6 +25,7 @@ impl From<Routing> for ModelRouting {
         match routing {
             Routing::Vxlan => Self::Vxlan,
             Routing::Native => Self::Native,
+            Routing::Auto => Self::Auto,
         }
     }
 }

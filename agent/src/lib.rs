@@ -9,11 +9,13 @@
 pub mod api;
 pub mod attachment;
 pub mod bpf;
+pub mod changes;
 pub mod cleanup;
 pub mod cli;
 pub mod config;
 pub mod lease;
 pub mod net;
+pub mod path_mtu;
 pub mod reconcile;
 pub mod run;
 pub mod source;

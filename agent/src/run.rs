@@ -12,17 +12,18 @@ use ferrule_cni::api as plugin;
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
-    sync::{Notify, watch},
+    sync::watch,
 };
 
 use crate::{
     api::{self, App},
     attachment::{Attachments, Parts, now_ms},
     bpf::{self, Pins},
+    changes::Changes,
     config::Config,
     lease::Leases,
-    net,
-    reconcile::Reconciler,
+    net, path_mtu,
+    reconcile::{Reconciler, With},
     source, state, store,
 };
 
@@ -61,8 +62,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let loaded = bpf::load(&pins, config.vxlan_port)?;
     tracing::info!(node = config.node_name, adopted = loaded.adopted, "the programs are loaded");
 
-    let changed = Arc::new(Notify::new());
-    net::watch::start(Arc::clone(&changed)).context("a netlink socket cannot be made")?;
+    let changes = Arc::new(Changes::default());
+    net::watch::start(Arc::clone(&changes)).context("a netlink socket cannot be made")?;
     let (state, state_reader) = watch::channel(Arc::new(state::NodeState::default()));
     let programs = Arc::new(Mutex::new(loaded.programs));
     let attachments = Arc::new(Attachments::new(Parts {
@@ -71,14 +72,17 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         programs: Arc::clone(&programs),
         net: net.clone(),
         state: state_reader.clone(),
-        changed: Arc::clone(&changed),
+        changes: Arc::clone(&changes),
         notes: plugin::release_notes(&config.socket),
     }));
     let (writer, reader) = store::store();
     tokio::spawn(source::files::run(config.manifests.clone(), writer));
-    let reconciler =
-        Reconciler::new(Arc::clone(config), net, loaded.remote, programs, Arc::clone(&attachments), state, changed);
+    let path_changes = Arc::clone(&changes);
+    let with =
+        With { config: Arc::clone(config), net, programs, attachments: Arc::clone(&attachments), state, changes };
+    let reconciler = Reconciler::new(with, loaded.remote);
     tokio::spawn(reconciler.run(reader));
+    tokio::spawn(path_mtu::watch(pins.clone(), path_changes));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
     tokio::spawn(announce(state_reader.clone()));
 

@@ -35,6 +35,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         routing: match app.config.routing {
             Routing::Vxlan => "vxlan".into(),
             Routing::Native => "native".into(),
+            Routing::Auto => "auto".into(),
         },
         mtu: state.mtu,
         pod_cidrs: state.pod_cidrs.iter().map(ToString::to_string).collect(),

@@ -7,16 +7,19 @@
 //!
 //! Each attachment has a lock of its own, so that a DEL that overtakes its ADD finds all or nothing of it.
 
-mod adopt;
 mod check;
 mod error;
+mod examine;
+mod heal;
 mod notes;
+mod sweep;
 
-pub(crate) use adopt::is_ours;
 pub use error::AttachmentError;
+pub use examine::Damage;
+pub(crate) use sweep::is_ours;
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::hash_map::RandomState,
     hash::BuildHasher,
     net::IpAddr,
     path::PathBuf,
@@ -31,10 +34,11 @@ use ferrule_common::{layout, settings};
 use ferrule_model::{desired::LocalEndpoint, ipam::Pools};
 use ipnetwork::IpNetwork;
 use rtnetlink::Handle;
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
 
 use crate::{
     bpf::{EndpointMaps, Programs, endpoint_maps::LocalPod},
+    changes::{Changes, Part},
     lease::{Lease, LeaseError, Leases, State, Terms},
     net::{self, Remover, link},
     state::NodeState,
@@ -54,15 +58,13 @@ pub struct Attachments {
     remover: Remover,
     state: watch::Receiver<Arc<NodeState>>,
     /// Told when a lease comes or goes.
-    changed: Arc<Notify>,
+    changes: Arc<Changes>,
     /// Where a plugin that found no agent left what it released.
     notes: PathBuf,
     locks: Vec<AsyncMutex<()>>,
     hasher: RandomState,
-    /// What a former agent left was looked at.
-    resumed: AtomicBool,
-    /// Attachments whose programs are this agent's.
-    attached: Mutex<HashMap<AttachmentId, u32>>,
+    /// What a former agent left is in the maps.
+    filled: AtomicBool,
 }
 
 /// What [`Attachments`] is made from.
@@ -78,7 +80,7 @@ pub struct Parts {
     /// What the reconciler found.
     pub state: watch::Receiver<Arc<NodeState>>,
     /// Told when a lease comes or goes.
-    pub changed: Arc<Notify>,
+    pub changes: Arc<Changes>,
     /// Where a plugin that found no agent left what it released.
     pub notes: PathBuf,
 }
@@ -94,12 +96,11 @@ impl Attachments {
             programs: parts.programs,
             net: parts.net,
             state: parts.state,
-            changed: parts.changed,
+            changes: parts.changes,
             notes: parts.notes,
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             hasher: RandomState::new(),
-            resumed: AtomicBool::new(false),
-            attached: Mutex::default(),
+            filled: AtomicBool::new(false),
         }
     }
 
@@ -131,7 +132,7 @@ impl Attachments {
             Ok(all.leases.reserve(&request, &terms)?.0)
         })
         .await?;
-        self.changed.notify_one();
+        self.changes.tell(Part::Leases);
         Ok(ReserveResponse {
             host_ifname: lease.host_ifname.clone(),
             host_mac: lease.host_mac.to_string(),
@@ -200,7 +201,6 @@ impl Attachments {
         .await?;
         let mac = lease.pod_mac.0;
         net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await?;
-        self.attached().insert(lease.id.clone(), ifindex);
         Ok(())
     }
 
@@ -212,7 +212,6 @@ impl Attachments {
         let _turn = self.turn(id).await;
         let lease = self.leases.get(id);
         let name = ferrule_cni::api::host_ifname(&id.container_id, &id.ifname);
-        self.attached().remove(id);
         if let Some(lease) = &lease {
             // An entry whose device has gone would swallow packets: entries first.
             self.forget(lease).await?;
@@ -221,7 +220,7 @@ impl Attachments {
         if lease.is_some() {
             let (all, id) = (Arc::clone(self), id.clone());
             blocking(move || Ok(all.leases.release(&id, now_ms())?)).await?;
-            self.changed.notify_one();
+            self.changes.tell(Part::Leases);
         }
         Ok(())
     }
@@ -262,6 +261,13 @@ impl Attachments {
             }
         }
         response
+    }
+
+    /// Brings activations to disk, which else go with the next transaction. Gives a sentence where that fails.
+    pub async fn flush(self: &Arc<Self>) -> Option<String> {
+        let all = Arc::clone(self);
+        let flushed = blocking(move || Ok(all.leases.flush(now_ms())?)).await;
+        flushed.err().map(|error| crate::reconcile::chain(&error))
     }
 
     /// Every lease.
@@ -317,10 +323,6 @@ impl Attachments {
 
     fn programs(&self) -> MutexGuard<'_, Programs> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn attached(&self) -> MutexGuard<'_, HashMap<AttachmentId, u32>> {
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

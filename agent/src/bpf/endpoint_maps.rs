@@ -95,12 +95,20 @@ impl EndpointMaps {
         }
     }
 
-    /// Whether the maps hold exactly this of the pod.
+    /// A phrase for each entry of the pod that the maps do not hold.
     #[must_use]
-    pub fn holds(&self, pod: &LocalPod) -> bool {
-        self.link(pod.ifindex).is_some_and(|found| found == link(pod))
-            && self.source(pod.index).is_some_and(|found| found == source(pod))
-            && pod.addresses.iter().all(|ip| self.endpoint(*ip).is_some_and(|found| found == endpoint_of(pod)))
+    pub fn differences(&self, pod: &LocalPod) -> Vec<String> {
+        let missing = |map: &str, key: String| format!("{map} has no entry for {key}, or another one");
+        let lacks = |ip: &&IpAddr| self.endpoint(**ip).is_none_or(|found| found != endpoint_of(pod));
+        let mut differences: Vec<String> =
+            pod.addresses.iter().filter(lacks).map(|ip| missing("fr_endpoints", ip.to_string())).collect();
+        if self.link(pod.ifindex).is_none_or(|found| found != link(pod)) {
+            differences.push(missing("fr_links", pod.ifindex.to_string()));
+        }
+        if self.source(pod.index).is_none_or(|found| found != source(pod)) {
+            differences.push(missing("fr_sources", pod.index.to_string()));
+        }
+        differences
     }
 
     /// The entry of an index.

@@ -3,7 +3,7 @@
 use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use ferrule_common::{Drop, Outcome, Program, metric, metric::Counter};
 
-use super::load::LoadError;
+use super::{Pins, load::LoadError};
 
 /// The counters, open for reading.
 pub struct Metrics {
@@ -34,6 +34,14 @@ impl Metrics {
 
     pub(super) fn open(map: Map) -> Result<Self, MapError> {
         Ok(Self { counters: map.try_into()? })
+    }
+
+    /// The pinned counters.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn pinned(pins: &Pins) -> Result<Self, MapError> {
+        Self::open(Map::PerCpuArray(MapData::from_pin(pins.map("fr_metrics"))?))
     }
 
     /// One counter's sum over CPUs, by the number of an outcome or a drop reason.

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod attach;
+mod batch;
 pub mod dump;
 pub mod endpoint_maps;
 pub mod load;

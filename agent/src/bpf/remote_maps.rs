@@ -1,6 +1,11 @@
 //! `fr_nodes`, `fr_peers`, `fr_routes` and `fr_cidrs`: what the reconciler's steps write, and what they hold now.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::IpAddr,
+    os::fd::{AsFd, OwnedFd},
+};
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
 use ferrule_common::{
@@ -14,7 +19,7 @@ use ferrule_model::{
 };
 use ipnetwork::IpNetwork;
 
-use super::load::LoadError;
+use super::{batch, load::LoadError};
 
 /// The four maps, open for writing.
 pub struct RemoteMaps {
@@ -22,6 +27,8 @@ pub struct RemoteMaps {
     peers: HashMap<MapData, Address, Peer>,
     routes: LpmTrie<MapData, PrefixKey, Route>,
     cidrs: LpmTrie<MapData, PrefixKey, Cidr>,
+    /// The map of peers again, for batches.
+    all_peers: OwnedFd,
 }
 
 impl RemoteMaps {
@@ -30,7 +37,14 @@ impl RemoteMaps {
             let name = name.to_owned();
             move |source| LoadError::Map { name, source }
         };
+        let all_peers = match &peers {
+            Map::HashMap(data) => data.fd().as_fd().try_clone_to_owned(),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let all_peers =
+            all_peers.map_err(|error| LoadError::Map { name: "fr_peers".into(), source: MapError::IoError(error) })?;
         Ok(Self {
+            all_peers,
             nodes: nodes.try_into().map_err(failed("fr_nodes"))?,
             peers: peers.try_into().map_err(failed("fr_peers"))?,
             routes: routes.try_into().map_err(failed("fr_routes"))?,
@@ -52,11 +66,7 @@ impl RemoteMaps {
         }
         Ok(Remote {
             nodes,
-            peers: self
-                .peers
-                .iter()
-                .map(|item| item.map(|(address, peer)| (address.to_ip(), model_peer(peer))))
-                .collect::<Result<_, _>>()?,
+            peers: self.peers()?,
             prefixes: self
                 .routes
                 .iter()
@@ -64,6 +74,14 @@ impl RemoteMaps {
                 .collect::<Result<_, _>>()?,
             cluster_cidrs: self.cidrs.keys().map(|key| key.map(|key| network(&key))).collect::<Result<_, _>>()?,
         })
+    }
+
+    fn peers(&self) -> Result<BTreeMap<IpAddr, ModelPeer>, MapError> {
+        let known = |(address, peer): (Address, Peer)| (address.to_ip(), model_peer(peer));
+        match batch::entries(self.all_peers.as_fd())? {
+            Some(entries) => Ok(entries.into_iter().map(known).collect()),
+            None => self.peers.iter().map(|item| item.map(known)).collect(),
+        }
     }
 
     /// Carries out one step.

@@ -62,7 +62,7 @@ pub fn pinned_link(path: &Path) -> io::Result<LinkInfo> {
     Ok(info)
 }
 
-fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {
+pub(super) fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {
     // SAFETY: `attributes` is the command's part of `union bpf_attr`, its size is given, and all that it points to
     // outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) };

@@ -7,7 +7,7 @@ use netlink_packet_route::{
     address::AddressAttribute,
     link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
 };
-use rtnetlink::Handle;
+use rtnetlink::{Handle, LinkUnspec};
 
 use super::{NetError, errno};
 
@@ -115,6 +115,19 @@ pub async fn addresses(handle: &Handle) -> Result<Vec<(IpAddr, u32)>, NetError> 
         }
     }
     Ok(found)
+}
+
+/// Gives a device back its MAC and MTU and brings it up, where that differs.
+///
+/// # Errors
+/// The kernel's.
+pub async fn restore(handle: &Handle, device: &Device, mac: [u8; 6], mtu: u32) -> Result<(), NetError> {
+    if device.up && device.mac == mac && device.mtu == mtu {
+        return Ok(());
+    }
+    let change = LinkUnspec::new_with_index(device.ifindex).address(mac.to_vec()).mtu(mtu).up().build();
+    let what = format!("device {} could not be brought up with MTU {mtu}", device.name);
+    handle.link().set(change).execute().await.map_err(NetError::netlink(what))
 }
 
 fn absent_is_none(

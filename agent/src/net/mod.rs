@@ -7,6 +7,7 @@ pub mod link;
 pub mod overlay;
 pub mod remover;
 pub mod route;
+pub mod survey;
 pub mod sysctl;
 pub mod underlay;
 pub mod watch;

@@ -1,14 +1,17 @@
 //! The routes that the host itself needs, kept by their protocol number: what is wanted is added, ours that is not is
 //! removed, others' are never touched.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+};
 
 use ferrule_model::desired::{KernelRoute, RouteKind};
 use futures::TryStreamExt;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteIp6Tunnel, RouteIp6TunnelFlags, RouteIpTunnel, RouteLwTunnelEncap, RouteMessage,
-    RouteProtocol, RouteType,
+    RouteMetric, RouteProtocol, RouteType,
 };
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
@@ -32,25 +35,30 @@ pub async fn sync(
 ) -> Result<(), NetError> {
     let present = ours(handle).await?;
     let pod_links = pod_links();
+    let by_destination = index(&present);
+    let pod_links: Option<HashSet<u32>> = pod_links.map(|links| links.into_iter().collect());
     let mut result = Ok(());
-    let mut kept = Vec::new();
+    let mut kept = HashSet::new();
     for route in wanted.values() {
         let Some(message) = message(route, overlay, vni) else { continue };
-        if let Some(found) = present.iter().find(|found| same(found, &message)) {
-            kept.push(found);
+        let standing = by_destination.get(&route.destination).map_or(&[][..], Vec::as_slice);
+        if let Some(at) = standing.iter().find(|at| same(&present[**at], &message)) {
+            kept.insert(*at);
             continue;
         }
         let what = format!("the route to {} could not be made", route.destination);
         // Replacing is by prefix and metric: another's route of the same kind would be overwritten, so it is not done.
         let added = match handle.route().add(message.clone()).execute().await {
-            Err(error) if errno(&error) == Some(libc::EEXIST) => replace_own(handle, message, &present).await,
+            Err(error) if errno(&error) == Some(libc::EEXIST) => {
+                replace_own(handle, message, !standing.is_empty()).await
+            }
             other => other,
         };
         result = result.and(added.map_err(NetError::netlink(what)));
     }
     let Some(pod_links) = pod_links else { return result };
-    for route in &present {
-        let stays = kept.iter().any(|kept| std::ptr::eq(*kept, route))
+    for (at, route) in present.iter().enumerate() {
+        let stays = kept.contains(&at)
             || output(route).is_some_and(|ifindex| pod_links.contains(&ifindex))
             || is_replaced(route, wanted);
         if !stays {
@@ -60,12 +68,15 @@ pub async fn sync(
     result
 }
 
-/// Whether the host's most specific route to `address` goes through the device.
+/// The devices that routes of ours to a single address lead to.
 ///
 /// # Errors
-/// The kernel's, except that there is no route.
-pub async fn leads_to(handle: &Handle, address: IpAddr, ifindex: u32) -> Result<bool, NetError> {
-    Ok(super::underlay::path(handle, address).await?.is_some_and(|path| path.ifindex == ifindex))
+/// The kernel's.
+pub async fn to_pods(handle: &Handle) -> Result<HashSet<(IpAddr, u32)>, NetError> {
+    let routes = ours(handle).await?;
+    let host = |network: IpNetwork| network.prefix() == if network.is_ipv4() { 32 } else { 128 };
+    let pods = routes.iter().filter(|route| route.header.kind == RouteType::Unicast && host(destination(route)));
+    Ok(pods.filter_map(|route| Some((destination(route).ip(), output(route)?))).collect())
 }
 
 /// Removes every route of ours.
@@ -88,8 +99,16 @@ async fn remove(handle: &Handle, route: RouteMessage) -> Result<(), NetError> {
     }
 }
 
-async fn replace_own(handle: &Handle, message: RouteMessage, present: &[RouteMessage]) -> Result<(), rtnetlink::Error> {
-    let own = present.iter().any(|route| destination(route) == destination(&message));
+/// Where each destination's routes are in the list.
+fn index(routes: &[RouteMessage]) -> HashMap<IpNetwork, Vec<usize>> {
+    let mut index: HashMap<_, Vec<_>> = HashMap::new();
+    for (at, route) in routes.iter().enumerate() {
+        index.entry(destination(route)).or_default().push(at);
+    }
+    index
+}
+
+async fn replace_own(handle: &Handle, message: RouteMessage, own: bool) -> Result<(), rtnetlink::Error> {
     let request = handle.route().add(message);
     if own { request.replace().execute().await } else { request.execute().await }
 }
@@ -150,7 +169,11 @@ fn message(route: &KernelRoute, overlay: Option<u32>, vni: u64) -> Option<RouteM
     if let Some(source) = route.prefer_source {
         builder = builder.pref_source(source).ok()?;
     }
-    Some(builder.build())
+    let mut message = builder.build();
+    if let Some(mtu) = route.mtu {
+        message.attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
+    }
+    Some(message)
 }
 
 fn same(found: &RouteMessage, wanted: &RouteMessage) -> bool {
@@ -160,6 +183,7 @@ fn same(found: &RouteMessage, wanted: &RouteMessage) -> bool {
             || output(found) == output(wanted)
                 && gateway(found) == gateway(wanted)
                 && source(found) == source(wanted)
+                && mtu(found) == mtu(wanted)
                 && tunnel(found) == tunnel(wanted))
 }
 
@@ -191,6 +215,16 @@ fn gateway(route: &RouteMessage) -> Option<IpAddr> {
 fn source(route: &RouteMessage) -> Option<IpAddr> {
     attribute(route, |attribute| match attribute {
         RouteAttribute::PrefSource(address) => ip(address),
+        _ => None,
+    })
+}
+
+fn mtu(route: &RouteMessage) -> Option<u32> {
+    attribute(route, |attribute| match attribute {
+        RouteAttribute::Metrics(metrics) => metrics.iter().find_map(|metric| match metric {
+            RouteMetric::Mtu(mtu) => Some(*mtu),
+            _ => None,
+        }),
         _ => None,
     })
 }

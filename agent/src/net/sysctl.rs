@@ -34,16 +34,29 @@ fn keep_router_advertisements() -> Result<(), NetError> {
 /// # Errors
 /// Where a file cannot be written.
 pub fn forwarded_device(device: &str) -> Result<(), NetError> {
-    set(&format!("net/ipv4/conf/{device}/rp_filter"), "0")?;
-    // The larger of `all` and the device's own counts, so that a strict `all` still filters; loose lets ours through.
-    if read("net/ipv4/conf/all/rp_filter").is_ok_and(|value| value.trim() == "1") {
-        set(&format!("net/ipv4/conf/{device}/rp_filter"), "2")?;
-    }
-    set(&format!("net/ipv4/conf/{device}/forwarding"), "1")?;
-    for (name, value) in [("disable_ipv6", "0"), ("accept_ra", "0"), ("accept_dad", "0"), ("forwarding", "1")] {
-        set_where_present(&format!("net/ipv6/conf/{device}/{name}"), value)?;
+    for (path, value) in of_forwarded_device(device) {
+        set_where_present(&path, value)?;
     }
     Ok(())
+}
+
+/// A phrase for each setting of such a device that is another one.
+#[must_use]
+pub fn differences(device: &str) -> Vec<String> {
+    let differs = |(path, wanted): (String, &'static str)| {
+        let found = read(&path).ok()?.trim().to_owned();
+        (found != wanted).then(|| format!("{} is {found} and not {wanted}", path.replace('/', ".")))
+    };
+    of_forwarded_device(device).into_iter().filter_map(differs).collect()
+}
+
+fn of_forwarded_device(device: &str) -> Vec<(String, &'static str)> {
+    // The larger of `all` and the device's own counts, so that a strict `all` still filters; loose lets ours through.
+    let strict = read("net/ipv4/conf/all/rp_filter").is_ok_and(|value| value.trim() == "1");
+    let v4 = [("rp_filter", if strict { "2" } else { "0" }), ("forwarding", "1")];
+    let v6 = [("disable_ipv6", "0"), ("accept_ra", "0"), ("accept_dad", "0"), ("forwarding", "1")];
+    let v4 = v4.map(|(name, value)| (format!("net/ipv4/conf/{device}/{name}"), value));
+    v4.into_iter().chain(v6.map(|(name, value)| (format!("net/ipv6/conf/{device}/{name}"), value))).collect()
 }
 
 fn set_where_present(path: &str, value: &'static str) -> Result<(), NetError> {

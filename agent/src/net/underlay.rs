@@ -1,19 +1,20 @@
 //! How this node reaches another node's address: asked of the kernel's routes.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use ferrule_model::desired::Path;
 use futures::TryStreamExt;
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMetric, RouteType};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-use super::{NetError, errno, link};
+use super::{NetError, errno};
 
-/// The path to `address`; `None` where no route leads there, or where it is this node's own.
+/// The path to `address`; `None` where no route leads there, or where it is this node's own. `mtus` are the devices',
+/// by interface index.
 ///
 /// # Errors
 /// The kernel's, except that there is no route.
-pub async fn path(handle: &Handle, address: IpAddr) -> Result<Option<Path>, NetError> {
+pub async fn path(handle: &Handle, address: IpAddr, mtus: &HashMap<u32, u32>) -> Result<Option<Path>, NetError> {
     let what = || format!("the route to {address} could not be read");
     let query = RouteMessageBuilder::<IpAddr>::new()
         .destination_prefix(address, if address.is_ipv4() { 32 } else { 128 })
@@ -26,12 +27,14 @@ pub async fn path(handle: &Handle, address: IpAddr) -> Result<Option<Path>, NetE
         Err(error) if errno(&error).is_some() => return Ok(None),
         Err(source) => return Err(NetError::Netlink { what: what(), source }),
     };
-    let (mut next_hop, mut ifindex, mut mtu) = (address, None, None);
+    let (mut next_hop, mut ifindex, mut mtu, mut learned) = (address, None, None, false);
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Gateway(RouteAddress::Inet(ip)) => next_hop = IpAddr::V4(*ip),
             RouteAttribute::Gateway(RouteAddress::Inet6(ip)) => next_hop = IpAddr::V6(*ip),
             RouteAttribute::Oif(index) => ifindex = Some(*index),
+            // An exception that the kernel forgets after a while: a router said it.
+            RouteAttribute::CacheInfo(info) => learned = info.expires != 0,
             RouteAttribute::Metrics(metrics) => {
                 mtu = metrics.iter().find_map(|metric| match metric {
                     RouteMetric::Mtu(mtu) => Some(*mtu),
@@ -42,6 +45,11 @@ pub async fn path(handle: &Handle, address: IpAddr) -> Result<Option<Path>, NetE
         }
     }
     let Some(ifindex) = ifindex else { return Ok(None) };
-    let Some(device) = link::by_index(handle, ifindex).await? else { return Ok(None) };
-    Ok(Some(Path { next_hop, ifindex, mtu: mtu.filter(|mtu| *mtu != 0).unwrap_or(device.mtu), learned: None }))
+    let Some(&device_mtu) = mtus.get(&ifindex) else { return Ok(None) };
+    let mtu = mtu.filter(|mtu| *mtu != 0);
+    Ok(Some(if learned {
+        Path { next_hop, ifindex, mtu: device_mtu, learned: mtu }
+    } else {
+        Path { next_hop, ifindex, mtu: mtu.unwrap_or(device_mtu), learned: None }
+    }))
 }

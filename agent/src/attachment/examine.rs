@@ -1,0 +1,90 @@
+//! What an attachment lacks, in words: the one comparison that CHECK, healing and `ferrule doctor` share.
+
+use std::sync::Arc;
+
+use ferrule_common::Program;
+
+use super::{AttachmentError, Attachments, blocking, local_pod};
+use crate::{
+    bpf::Direction,
+    lease::Lease,
+    net::{filter, link::Device, survey::Survey, sysctl},
+};
+
+/// One difference between what an attachment needs and what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// A phrase without a full stop.
+    pub words: String,
+    /// The agent can mend it; else the pod has to be made anew.
+    pub mendable: bool,
+}
+
+impl Damage {
+    fn mendable(words: String) -> Self {
+        Self { words, mendable: true }
+    }
+}
+
+impl Attachments {
+    /// Compares everything that an active attachment needs with the host as `survey` has it, and with maps and filters
+    /// as they are now.
+    ///
+    /// # Errors
+    /// Where maps or filters cannot be read.
+    pub async fn examine(
+        self: &Arc<Self>,
+        lease: &Arc<Lease>,
+        survey: &Survey,
+    ) -> Result<Vec<Damage>, AttachmentError> {
+        let Some(device) = survey.links.get(&lease.host_ifname) else {
+            return Ok(vec![Damage { words: format!("the link {} is gone", lease.host_ifname), mendable: false }]);
+        };
+        let mut damage = compare_link(lease, device);
+        damage.extend(self.compare_programs(device).await?);
+        damage.extend(self.compare_maps(lease, device.ifindex));
+        for address in &lease.addresses {
+            if !survey.routes.contains(&(*address, device.ifindex)) {
+                damage.push(Damage::mendable(format!("the node has no route to {address} through {}", device.name)));
+            }
+            if survey.neighbours.get(&(*address, device.ifindex)).is_none_or(|mac| *mac != lease.pod_mac.0) {
+                damage.push(Damage::mendable(format!("the node has no neighbour entry for {address}, or another one")));
+            }
+        }
+        let sysctls = sysctl::differences(&device.name);
+        damage.extend(sysctls.into_iter().map(Damage::mendable));
+        Ok(damage)
+    }
+
+    async fn compare_programs(self: &Arc<Self>, device: &Device) -> Result<Vec<Damage>, AttachmentError> {
+        let mut damage = Vec::new();
+        for (program, direction) in [(Program::FromPod, Direction::Ingress), (Program::ToPod, Direction::Egress)] {
+            let all = Arc::clone(self);
+            let wanted = blocking(move || Ok(all.programs().id(program)?)).await?;
+            if filter::program(&self.net, device.ifindex, direction).await? != Some(wanted) {
+                damage.push(Damage::mendable(format!("{} is not attached to {}", program.name(), device.name)));
+            }
+        }
+        Ok(damage)
+    }
+
+    fn compare_maps(&self, lease: &Lease, ifindex: u32) -> Vec<Damage> {
+        let (wanted, maps) = (local_pod(lease, ifindex), self.maps());
+        maps.differences(&wanted).into_iter().map(Damage::mendable).collect()
+    }
+}
+
+fn compare_link(lease: &Lease, device: &Device) -> Vec<Damage> {
+    let name = &device.name;
+    let mut damage = Vec::new();
+    if !device.up {
+        damage.push(Damage::mendable(format!("the link {name} is down")));
+    }
+    if device.mac != lease.host_mac.0 {
+        damage.push(Damage::mendable(format!("the link {name} has another MAC than {}", lease.host_mac)));
+    }
+    if device.mtu != lease.mtu {
+        damage.push(Damage::mendable(format!("the link {name} has MTU {} and not {}", device.mtu, lease.mtu)));
+    }
+    damage
+}

@@ -1,0 +1,94 @@
+//! What nobody needs any more: leases of pods that are gone, and links and map entries without a lease.
+
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+
+use super::{AttachmentError, Attachments, is_active};
+use crate::{
+    lease::Lease,
+    net::{link, survey::Survey},
+    reconcile::chain,
+};
+
+impl Attachments {
+    /// Ends leases whose netns and link are both gone, or that another boot made.
+    pub(super) async fn end_stale(self: &Arc<Self>, survey: &Survey) -> Vec<String> {
+        let mut errors = Vec::new();
+        for lease in self.stale(survey) {
+            // Asked again: its link may have been made since the links were listed.
+            if matches!(link::by_name(&self.net, &lease.host_ifname).await, Ok(Some(_))) {
+                continue;
+            }
+            tracing::info!(pod = who(&lease), addresses = ?lease.addresses, "ending a lease whose pod is gone");
+            errors.extend(self.release(&lease.id).await.err().map(|error| chain(&error)));
+        }
+        errors
+    }
+
+    fn stale(&self, survey: &Survey) -> Vec<Arc<Lease>> {
+        // A netns that this mount namespace cannot see may live: its link then tells.
+        let alive = |lease: &Lease| {
+            survey.links.contains_key(&lease.host_ifname) || std::path::Path::new(&lease.netns).exists()
+        };
+        let mut stale = self.leases.stale(&alive);
+        let gone = self.leases().into_iter().filter(|lease| is_active(lease) && !alive(lease));
+        stale.extend(gone);
+        stale.dedup_by(|a, b| a.id == b.id);
+        stale
+    }
+
+    /// Removes what no lease knows: entries, then links of our names. A lease comes before its link, and goes after it.
+    pub(super) async fn sweep(self: &Arc<Self>, survey: &Survey) -> Vec<String> {
+        let leases = self.leases();
+        let leased: HashSet<IpAddr> = leases.iter().flat_map(|lease| lease.addresses.iter().copied()).collect();
+        let names: HashSet<&str> = leases.iter().map(|lease| lease.host_ifname.as_str()).collect();
+        let swept = self.sweep_maps(&leased, survey).await;
+        let mut errors: Vec<String> = swept.err().map(|error| chain(&error)).into_iter().collect();
+        for name in survey.links.keys().filter(|name| is_ours(name) && !names.contains(name.as_str())) {
+            // Asked again: the container may have been added anew since.
+            if self.leases().iter().any(|lease| lease.host_ifname == *name) {
+                continue;
+            }
+            tracing::info!(link = name, "removing a link without a lease");
+            errors.extend(self.remover.remove(name).await.err().map(|error| chain(&error)));
+        }
+        errors
+    }
+
+    /// Removes entries of addresses without a lease, and of links that are gone.
+    async fn sweep_maps(self: &Arc<Self>, leased: &HashSet<IpAddr>, survey: &Survey) -> Result<(), AttachmentError> {
+        let failed = |source| AttachmentError::Map { source };
+        // Leases are asked without the maps' lock: a reservation takes the two the other way round.
+        let (endpoints, known) = {
+            let maps = self.maps();
+            (maps.endpoints().map_err(failed)?, maps.links().map_err(failed)?)
+        };
+        for (address, entry) in endpoints {
+            // Asked again, since a lease may be new.
+            if !leased.contains(&address) && !self.leases().iter().any(|lease| lease.addresses.contains(&address)) {
+                self.maps().remove(entry.ifindex, &[address]).map_err(failed)?;
+            }
+        }
+        for ifindex in known.into_iter().filter(|ifindex| !survey.has(*ifindex)) {
+            // Asked again, since a link may be new.
+            if link::by_index(&self.net, ifindex).await?.is_none() {
+                self.maps().remove(ifindex, &[]).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pod as operators know it, else its container.
+pub(crate) fn who(lease: &Lease) -> String {
+    match &lease.pod {
+        Some(pod) => format!("pod {}/{}", pod.namespace, pod.name),
+        None => format!("container {} {}", lease.id.container_id, lease.id.ifname),
+    }
+}
+
+/// `fr` and eleven hex digits, as `ferrule_cni::api::host_ifname` makes them.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.strip_prefix("fr").is_some_and(|hash| {
+        hash.len() == 11 && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    })
+}

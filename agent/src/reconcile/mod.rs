@@ -1,0 +1,313 @@
+//! Brings the datapath to what the store says, and keeps it there: what changed at once, everything every ten seconds.
+//!
+//! ```text
+//! store ─┐
+//! leases ┼▶ ways ─▶ model::desired ─▶ model::plan ─▶ maps ─▶ devices ─▶ kernel routes ─▶ pods ─▶ state
+//! kernel ┘
+//! ```
+//!
+//! Nothing is removed before the source is whole: an object that is not there yet may only be late.
+
+mod devices;
+mod remote;
+mod ways;
+
+use std::{
+    collections::BTreeSet,
+    error::Error,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use ferrule_common::{layout, settings};
+use ferrule_model::desired::{self, Desired, Input, Overhead, PeerKind};
+use rtnetlink::Handle;
+use tokio::sync::watch;
+
+use self::{remote::Keeper, ways::Ways};
+use crate::{
+    attachment::Attachments,
+    bpf::{Programs, RemoteMaps},
+    changes::{Changes, Part, Parts},
+    config::Config,
+    net::{self, overlay},
+    state::NodeState,
+    store::{Reader, Snapshot},
+};
+
+pub use ways::OVERLAY;
+
+/// Rounds without a reason, which find what no event told.
+const PERIOD: Duration = Duration::from_secs(10);
+/// How soon a round that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a burst of changes is gathered.
+const GATHER: Duration = Duration::from_millis(20);
+/// Pods are looked at no more often than this, whatever happens to their links.
+const PODS: Duration = Duration::from_secs(1);
+
+/// What a reconciler works with.
+pub struct With {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Netlink.
+    pub net: Handle,
+    /// The programs, for devices.
+    pub programs: Arc<Mutex<Programs>>,
+    /// Local pods, whose addresses are never peers.
+    pub attachments: Arc<Attachments>,
+    /// Where what was found goes.
+    pub state: watch::Sender<Arc<NodeState>>,
+    /// Told when leases, links, addresses or routes change.
+    pub changes: Arc<Changes>,
+}
+
+/// Keeps the datapath as it should be.
+pub struct Reconciler {
+    with: With,
+    keeper: Keeper,
+    ways: Ways,
+    /// The last snapshot that was looked at.
+    snapshot: Arc<Snapshot>,
+    desired: Option<Desired>,
+    /// The addresses that were leased then.
+    leased: BTreeSet<IpAddr>,
+    /// Something was left undone, or may be done once a removed node's index has rested.
+    unfinished: bool,
+    pods_changed: bool,
+    pods_looked_at: Instant,
+    /// When everything was looked at last.
+    full_round: Instant,
+    errors: Errors,
+}
+
+/// What went wrong, by what it was done for: what was not tried again stands.
+#[derive(Debug, Default)]
+struct Errors {
+    leases: Option<String>,
+    maps: Option<String>,
+    devices: Vec<String>,
+    host: Vec<String>,
+    pods: Vec<String>,
+}
+
+impl Errors {
+    fn all(&self) -> Vec<String> {
+        self.leases.iter().chain(&self.maps).chain(&self.devices).chain(&self.host).chain(&self.pods).cloned().collect()
+    }
+}
+
+/// A round that could not be finished at all.
+type Failure = Box<dyn Error + Send + Sync>;
+
+impl Reconciler {
+    /// A reconciler that has not looked yet; it alone writes `maps`.
+    #[must_use]
+    pub fn new(with: With, maps: RemoteMaps) -> Self {
+        Self {
+            with,
+            keeper: Keeper::new(maps),
+            ways: Ways::default(),
+            snapshot: Arc::default(),
+            desired: None,
+            leased: BTreeSet::new(),
+            unfinished: false,
+            pods_changed: false,
+            pods_looked_at: Instant::now(),
+            full_round: Instant::now(),
+            errors: Errors::default(),
+        }
+    }
+
+    /// Reconciles until the store's writer is gone.
+    pub async fn run(mut self, mut store: Reader) {
+        let mut parts = Parts::ALL;
+        loop {
+            let snapshot = store.snapshot();
+            if snapshot.synced && self.round(snapshot, parts).await {
+                if parts == Parts::ALL {
+                    self.full_round = Instant::now();
+                }
+                parts = Parts::default();
+            }
+            // What could not be finished is tried again, not at once.
+            let rest = PERIOD.saturating_sub(self.full_round.elapsed()).max(AGAIN);
+            let pause = if self.pods_changed { rest.min(PODS) } else { rest };
+            tokio::select! {
+                more = store.changed() => if !more { return },
+                () = self.with.changes.told() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::time::sleep(GATHER).await;
+            parts = parts.and(self.with.changes.take());
+            if self.full_round.elapsed() >= PERIOD {
+                parts = Parts::ALL;
+            }
+        }
+    }
+
+    /// Whether it was finished.
+    async fn round(&mut self, snapshot: Arc<Snapshot>, parts: Parts) -> bool {
+        let before = Arc::clone(&self.with.state.borrow());
+        let mut state = (*before).clone();
+        let outcome = self.reconcile(snapshot, parts, &mut state).await;
+        if let Err(failure) = &outcome {
+            let words = chain(failure.as_ref());
+            state.waiting = Some(words.clone());
+            state.errors = self.errors.all();
+            state.errors.push(words);
+        }
+        for error in state.errors.iter().filter(|error| !before.errors.contains(error)) {
+            tracing::error!(error, "reconcile");
+        }
+        for issue in state.issues.iter().filter(|issue| !before.issues.contains(issue)) {
+            tracing::warn!(issue, "objects");
+        }
+        if state.ready && !before.ready {
+            tracing::info!(mtu = state.mtu, pod_cidrs = ?state.pod_cidrs, nodes = state.nodes.len(), "ready");
+        }
+        self.with.state.send_replace(Arc::new(state));
+        outcome.is_ok()
+    }
+
+    async fn reconcile(&mut self, snapshot: Arc<Snapshot>, parts: Parts, state: &mut NodeState) -> Result<(), Failure> {
+        let new_objects = !Arc::ptr_eq(&self.snapshot, &snapshot);
+        let whole = snapshot.whole;
+        let look = new_objects || parts.has(Part::Underlay);
+        let mut stale = new_objects || self.desired.is_none() || self.unfinished;
+        if look {
+            net::sysctl::forwarding()?;
+            let With { config, net, .. } = &self.with;
+            let ways = self.ways.look(config, net, &snapshot, parts.has(Part::Underlay)).await?;
+            stale |= ways != self.ways;
+            self.ways = ways;
+        }
+        stale |= self.keeper.look()?;
+        stale |= parts.has(Part::Leases) && self.leases_matter();
+        if stale {
+            self.compute(&snapshot, state)?;
+            self.snapshot = snapshot;
+        }
+        if look || stale {
+            // The programs that are about to run may read other maps than those that ran before.
+            self.with.attachments.fill_once().await?;
+            let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole);
+            self.errors.devices = errors;
+            state.ready = attached;
+            state.waiting = (!attached).then(|| self.errors.devices.join("; "));
+            if let Some(device) = self.ways.overlay.as_ref().filter(|_| attached) {
+                // Not before: what comes through it is judged by the programs alone.
+                overlay::up(&self.with.net, device).await?;
+            }
+        }
+        if look || stale || parts.has(Part::Routes) {
+            self.errors.host = self.host(whole).await;
+        }
+        self.errors.leases = self.with.attachments.flush().await;
+        self.pods_changed |= parts.has(Part::Pods);
+        if self.pods_changed && (parts == Parts::ALL || self.pods_looked_at.elapsed() >= PODS) {
+            self.errors.pods = self.with.attachments.heal().await;
+            (self.pods_changed, self.pods_looked_at) = (false, Instant::now());
+        }
+        state.errors = self.errors.all();
+        Ok(())
+    }
+
+    /// What the node should be like, and the maps accordingly.
+    fn compute(&mut self, snapshot: &Snapshot, state: &mut NodeState) -> Result<(), Failure> {
+        let started = Instant::now();
+        let config = &self.with.config;
+        let resting = self.keeper.resting();
+        let nothing = desired::Remote::default();
+        let endpoints = self.with.attachments.local_endpoints();
+        self.leased = endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
+        let desired = desired::desired(Input {
+            objects: &snapshot.objects,
+            node_name: &config.node_name,
+            endpoints: &endpoints,
+            settings: &desired::Settings {
+                routing: config.routing.into(),
+                overhead: Overhead::default(),
+                cluster_cidrs: config.cluster_cidrs.clone(),
+                node_capacity: layout::NODES - 1,
+            },
+            underlay: &self.ways.underlay(),
+            observed: &self.keeper.observed().unwrap_or(&nothing).nodes,
+            resting: &resting,
+        })?;
+        let applied = self.keeper.apply(&desired.remote, snapshot.whole);
+        self.unfinished = applied.is_err() || !resting.is_empty();
+        self.errors.maps = applied.err();
+        let peers = desired.remote.peers.values();
+        state.mtu = self.ways.pod_mtu;
+        state.pod_cidrs.clone_from(&desired.own_pod_cidrs);
+        state.internal_ips.clone_from(&desired.own_internal_ips);
+        state.remote_pods = peers.filter(|peer| peer.kind == PeerKind::Pod).count();
+        let nodes = desired.remote.nodes.iter();
+        let names = &desired.node_names;
+        state.nodes =
+            nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone())))).collect();
+        state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
+        let issues = desired.issues.iter().map(ToString::to_string);
+        state.issues = issues.chain(snapshot.notes.iter().map(ToString::to_string)).collect();
+        tracing::debug!(
+            nodes = state.nodes.len(),
+            remote_pods = state.remote_pods,
+            milliseconds = started.elapsed().as_millis(),
+            "objects are in the maps"
+        );
+        self.desired = Some(desired);
+        Ok(())
+    }
+
+    /// Whether an address that was leased or released since is also somebody else's.
+    fn leases_matter(&self) -> bool {
+        let Some(desired) = &self.desired else { return true };
+        let endpoints = self.with.attachments.local_endpoints();
+        let now: BTreeSet<IpAddr> = endpoints.into_iter().flat_map(|endpoint| endpoint.addresses).collect();
+        now.symmetric_difference(&self.leased).any(|address| desired.depends_on_lease(*address))
+    }
+
+    /// The host's own addresses and routes; a sentence for each that could not be made.
+    async fn host(&self, whole: bool) -> Vec<String> {
+        let Some(desired) = &self.desired else { return Vec::new() };
+        let With { net, attachments, .. } = &self.with;
+        let mut errors = Vec::new();
+        let carrier = self.ways.overlay.as_ref().or(self.ways.devices.first());
+        if let Some(device) = carrier
+            && let Err(error) = overlay::ensure_addresses(net, device.ifindex, &desired.own_addresses).await
+        {
+            errors.push(chain(&error));
+        }
+        let overlay = self.ways.overlay.as_ref().map(|device| device.ifindex);
+        let mut unread = None;
+        // What is not wanted any more may only be late where the source is not whole.
+        let pods = || match attachments.pod_links() {
+            Ok(links) => whole.then_some(links),
+            Err(error) => {
+                unread = Some(chain(&error));
+                None
+            }
+        };
+        let synced = net::route::sync(net, &desired.routes, overlay, pods, u64::from(settings::VNI)).await;
+        errors.extend(synced.err().map(|error| chain(&error)));
+        errors.extend(unread);
+        errors
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,138 @@
+//! The ways to other nodes: this node's devices, the overlay device, and what the kernel says of each path.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use ferrule_model::desired::{Overhead, Path, Underlay};
+use futures::future::try_join_all;
+use rtnetlink::Handle;
+
+use crate::{
+    config::{Config, Routing},
+    net::{self, NetError, link, overlay},
+    store::Snapshot,
+};
+
+/// The overlay device's name.
+pub const OVERLAY: &str = "ferrule-vxlan";
+/// Where neither a device nor a path tells: Ethernet's.
+const DEFAULT_MTU: u32 = 1500;
+/// Questions about paths that are on their way at once.
+const AT_ONCE: usize = 32;
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Ways {
+    /// The node's own devices that carry programs.
+    pub devices: Vec<link::Device>,
+    /// The overlay device, where there is one.
+    pub overlay: Option<link::Device>,
+    /// By the other node's address.
+    pub paths: BTreeMap<IpAddr, Path>,
+    /// Pods' MTU, in bytes.
+    pub pod_mtu: u32,
+}
+
+impl Ways {
+    /// Looks again, and sees to the overlay device. Paths that are known are believed, unless `anew`.
+    pub async fn look(&self, config: &Config, net: &Handle, snapshot: &Snapshot, anew: bool) -> Result<Self, NetError> {
+        let nodes = &snapshot.objects.nodes;
+        let own = nodes.get(config.node_name.as_str());
+        let own_ips: Vec<IpAddr> = own.map(|node| node.internal_ips.clone()).unwrap_or_default();
+        let all = link::all(net).await?;
+        let devices = own_devices(config, net, &own_ips, &all).await?;
+        let mtus: HashMap<u32, u32> = all.iter().map(|device| (device.ifindex, device.mtu)).collect();
+        let others = nodes.values().filter(|node| *node.name != *config.node_name);
+        let all_ips: Vec<IpAddr> = others.flat_map(|node| node.internal_ips.iter().copied()).collect();
+        let paths = self.paths(net, &all_ips, &mtus, anew).await?;
+        let pod_mtu = config.mtu.unwrap_or_else(|| pod_mtu(config.routing, &devices, &paths, &own_ips));
+        let overlay = overlay_device(config, net, pod_mtu).await?;
+        Ok(Self { devices, overlay, paths, pod_mtu })
+    }
+
+    async fn paths(
+        &self,
+        net: &Handle,
+        to: &[IpAddr],
+        mtus: &HashMap<u32, u32>,
+        anew: bool,
+    ) -> Result<BTreeMap<IpAddr, Path>, NetError> {
+        let known = |ip: &IpAddr| self.paths.get(ip).filter(|_| !anew).map(|path| (*ip, *path));
+        let mut paths: BTreeMap<IpAddr, Path> = to.iter().filter_map(known).collect();
+        let unknown: Vec<IpAddr> = to.iter().copied().filter(|ip| !paths.contains_key(ip)).collect();
+        for some in unknown.chunks(AT_ONCE) {
+            let mut asked = Vec::new();
+            for ip in some {
+                asked.push(net::underlay::path(net, *ip, mtus));
+            }
+            let answers = try_join_all(asked).await?;
+            paths.extend(some.iter().zip(answers).filter_map(|(ip, path)| Some((*ip, path?))));
+        }
+        Ok(paths)
+    }
+
+    /// For the model.
+    pub fn underlay(&self) -> Underlay {
+        Underlay {
+            paths: self.paths.clone(),
+            vxlan_ifindex: self.overlay.as_ref().map(|device| device.ifindex),
+            vxlan_mtu: self.overlay.as_ref().map_or(0, |device| device.mtu),
+        }
+    }
+}
+
+/// The node's own devices: those configured, or those that hold its InternalIPs.
+async fn own_devices(
+    config: &Config,
+    net: &Handle,
+    own_ips: &[IpAddr],
+    all: &[link::Device],
+) -> Result<Vec<link::Device>, NetError> {
+    if config.devices.is_empty() {
+        let addresses = link::addresses(net).await?;
+        let holds = |ifindex| addresses.iter().any(|(ip, at)| *at == ifindex && own_ips.contains(ip));
+        return Ok(all.iter().filter(|device| holds(device.ifindex)).cloned().collect());
+    }
+    let named = |name: &String| {
+        let device = all.iter().find(|device| device.name == *name);
+        device.cloned().ok_or_else(|| NetError::NoDevice(name.clone()))
+    };
+    config.devices.iter().map(named).collect()
+}
+
+/// What the narrowest way leaves. What a router said for ten minutes does not count: pods' MTU would change with it.
+fn pod_mtu(routing: Routing, devices: &[link::Device], paths: &BTreeMap<IpAddr, Path>, own_ips: &[IpAddr]) -> u32 {
+    let overhead = Overhead::default();
+    let all = devices.iter().map(|device| device.mtu).chain(paths.values().map(|path| path.mtu));
+    let least = all.min().unwrap_or(DEFAULT_MTU);
+    let over_v6 = own_ips.first().is_some_and(IpAddr::is_ipv6);
+    // Where no other node has this node's first family, the tunnel takes the other one.
+    let other_family = !paths.is_empty() && !own_ips.is_empty() && paths.keys().all(|ip| ip.is_ipv6() != over_v6);
+    match routing {
+        Routing::Native => least,
+        Routing::Vxlan | Routing::Auto if over_v6 || other_family => least.saturating_sub(overhead.v6),
+        Routing::Vxlan | Routing::Auto => least.saturating_sub(overhead.v4),
+    }
+}
+
+async fn overlay_device(config: &Config, net: &Handle, mtu: u32) -> Result<Option<link::Device>, NetError> {
+    if config.routing == Routing::Native {
+        overlay::remove(net, OVERLAY).await?;
+        return Ok(None);
+    }
+    let wanted =
+        overlay::Wanted { name: OVERLAY.into(), port: config.vxlan_port, mtu, mac: overlay_mac(&config.node_name) };
+    Ok(Some(overlay::ensure(net, &wanted).await?))
+}
+
+/// Locally administered, and another one for each node: the kernel's loop check drops a packet whose inner source is
+/// the receiving device's own.
+fn overlay_mac(node: &str) -> [u8; 6] {
+    let hash = node
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let bytes = hash.to_be_bytes();
+    [0x02, bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]
+}
