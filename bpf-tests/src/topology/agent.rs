@@ -43,7 +43,7 @@ impl Agent {
         readiness.set_read_timeout(Some(Duration::from_millis(100)))?;
         let output = File::options().create(true).append(true).open(&log)?;
         let mut command = netns.command(super::binary("ferrule-agent")?);
-        command.arg("run").args(arguments).env("NOTIFY_SOCKET", &notify);
+        command.arg("run").args(arguments).env("NOTIFY_SOCKET", &notify).env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let process = command.spawn().context("the agent cannot be started")?;
         std::fs::write(folder.join(PID), process.id().to_string())?;

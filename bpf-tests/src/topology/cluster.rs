@@ -20,6 +20,18 @@ pub enum Routing {
     Vxlan,
     /// As they are.
     Native,
+    /// As they are between nodes on one link.
+    Auto,
+}
+
+impl Routing {
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan",
+            Self::Native => "native",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// What a cluster is like.
@@ -37,6 +49,8 @@ pub struct Layout {
     pub mtu: Option<u32>,
     /// How pods' packets travel.
     pub routing: Routing,
+    /// Further arguments of every agent.
+    pub arguments: &'static [&'static str],
 }
 
 impl Default for Layout {
@@ -49,6 +63,7 @@ impl Default for Layout {
             fabric: Fabric::Bridge,
             mtu: None,
             routing: Routing::Vxlan,
+            arguments: &[],
         }
     }
 }
@@ -139,11 +154,11 @@ impl Cluster {
         let netns = Netns::new(&format!("{}-{name}", self.prefix))?;
         self.underlay.connect(number, &netns)?;
         let cidrs = pod_cidrs(number, layout.pods);
-        let routing = if layout.routing == Routing::Vxlan { "vxlan" } else { "native" };
+        let routing = layout.routing.flag();
         let manifests = self.manifests.folder().display().to_string();
         let arguments =
             ["--manifests", &manifests, "--routing", routing, "--cluster-cidrs", &cluster_cidrs(layout.pods).join(",")];
-        let arguments = arguments.map(str::to_owned).to_vec();
+        let arguments = arguments.iter().chain(layout.arguments).map(|word| (*word).to_owned()).collect();
         Node::new(&self.prefix, &name, netns, (self.underlay.node(number), cidrs), arguments)
     }
 }

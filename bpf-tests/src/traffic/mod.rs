@@ -1,5 +1,6 @@
 //! Traffic between namespaces.
 
+mod bulk;
 mod echo;
 mod flow;
 mod frame;
@@ -7,6 +8,7 @@ pub mod load;
 mod ping;
 mod probe;
 
+pub use bulk::transfer;
 pub use echo::{Echo, PORT};
 pub use flow::Flow;
 pub use frame::{receive, send};

@@ -72,6 +72,30 @@ fn dual_stack_pods_over_an_ipv6_underlay() {
     check(&Layout { underlay: Families::V6, ..Layout::default() });
 }
 
+/// That automatic routing reaches everybody, and takes this way.
+fn check_automatic(fabric: Fabric, forwarding: &str) {
+    let layout = Layout { fabric, routing: Routing::Auto, ..Layout::default() };
+    within(&layout, |cluster| {
+        let (a, b) = (cluster.nodes[0].add("a")?, cluster.nodes[1].add("b")?);
+        all_reach_all(&ends(cluster, &[&a, &b]))?;
+        for node in &cluster.nodes {
+            let nodes = node.ferrule("node list")?;
+            anyhow::ensure!(nodes[0]["forwarding"] == forwarding, "{}: {nodes}", node.name);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn automatic_routing_is_native_on_one_link() {
+    check_automatic(Fabric::Bridge, "native");
+}
+
+#[test]
+fn automatic_routing_is_a_tunnel_across_a_router() {
+    check_automatic(Fabric::Router, "vxlan");
+}
+
 #[test]
 fn nodes_on_links_of_their_own_by_vxlan() {
     check(&Layout { fabric: Fabric::Router, ..Layout::default() });

@@ -1,8 +1,8 @@
 //! What is too large is answered, and what fits arrives.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Result, ensure};
 use bpf_tests::{
-    topology::{Families, Layout, Routing},
+    topology::{Cluster, Families, Layout, Node, Routing, until},
     traffic::Ping,
 };
 
@@ -14,8 +14,7 @@ fn check(layout: &Layout, expected: u64) {
     within(layout, |cluster| {
         let node = &cluster.nodes[0];
         let (a, b) = (node.add("a")?, cluster.nodes[1].add("b")?);
-        let host = a.host_link()?;
-        let mtu = node.ferrule("status")?["mtu"].as_u64().context("status has no mtu")?;
+        let mtu = status_mtu(node)?;
         ensure!(mtu == expected, "pods have {mtu} and not {expected}");
         for address in &b.addresses {
             let headers = if address.is_ipv4() { 28 } else { 48 };
@@ -23,20 +22,46 @@ fn check(layout: &Layout, expected: u64) {
             Ping::to(*address).size(size).once(&a.netns)?;
             Ping::to(*address).size(size).once(&node.netns)?;
             ensure!(Ping::to(*address).size(size + 1).once(&a.netns).is_err(), "a packet above the MTU was answered");
-            // A pod whose veth carries more than the path to the other node learns what fits.
-            node.netns.ip(&format!("link set {host} mtu 9000"))?;
-            a.netns.ip("link set eth0 mtu 9000")?;
-            ensure!(
-                Ping::to(*address).size(size + 600).once(&a.netns).is_err(),
-                "a packet above the path was answered"
-            );
-            let route = a.netns.ip(&format!("route get {address}"))?;
-            ensure!(route.contains(&format!("mtu {mtu}")), "the pod was not told of the path's MTU {mtu}: {route}");
-            a.netns.ip(&format!("link set eth0 mtu {mtu}"))?;
-            node.netns.ip(&format!("link set {host} mtu {mtu}"))?;
         }
-        Ok(())
+        shrink(cluster, layout.mtu.unwrap_or(ETHERNET), mtu)
     });
+}
+
+/// Ethernet's MTU, in bytes.
+const ETHERNET: u32 = 1500;
+
+/// That pods' MTU follows the underlay's, and that a pod from the time of a larger one learns what fits now.
+fn shrink(cluster: &Cluster, underlay: u32, mtu: u64) -> Result<()> {
+    let (node, b) = (&cluster.nodes[0], cluster.nodes[1].add("c")?);
+    set_underlay(cluster, underlay + 1000)?;
+    becomes(node, mtu + 1000)?;
+    let large = node.add("large")?;
+    set_underlay(cluster, underlay)?;
+    becomes(node, mtu)?;
+    for address in &b.addresses {
+        let size = u32::try_from(mtu)? + 500;
+        ensure!(Ping::to(*address).size(size).once(&large.netns).is_err(), "a packet above the path was answered");
+        let route = large.netns.ip(&format!("route get {address}"))?;
+        ensure!(route.contains(&format!("mtu {mtu}")), "the pod was not told of the path's MTU {mtu}: {route}");
+    }
+    Ok(())
+}
+
+fn set_underlay(cluster: &Cluster, mtu: u32) -> Result<()> {
+    for (number, node) in (1..).zip(&cluster.nodes) {
+        cluster.underlay.netns.ip(&format!("link set n{number} mtu {mtu}"))?;
+        node.netns.ip(&format!("link set eth0 mtu {mtu}"))?;
+    }
+    Ok(())
+}
+
+fn becomes(node: &Node, mtu: u64) -> Result<()> {
+    let same = |now: &Option<u64>| *now == Some(mtu);
+    until(&format!("pods' MTU of {mtu}"), || status_mtu(node).ok(), same).map(drop)
+}
+
+fn status_mtu(node: &Node) -> Result<u64> {
+    node.ferrule("status")?["mtu"].as_u64().context("status has no mtu")
 }
 
 #[test]
