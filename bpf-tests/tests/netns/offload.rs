@@ -41,7 +41,8 @@ fn sent(node: &Node, outcome: &str) -> Result<(u64, u64)> {
     Ok((number("packets"), number("bytes")))
 }
 
-/// Above 64 KiB for IPv6, with a hop-by-hop header that says so (RFC 2675).
+/// Above 64 KiB for IPv6, with a hop-by-hop header that says so (RFC 2675). Where the tunnel or the underlay takes 64 KiB,
+/// as most kernels' VXLAN devices do, the kernel cuts them there, after the programs.
 const BIG_TCP: Option<&str> = Some("gso_max_size 185000");
 
 #[test]
@@ -56,10 +57,10 @@ fn by_native_routing() {
 
 #[test]
 fn of_big_tcp_through_the_tunnel() {
-    check(Routing::Vxlan, "overlay", BIG_TCP, 10_000);
+    check(Routing::Vxlan, "overlay", BIG_TCP, 5_000);
 }
 
 #[test]
 fn of_big_tcp_by_native_routing() {
-    check(Routing::Native, "native", BIG_TCP, 10_000);
+    check(Routing::Native, "native", BIG_TCP, 5_000);
 }
