@@ -23,8 +23,8 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
-use bpf_tests::traffic::load::Spinners;
+use anyhow::{Context, Result, ensure};
+use bpf_tests::traffic::load::{Spinners, prefer};
 use clap::Parser;
 use row::Row;
 use scenario::Scenario;
@@ -68,7 +68,7 @@ fn run(cli: &Cli) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     let start = Instant::now();
-    let mut rows = measure(&scenarios, &settings)?;
+    let (mut rows, failures) = measure(&scenarios, &settings)?;
     target::judge(&mut rows);
     print!("{}", show::table(&rows));
     println!("{}\nThis took {:.0} s.", target::sum(&rows), start.elapsed().as_secs_f64());
@@ -82,17 +82,23 @@ fn run(cli: &Cli) -> Result<()> {
         write(&folder.join("performance.md"), &show::markdown(&rows, &settings)?)?;
         write(&folder.join("performance.svg"), &show::plot(&rows)?)?;
     }
+    ensure!(failures.is_empty(), "not everything was measured:\n{}", failures.join("\n"));
     Ok(())
 }
 
-fn measure(scenarios: &[Scenario], settings: &Settings) -> Result<Vec<Row>> {
+/// The rows, and what failed: the rest is measured all the same.
+fn measure(scenarios: &[Scenario], settings: &Settings) -> Result<(Vec<Row>, Vec<String>)> {
+    prefer()?;
     let _awake = Spinners::start(machine::cpus()?);
-    let mut rows = Vec::new();
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for scenario in scenarios {
         println!("{scenario}: {}", scenario.about());
-        rows.extend(scenario.run(settings).with_context(|| scenario.to_string())?);
+        match scenario.run(settings) {
+            Ok(more) => rows.extend(more),
+            Err(error) => failures.push(format!("{scenario}: {error:#}")),
+        }
     }
-    Ok(rows)
+    Ok((rows, failures))
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {
