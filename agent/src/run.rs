@@ -78,8 +78,15 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let (writer, reader) = store::store();
     tokio::spawn(source::files::run(config.manifests.clone(), writer));
     let path_changes = Arc::clone(&changes);
-    let with =
-        With { config: Arc::clone(config), net, programs, attachments: Arc::clone(&attachments), state, changes };
+    let with = With {
+        config: Arc::clone(config),
+        net,
+        programs,
+        attachments: Arc::clone(&attachments),
+        state,
+        changes,
+        pins: pins.clone(),
+    };
     let reconciler = Reconciler::new(with, loaded.remote);
     tokio::spawn(reconciler.run(reader));
     tokio::spawn(path_mtu::watch(pins.clone(), path_changes));

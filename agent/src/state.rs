@@ -1,6 +1,10 @@
 //! What the reconciler found, for everybody who asks: one writer, whole snapshots.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use ferrule_model::desired::NodeEntry;
 use ipnetwork::IpNetwork;
@@ -24,6 +28,8 @@ pub struct NodeState {
     pub remote_pods: usize,
     /// The node's own devices that carry programs.
     pub devices: Vec<String>,
+    /// Addresses that Pod objects of this node have, with namespace and name.
+    pub claimed: Arc<HashMap<IpAddr, (String, String)>>,
     /// What is wrong with objects, files or the configuration; each a sentence.
     pub issues: Vec<String>,
     /// What the kernel refused in the last round; each a sentence. Tried again.

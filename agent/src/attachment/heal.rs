@@ -57,6 +57,7 @@ impl Attachments {
             Ok(survey) => survey,
             Err(error) => return vec![chain(&error)],
         };
+        self.note_inhabited(&survey);
         let mut errors = self.end_stale(&survey).await;
         for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
             let outcome = match self.examine(&lease, &survey).await {

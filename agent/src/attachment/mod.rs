@@ -11,15 +11,17 @@ mod check;
 mod error;
 mod examine;
 mod heal;
+mod held;
 mod notes;
 mod sweep;
 
 pub use error::AttachmentError;
 pub use examine::Damage;
+pub use held::claimed;
 pub(crate) use sweep::is_ours;
 
 use std::{
-    collections::hash_map::RandomState,
+    collections::{HashSet, hash_map::RandomState},
     hash::BuildHasher,
     net::IpAddr,
     path::PathBuf,
@@ -65,6 +67,8 @@ pub struct Attachments {
     hasher: RandomState,
     /// What a former agent left is in the maps.
     filled: AtomicBool,
+    /// Addresses that the host knows somebody at who has no lease.
+    inhabited: Mutex<HashSet<IpAddr>>,
 }
 
 /// What [`Attachments`] is made from.
@@ -101,6 +105,7 @@ impl Attachments {
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             hasher: RandomState::new(),
             filled: AtomicBool::new(false),
+            inhabited: Mutex::default(),
         }
     }
 
@@ -121,13 +126,15 @@ impl Attachments {
                 Some(_) if state.pod_cidrs.is_empty() => Pools::default(),
                 _ => Pools::new(&state.pod_cidrs).map_err(LeaseError::from)?,
             };
-            let held = |ip| all.maps().endpoint(ip).is_some();
+            let held = |ip| all.is_held(ip, request.pod.as_ref());
+            let index_held = |index| all.is_index_held(index);
             let terms = Terms {
                 pools: &pools,
                 mtu: state.mtu,
                 endpoint_capacity: layout::LINKS - 1,
                 now_ms: now_ms(),
                 is_held: &held,
+                is_index_held: &index_held,
             };
             Ok(all.leases.reserve(&request, &terms)?.0)
         })
@@ -216,6 +223,12 @@ impl Attachments {
             // An entry whose device has gone would swallow packets: entries first.
             self.forget(lease).await?;
         }
+        if lease.is_none()
+            && let Some(link) = link::by_name(&self.net, &name).await?
+        {
+            // Its lease was lost.
+            self.forget_link(link.ifindex).await?;
+        }
         self.remover.remove(&name).await?;
         if lease.is_some() {
             let (all, id) = (Arc::clone(self), id.clone());
@@ -239,6 +252,20 @@ impl Attachments {
                 maps.remove(ifindex, &lease.addresses).map_err(|source| AttachmentError::Map { source })?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    /// Removes all map entries of a link.
+    async fn forget_link(self: &Arc<Self>, ifindex: u32) -> Result<(), AttachmentError> {
+        let all = Arc::clone(self);
+        blocking(move || {
+            let failed = |source| AttachmentError::Map { source };
+            let mut maps = all.maps();
+            let entries = maps.endpoints().map_err(failed)?.into_iter();
+            let addresses: Vec<IpAddr> =
+                entries.filter(|(_, entry)| entry.ifindex == ifindex).map(|(address, _)| address).collect();
+            maps.remove(ifindex, &addresses).map_err(failed)
         })
         .await
     }

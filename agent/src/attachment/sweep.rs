@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
-use super::{AttachmentError, Attachments, is_active};
+use super::{AttachmentError, Attachments, held::orphan, is_active};
 use crate::{
     lease::Lease,
     net::{link, survey::Survey},
@@ -41,9 +41,13 @@ impl Attachments {
         let leases = self.leases();
         let leased: HashSet<IpAddr> = leases.iter().flat_map(|lease| lease.addresses.iter().copied()).collect();
         let names: HashSet<&str> = leases.iter().map(|lease| lease.host_ifname.as_str()).collect();
-        let swept = self.sweep_maps(&leased, survey).await;
+        let swept = self.sweep_maps(&leased, &names, survey).await;
         let mut errors: Vec<String> = swept.err().map(|error| chain(&error)).into_iter().collect();
-        for name in survey.links.keys().filter(|name| is_ours(name) && !names.contains(name.as_str())) {
+        for (name, link) in survey.links.iter().filter(|(name, _)| is_ours(name) && !names.contains(name.as_str())) {
+            if self.is_orphan(link.ifindex) {
+                errors.push(orphan(name, &self.addresses_of(link.ifindex)));
+                continue;
+            }
             // Asked again: the container may have been added anew since.
             if self.leases().iter().any(|lease| lease.host_ifname == *name) {
                 continue;
@@ -54,15 +58,23 @@ impl Attachments {
         errors
     }
 
-    /// Removes entries of addresses without a lease, and of links that are gone.
-    async fn sweep_maps(self: &Arc<Self>, leased: &HashSet<IpAddr>, survey: &Survey) -> Result<(), AttachmentError> {
+    /// Removes entries of addresses without a lease, unless their link stands and has none either; and of links that are
+    /// gone.
+    async fn sweep_maps(
+        self: &Arc<Self>,
+        leased: &HashSet<IpAddr>,
+        names: &HashSet<&str>,
+        survey: &Survey,
+    ) -> Result<(), AttachmentError> {
         let failed = |source| AttachmentError::Map { source };
         // Leases are asked without the maps' lock: a reservation takes the two the other way round.
         let (endpoints, known) = {
             let maps = self.maps();
             (maps.endpoints().map_err(failed)?, maps.links().map_err(failed)?)
         };
-        for (address, entry) in endpoints {
+        let orphans: HashSet<u32> =
+            survey.links.values().filter(|link| !names.contains(link.name.as_str())).map(|link| link.ifindex).collect();
+        for (address, entry) in endpoints.into_iter().filter(|(_, entry)| !orphans.contains(&entry.ifindex)) {
             // Asked again, since a lease may be new.
             if !leased.contains(&address) && !self.leases().iter().any(|lease| lease.addresses.contains(&address)) {
                 self.maps().remove(entry.ifindex, &[address]).map_err(failed)?;
@@ -71,10 +83,16 @@ impl Attachments {
         for ifindex in known.into_iter().filter(|ifindex| !survey.has(*ifindex)) {
             // Asked again, since a link may be new.
             if link::by_index(&self.net, ifindex).await?.is_none() {
-                self.maps().remove(ifindex, &[]).map_err(failed)?;
+                self.forget_link(ifindex).await?;
             }
         }
         Ok(())
+    }
+
+    /// The addresses that the maps lead to a link.
+    fn addresses_of(&self, ifindex: u32) -> Vec<IpAddr> {
+        let entries = self.maps().endpoints().unwrap_or_default();
+        entries.into_iter().filter(|(_, entry)| entry.ifindex == ifindex).map(|(address, _)| address).collect()
     }
 }
 

@@ -102,6 +102,22 @@ impl Pins {
         layout::MAPS.iter().all(|map| self.map(map.name).exists())
     }
 
+    /// The folders of other layouts' maps: another version's programs may be in force.
+    #[must_use]
+    pub fn other_layouts(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let maps = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"maps-v"));
+        maps.map(|entry| entry.path()).filter(|path| *path != self.maps()).collect()
+    }
+
+    /// Removes the pins of other layouts' maps, once no program of theirs is in force.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn remove_other_layouts(&self) -> Result<(), PinsError> {
+        self.other_layouts().iter().try_for_each(|path| fs::remove_dir_all(path).map_err(|error| self.io(path, error)))
+    }
+
     /// Removes our pins and folders, of every layout; programs stay attached only where something else holds them. The
     /// agent's folder goes where nothing else is in it.
     ///

@@ -25,6 +25,8 @@ pub struct Terms<'a> {
     /// Whether something without a lease uses an address: a live link, a map entry. It must not call back into
     /// [`super::Leases`].
     pub is_held: &'a dyn Fn(IpAddr) -> bool,
+    /// Whether something without a lease uses an endpoint index. The same holds.
+    pub is_index_held: &'a dyn Fn(u32) -> bool,
 }
 
 /// Every lease, and what rests.
@@ -165,7 +167,8 @@ impl Book {
         let used: BTreeSet<u32> = self.leases.values().map(|lease| lease.endpoint_index).collect();
         let resting = |index: &u32| self.resting_indices.get(index).is_some_and(|since| rests(*since, terms.now_ms));
         let capacity = terms.endpoint_capacity;
-        let mut free = (1..=capacity).filter(|index| !used.contains(index) && !resting(index));
+        let mut free =
+            (1..=capacity).filter(|index| !used.contains(index) && !resting(index) && !(terms.is_index_held)(*index));
         free.next().ok_or(LeaseError::EndpointsFull { capacity, rest_s: REST_MS / 1000 })
     }
 

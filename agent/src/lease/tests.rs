@@ -31,7 +31,7 @@ pub(super) fn id(container_id: &str) -> AttachmentId {
 }
 
 pub(super) fn terms(pools: &Pools, now_ms: u64) -> Terms<'_> {
-    Terms { pools, mtu: 1450, endpoint_capacity: 1000, now_ms, is_held: &|_| false }
+    Terms { pools, mtu: 1450, endpoint_capacity: 1000, now_ms, is_held: &|_| false, is_index_held: &|_| false }
 }
 
 impl Bench {

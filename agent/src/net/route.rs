@@ -68,15 +68,29 @@ pub async fn sync(
     result
 }
 
-/// The devices that routes of ours to a single address lead to.
+/// A route to a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostRoute {
+    /// The address.
+    pub address: IpAddr,
+    /// The device that it leads to.
+    pub ifindex: u32,
+    /// It has our protocol number.
+    pub ours: bool,
+}
+
+/// The routes to single addresses.
 ///
 /// # Errors
 /// The kernel's.
-pub async fn to_pods(handle: &Handle) -> Result<HashSet<(IpAddr, u32)>, NetError> {
-    let routes = ours(handle).await?;
+pub async fn to_hosts(handle: &Handle) -> Result<Vec<HostRoute>, NetError> {
     let host = |network: IpNetwork| network.prefix() == if network.is_ipv4() { 32 } else { 128 };
-    let pods = routes.iter().filter(|route| route.header.kind == RouteType::Unicast && host(destination(route)));
-    Ok(pods.filter_map(|route| Some((destination(route).ip(), output(route)?))).collect())
+    let route = |route: &RouteMessage| {
+        let ours = is_ours(route);
+        let unicast = route.header.kind == RouteType::Unicast && host(destination(route));
+        unicast.then(|| Some(HostRoute { address: destination(route).ip(), ifindex: output(route)?, ours })).flatten()
+    };
+    Ok(all(handle).await?.iter().filter_map(route).collect())
 }
 
 /// Removes every route of ours.
@@ -121,6 +135,14 @@ fn is_replaced(route: &RouteMessage, wanted: &BTreeMap<IpNetwork, KernelRoute>) 
 }
 
 async fn ours(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
+    Ok(all(handle).await?.into_iter().filter(is_ours).collect())
+}
+
+fn is_ours(route: &RouteMessage) -> bool {
+    route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL)
+}
+
+async fn all(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
     let _turn = super::LISTING.lock().await;
     let mut found = Vec::new();
     for version in [IpVersion::V4, IpVersion::V6] {
@@ -130,9 +152,7 @@ async fn ours(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
         };
         let mut routes = handle.route().get(filter).execute();
         while let Some(route) = routes.try_next().await.map_err(NetError::netlink("the routes could not be listed"))? {
-            if route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL) {
-                found.push(route);
-            }
+            found.push(route);
         }
     }
     Ok(found)

@@ -24,6 +24,8 @@ pub struct Survey {
     pub routes: HashSet<(IpAddr, u32)>,
     /// Permanent neighbour entries: address and device to MAC.
     pub neighbours: HashMap<(IpAddr, u32), Vec<u8>>,
+    /// Addresses that the host knows somebody at, with their device: neighbours of any kind, and routes to them alone.
+    pub inhabited: HashSet<(IpAddr, u32)>,
 }
 
 impl Survey {
@@ -33,10 +35,15 @@ impl Survey {
     /// The kernel's.
     pub async fn take(handle: &Handle) -> Result<Self, NetError> {
         let links = link::all(handle).await?;
+        let routes = route::to_hosts(handle).await?;
+        let neighbours = neighbours(handle).await?;
+        let known = neighbours.iter().map(|(at, _, _)| *at);
+        let permanent = neighbours.iter().filter(|(_, _, permanent)| *permanent);
         Ok(Self {
             links: links.into_iter().map(|link| (link.name.clone(), link)).collect(),
-            routes: route::to_pods(handle).await?,
-            neighbours: neighbours(handle).await?,
+            routes: routes.iter().filter(|route| route.ours).map(|route| (route.address, route.ifindex)).collect(),
+            inhabited: routes.iter().map(|route| (route.address, route.ifindex)).chain(known).collect(),
+            neighbours: permanent.map(|(at, mac, _)| (*at, mac.clone())).collect(),
         })
     }
 
@@ -47,7 +54,10 @@ impl Survey {
     }
 }
 
-async fn neighbours(handle: &Handle) -> Result<HashMap<(IpAddr, u32), Vec<u8>>, NetError> {
+/// An address and its device, its MAC, and whether the entry is permanent.
+type Neighbour = ((IpAddr, u32), Vec<u8>, bool);
+
+async fn neighbours(handle: &Handle) -> Result<Vec<Neighbour>, NetError> {
     let _turn = super::LISTING.lock().await;
     let all: Vec<NeighbourMessage> = handle
         .neighbours()
@@ -56,10 +66,11 @@ async fn neighbours(handle: &Handle) -> Result<HashMap<(IpAddr, u32), Vec<u8>>, 
         .try_collect()
         .await
         .map_err(NetError::netlink("the neighbours could not be listed"))?;
-    Ok(all.into_iter().filter(|one| one.header.state == NeighbourState::Permanent).filter_map(permanent).collect())
+    // One that never answered has no MAC; one that stopped answering has failed.
+    Ok(all.into_iter().filter(|one| one.header.state != NeighbourState::Failed).filter_map(neighbour).collect())
 }
 
-fn permanent(message: NeighbourMessage) -> Option<((IpAddr, u32), Vec<u8>)> {
+fn neighbour(message: NeighbourMessage) -> Option<Neighbour> {
     let (mut address, mut mac) = (None, None);
     for attribute in message.attributes {
         match attribute {
@@ -69,5 +80,5 @@ fn permanent(message: NeighbourMessage) -> Option<((IpAddr, u32), Vec<u8>)> {
             _ => {}
         }
     }
-    Some(((address?, message.header.ifindex), mac?))
+    Some(((address?, message.header.ifindex), mac?, message.header.state == NeighbourState::Permanent))
 }

@@ -27,8 +27,8 @@ use tokio::sync::watch;
 
 use self::{remote::Keeper, ways::Ways};
 use crate::{
-    attachment::Attachments,
-    bpf::{Programs, RemoteMaps},
+    attachment::{self, Attachments},
+    bpf::{Pins, Programs, RemoteMaps},
     changes::{Changes, Part, Parts},
     config::Config,
     net::{self, overlay},
@@ -61,6 +61,8 @@ pub struct With {
     pub state: watch::Sender<Arc<NodeState>>,
     /// Told when leases, links, addresses or routes change.
     pub changes: Arc<Changes>,
+    /// Where maps are pinned.
+    pub pins: Pins,
 }
 
 /// Keeps the datapath as it should be.
@@ -189,6 +191,15 @@ impl Reconciler {
             self.compute(&snapshot, state)?;
             self.snapshot = snapshot;
         }
+        // Where another layout's maps are pinned, its programs are in force, and know what these maps may lack yet.
+        let successor = !self.with.pins.other_layouts().is_empty();
+        if successor && !whole {
+            state.waiting = Some(format!(
+                "another version's programs are in force, and stay until all of the source can be read: {}",
+                state.issues.join("; ")
+            ));
+            return Ok(());
+        }
         if look || stale {
             // The programs that are about to run may read other maps than those that ran before.
             self.with.attachments.fill_once().await?;
@@ -211,6 +222,10 @@ impl Reconciler {
             (self.pods_changed, self.pods_looked_at) = (false, Instant::now());
         }
         state.errors = self.errors.all();
+        if successor && state.ready && self.errors.pods.is_empty() {
+            self.with.pins.remove_other_layouts()?;
+            tracing::info!("took over from a version with another map layout");
+        }
         Ok(())
     }
 
@@ -241,6 +256,7 @@ impl Reconciler {
         self.errors.maps = applied.err();
         let peers = desired.remote.peers.values();
         state.mtu = self.ways.pod_mtu;
+        state.claimed = Arc::new(attachment::claimed(&snapshot.objects, &config.node_name));
         state.pod_cidrs.clone_from(&desired.own_pod_cidrs);
         state.internal_ips.clone_from(&desired.own_internal_ips);
         state.remote_pods = peers.filter(|peer| peer.kind == PeerKind::Pod).count();
