@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     attachment::is_ours,
-    bpf::{Direction, Pins, attach},
+    bpf::{Direction, Pins, devices},
     config::Config,
     lease::StateLock,
     net::{self, Remover, link},
@@ -36,8 +36,8 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     tried(net::route::remove_all(&net).await.map_err(|error| chain(&error)));
     tried(net::overlay::remove(&net, OVERLAY).await.map_err(|error| chain(&error)));
     for link in links.iter().filter(|link| !is_ours(&link.name) && link.name != OVERLAY) {
-        for direction in [Direction::Ingress, Direction::Egress] {
-            let ours = attach::detach_filter(&net, link.ifindex, &link.name, direction).await;
+        for direction in Direction::ALL {
+            let ours = devices::detach_filters(&link.name, link.ifindex, direction);
             tried(ours.map_err(|error| chain(&error)));
         }
     }

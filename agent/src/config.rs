@@ -30,6 +30,16 @@ impl From<Routing> for ModelRouting {
     }
 }
 
+/// How programs are put on the devices that stay. Pods' veths always take clsact filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attach {
+    /// Pinned TCX links (Linux 6.6).
+    Tcx,
+    /// Filters of a clsact qdisc.
+    Clsact,
+}
+
 /// Every setting, unset where the user gave none: as flags and as the file's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -55,6 +65,9 @@ pub struct Options {
     /// The node's own devices, by name [default: those that hold the node's InternalIPs]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     pub devices: Option<Vec<String>>,
+    /// How programs are put on the overlay device and the node's own [default: tcx where the kernel has it, else clsact]
+    #[arg(long)]
+    pub attach: Option<Attach>,
     /// Pods' MTU in bytes [default: what the path to the other nodes leaves]
     #[arg(long, value_name = "BYTES")]
     pub mtu: Option<u32>,
@@ -86,6 +99,8 @@ pub struct Config {
     pub routing: Routing,
     /// See [`Options::devices`]; empty for those that hold the node's InternalIPs.
     pub devices: Vec<String>,
+    /// See [`Options::attach`].
+    pub attach: Option<Attach>,
     /// See [`Options::mtu`].
     pub mtu: Option<u32>,
     /// See [`Options::cluster_cidrs`].
@@ -151,6 +166,7 @@ impl Options {
             bpffs: self.bpffs.or(other.bpffs),
             routing: self.routing.or(other.routing),
             devices: self.devices.or(other.devices),
+            attach: self.attach.or(other.attach),
             mtu: self.mtu.or(other.mtu),
             cluster_cidrs: self.cluster_cidrs.or(other.cluster_cidrs),
             vxlan_port: self.vxlan_port.or(other.vxlan_port),
@@ -207,6 +223,7 @@ impl Options {
             bpffs: path(self.bpffs, "/sys/fs/bpf/ferrule"),
             routing: self.routing.unwrap_or(Routing::Vxlan),
             devices: self.devices.unwrap_or_default(),
+            attach: self.attach,
             mtu: self.mtu,
             cluster_cidrs,
             vxlan_port,

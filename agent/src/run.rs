@@ -59,8 +59,9 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         }
     }
     let pins = Pins::new(&config.bpffs);
-    let loaded = bpf::load(&pins, config.vxlan_port)?;
-    tracing::info!(node = config.node_name, adopted = loaded.adopted, "the programs are loaded");
+    let mut loaded = bpf::load(&pins, config.vxlan_port)?;
+    let attach = loaded.programs.attach_by(config.attach)?;
+    tracing::info!(node = config.node_name, adopted = loaded.adopted, ?attach, "the programs are loaded");
 
     let changes = Arc::new(Changes::default());
     net::watch::start(Arc::clone(&changes)).context("a netlink socket cannot be made")?;

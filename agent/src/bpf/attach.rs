@@ -1,25 +1,24 @@
 //! Programs on devices.
 //!
 //! Pods' veths take clsact filters with a fixed priority and handle, replaced in place: a TCX attach waits for RCU with
-//! RTNL held, 13 ms for each pod. Devices that stay take pinned TCX links where the kernel has them (6.6), else clsact.
+//! RTNL held, 13 ms for each pod. For the devices that stay see [`super::devices`].
 
-use std::{fs, io, path::Path};
+use std::io;
 
 use aya::{
     Ebpf,
     programs::{
-        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
-        links::{FdLink, LinkError, PinnedLink},
+        ProgramError, SchedClassifier, TcAttachType,
         tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
     },
-    util::KernelVersion,
 };
 use ferrule_common::Program;
 
 use super::{
     Pins,
+    devices::Devices,
     load::{LoadError, classifier},
-    sys,
+    place::Place,
 };
 
 /// The priority of our clsact filters.
@@ -28,7 +27,7 @@ pub const PRIORITY: u16 = 1;
 pub const HANDLE: u16 = 1;
 
 /// A device's hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// What the device receives.
     Ingress,
@@ -46,7 +45,10 @@ impl Direction {
         }
     }
 
-    const fn attach_type(self) -> TcAttachType {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
+
+    pub(super) const fn attach_type(self) -> TcAttachType {
         match self {
             Self::Ingress => TcAttachType::Ingress,
             Self::Egress => TcAttachType::Egress,
@@ -85,6 +87,25 @@ pub enum AttachError {
         /// The cause.
         source: io::Error,
     },
+    /// The filters of a device could not be listed.
+    #[error("the filters of {device} ({})", direction.name())]
+    Filters {
+        /// The device.
+        device: String,
+        /// The hook.
+        direction: Direction,
+        /// The cause.
+        source: ferrule_cni::netlink::NetlinkError,
+    },
+    /// TCX is asked for, and the kernel has none.
+    #[error(
+        "--attach tcx: this kernel ({release}) has no TCX, which came with Linux 6.6; leave the flag out or give \
+         --attach clsact"
+    )]
+    NoTcx {
+        /// The kernel's release.
+        release: String,
+    },
     /// The object lacks a program.
     #[error(transparent)]
     Object(#[from] LoadError),
@@ -92,14 +113,14 @@ pub enum AttachError {
 
 /// The loaded programs.
 pub struct Programs {
-    ebpf: Ebpf,
-    pins: Pins,
-    tcx: bool,
+    pub(super) ebpf: Ebpf,
+    pub(super) pins: Pins,
+    pub(super) devices: Devices,
 }
 
 impl Programs {
     pub(super) fn new(ebpf: Ebpf, pins: Pins) -> Self {
-        Self { ebpf, pins, tcx: has_tcx() }
+        Self { ebpf, pins, devices: Devices::default() }
     }
 
     /// The kernel's id of a program, as filters and bpftool show it.
@@ -128,44 +149,6 @@ impl Programs {
         self.attach_filter(Program::FromPod, device, Direction::Ingress, class)
     }
 
-    /// Puts a program on a device that stays, or replaces what a former agent put there without a gap.
-    ///
-    /// # Errors
-    /// See [`AttachError`].
-    pub fn attach_device(
-        &mut self,
-        program: Program,
-        device: &str,
-        ifindex: u32,
-        direction: Direction,
-    ) -> Result<(), AttachError> {
-        if self.tcx {
-            self.attach_tcx(program, device, ifindex, direction)
-        } else {
-            add_clsact(device)?;
-            self.attach_filter(program, device, direction, None)
-        }
-    }
-
-    /// Removes the pins of links whose device is not among `devices`, which detaches them.
-    ///
-    /// # Errors
-    /// Where the pins' folder cannot be read or a pin cannot be removed.
-    pub fn detach_others(&self, devices: &[&str]) -> Result<(), AttachError> {
-        let kept: Vec<_> = devices
-            .iter()
-            .flat_map(|device| [Direction::Ingress, Direction::Egress].map(|d| self.pins.link(device, d)))
-            .collect();
-        let folder = self.pins.links();
-        for entry in fs::read_dir(&folder).map_err(|source| AttachError::Pin { path: folder.clone(), source })? {
-            let path = entry.map_err(|source| AttachError::Pin { path: folder.clone(), source })?.path();
-            if !kept.contains(&path) {
-                unpin(&path)?;
-            }
-        }
-        Ok(())
-    }
-
     fn attach_filter(
         &mut self,
         program: Program,
@@ -181,88 +164,9 @@ impl Programs {
             source,
         })
     }
-
-    fn attach_tcx(
-        &mut self,
-        program: Program,
-        device: &str,
-        ifindex: u32,
-        direction: Direction,
-    ) -> Result<(), AttachError> {
-        let path = self.pins.link(device, direction);
-        let failed = |source| AttachError::Attach { program: program.name(), device: device.into(), direction, source };
-        let adopted = adopt(&path, ifindex)?;
-        let classifier = classifier(&mut self.ebpf, program)?;
-        if let Some(link) = adopted {
-            let link = SchedClassifierLink::try_from(link).map_err(|error| pin_error(&path, error))?;
-            let id = classifier.attach_to_link(link).map_err(failed)?;
-            // The pin holds the link; dropping this descriptor changes nothing.
-            drop(classifier.take_link(id).map_err(failed)?);
-            return Ok(());
-        }
-        let options = TcAttachOptions::TcxOrder(LinkOrder::default());
-        let id = classifier.attach_with_options(device, direction.attach_type(), options).map_err(failed)?;
-        let link = classifier.take_link(id).map_err(failed)?;
-        let link = FdLink::try_from(link).map_err(|error| pin_error(&path, error))?;
-        link.pin(&path).map_err(|error| pin_error(&path, error))?;
-        Ok(())
-    }
 }
 
-/// Removes our clsact filter from a device that stays, where it runs a program of one of our names.
-///
-/// # Errors
-/// The kernel's.
-pub async fn detach_filter(
-    net: &rtnetlink::Handle,
-    ifindex: u32,
-    device: &str,
-    direction: Direction,
-) -> Result<(), AttachError> {
-    let found = crate::net::filter::program(net, ifindex, direction).await;
-    let Ok(Some(id)) = found else { return Ok(()) };
-    let ours = aya::programs::loaded_programs().flatten().any(|info| {
-        info.id() == id && info.name_as_str().is_some_and(|name| Program::ALL.iter().any(|p| p.name() == name))
-    });
-    if !ours {
-        return Ok(());
-    }
-    let handle = TcHandle::new(0, HANDLE);
-    SchedClassifierLink::attached(device, direction.attach_type(), PRIORITY, handle, None)
-        .map_err(ProgramError::from)
-        .and_then(aya::programs::links::Link::detach)
-        .map_err(|source| AttachError::Attach { program: "a filter of ours", device: device.into(), direction, source })
-}
-
-/// The pinned link, where it still sits on the device; a pin of a device that is gone is removed.
-fn adopt(path: &Path, ifindex: u32) -> Result<Option<FdLink>, AttachError> {
-    let link = match PinnedLink::from_pin(path) {
-        Ok(link) => FdLink::from(link),
-        Err(LinkError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(pin_error(path, error)),
-    };
-    let at = sys::pinned_link(path).map_err(|source| pin_error(path, source))?.ifindex;
-    if at == ifindex {
-        return Ok(Some(link));
-    }
-    unpin(path)?;
-    Ok(None)
-}
-
-fn pin_error(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AttachError {
-    AttachError::Pin { path: path.into(), source: io::Error::other(cause) }
-}
-
-/// TCX came with Linux 6.6.
-fn has_tcx() -> bool {
-    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
-}
-
-fn unpin(path: &Path) -> Result<(), AttachError> {
-    fs::remove_file(path).map_err(|source| AttachError::Pin { path: path.into(), source })
-}
-
-fn add_clsact(device: &str) -> Result<(), AttachError> {
+pub(super) fn add_clsact(device: &str) -> Result<(), AttachError> {
     match tc::qdisc_add_clsact(device) {
         Ok(()) => Ok(()),
         Err(error) if is_already_there(&error) => Ok(()),
@@ -281,23 +185,63 @@ fn is_already_there(error: &TcError) -> bool {
     false
 }
 
+/// Puts a pod's filter in its fixed place, which nobody else has on a pod's veth.
 fn filter(
     classifier: &mut SchedClassifier,
     device: &str,
     direction: Direction,
     class: Option<TcHandle>,
 ) -> Result<(), ProgramError> {
-    let options = NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: class };
-    let options = TcAttachOptions::Netlink(options);
-    let id = match classifier.attach_with_options(device, direction.attach_type(), options) {
+    let place = Place { priority: PRIORITY, handle: HANDLE };
+    match create(classifier, device, direction, place, class) {
         Err(ProgramError::TcError(error)) if is_already_there(&error) => {
-            let (handle, priority) = (TcHandle::new(0, HANDLE), PRIORITY);
-            let link = SchedClassifierLink::attached(device, direction.attach_type(), priority, handle, class)?;
-            classifier.attach_to_link(link)?
+            replace(classifier, device, direction, place, class)
         }
-        other => other?,
-    };
+        other => other,
+    }
+}
+
+/// Makes a filter where there is none.
+pub(super) fn create(
+    classifier: &mut SchedClassifier,
+    device: &str,
+    direction: Direction,
+    place: Place,
+    class: Option<TcHandle>,
+) -> Result<(), ProgramError> {
+    let options = NlOptions { priority: place.priority, handle: TcHandle::new(0, place.handle), classid: class };
+    let options = TcAttachOptions::Netlink(options);
+    let id = classifier.attach_with_options(device, direction.attach_type(), options)?;
     // Dropping the link would remove the filter, which has to outlive the agent.
     std::mem::forget(classifier.take_link(id)?);
     Ok(())
+}
+
+/// Gives a filter another program, without a gap.
+pub(super) fn replace(
+    classifier: &mut SchedClassifier,
+    device: &str,
+    direction: Direction,
+    place: Place,
+    class: Option<TcHandle>,
+) -> Result<(), ProgramError> {
+    let id = classifier.attach_to_link(attached(device, direction, place, class)?)?;
+    // As above.
+    std::mem::forget(classifier.take_link(id)?);
+    Ok(())
+}
+
+/// Removes a filter.
+pub(super) fn remove(device: &str, direction: Direction, place: Place) -> Result<(), ProgramError> {
+    aya::programs::links::Link::detach(attached(device, direction, place, None)?)
+}
+
+fn attached(
+    device: &str,
+    direction: Direction,
+    place: Place,
+    class: Option<TcHandle>,
+) -> Result<SchedClassifierLink, ProgramError> {
+    let handle = TcHandle::new(0, place.handle);
+    Ok(SchedClassifierLink::attached(device, direction.attach_type(), place.priority, handle, class)?)
 }

@@ -7,11 +7,13 @@
 
 pub mod attach;
 mod batch;
+pub mod devices;
 pub mod dump;
 pub mod endpoint_maps;
 pub mod load;
 pub mod metrics;
 pub mod pins;
+mod place;
 pub mod remote_maps;
 mod sys;
 

@@ -88,7 +88,17 @@ impl Node {
     /// # Errors
     /// Where it does not become so.
     pub fn start(&self) -> Result<()> {
-        let agent = Agent::start(&self.netns, &self.agent_arguments(), &self.folder())?;
+        self.start_with(&[])
+    }
+
+    /// The same, with further arguments of the agent.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_with(&self, further: &[&str]) -> Result<()> {
+        let arguments: Vec<_> =
+            self.agent_arguments().into_iter().chain(further.iter().map(|word| (*word).to_owned())).collect();
+        let agent = Agent::start(&self.netns, &arguments, &self.folder())?;
         *self.agent() = Some(agent);
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::PORT;
-use crate::topology::Netns;
+use crate::topology::{Netns, patience};
 
 /// A connection to an echo server, with one exchange after the other.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Flow {
     /// # Errors
     /// Where the server is not reached.
     pub fn start(from: &Netns, to: IpAddr) -> Result<Self> {
-        let limit = Duration::from_secs(2);
+        let limit = patience(Duration::from_secs(2));
         let stream = from
             .enter(|| TcpStream::connect_timeout(&SocketAddr::new(to, PORT), limit))?
             .with_context(|| format!("from {} to {to}", from.name()))?;

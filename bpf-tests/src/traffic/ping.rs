@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::topology::Netns;
+use crate::topology::{Netns, patience};
 
 /// Echo requests to an address.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl Ping {
     /// To an address.
     #[must_use]
     pub fn to(to: IpAddr) -> Self {
-        Self { to, arguments: vec!["-n".into(), "-W1".into()] }
+        Self { to, arguments: vec!["-n".into(), format!("-W{}", patience(Duration::from_secs(1)).as_secs())] }
     }
 
     /// With this time to live, or hop limit.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{PORT, Ping};
-use crate::topology::Netns;
+use crate::topology::{Netns, patience};
 
 /// How one asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +55,9 @@ pub fn probe(from: &Netns, to: IpAddr, protocol: Protocol) -> Result<Duration> {
 }
 
 fn tcp(to: IpAddr) -> Result<Duration> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(to, PORT), LIMIT)?;
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(to, PORT), patience(LIMIT))?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_read_timeout(Some(patience(LIMIT)))?;
     let start = Instant::now();
     stream.write_all(b"ferrule")?;
     let mut answer = [0; 7];
@@ -73,7 +73,7 @@ fn udp(to: IpAddr) -> Result<Duration> {
     let socket = UdpSocket::bind((any, 0))?;
     // Connected, so that an ICMP error is told and an answer from elsewhere is not taken.
     socket.connect((to, PORT))?;
-    socket.set_read_timeout(Some(LIMIT))?;
+    socket.set_read_timeout(Some(patience(LIMIT)))?;
     let start = Instant::now();
     socket.send(b"ferrule")?;
     let mut answer = [0; 64];

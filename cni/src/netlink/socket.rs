@@ -87,8 +87,11 @@ impl Netlink {
         self.ask(doing, message, NLM_F_ACK)
     }
 
-    /// Asks for all objects of a kind.
-    pub(super) fn dump(
+    /// Asks for all objects of a kind; `doing` completes "cannot …".
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn dump(
         &mut self,
         doing: &str,
         message: RouteNetlinkMessage,
