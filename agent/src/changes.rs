@@ -16,6 +16,10 @@ pub enum Part {
     Routes = 4,
     /// Links of pods changed, or routes to pods went.
     Pods = 8,
+    /// The maps of other nodes and their pods.
+    Maps = 16,
+    /// Programs on devices that are no pod's may have gone.
+    Devices = 32,
 }
 
 /// A set of [`Part`]s.
@@ -23,13 +27,21 @@ pub enum Part {
 pub struct Parts(u8);
 
 impl Parts {
-    /// All of them.
-    pub const ALL: Self = Self(0x0f);
+    /// All that is looked at every ten seconds; maps have a pace of their own.
+    pub const ALL: Self = Self(0x2f);
+    /// Everything, now.
+    pub const EVERYTHING: Self = Self(0x3f);
 
     /// Whether a part is in the set.
     #[must_use]
     pub const fn has(self, part: Part) -> bool {
         self.0 & part as u8 != 0
+    }
+
+    /// Whether it holds all that is looked at every ten seconds.
+    #[must_use]
+    pub const fn is_full(self) -> bool {
+        self.0 & Self::ALL.0 == Self::ALL.0
     }
 
     /// Both sets.
@@ -50,6 +62,12 @@ impl Changes {
     /// A part changed.
     pub fn tell(&self, part: Part) {
         self.parts.fetch_or(part as u8, Ordering::AcqRel);
+        self.told.notify_one();
+    }
+
+    /// Everything is to be looked at.
+    pub fn tell_everything(&self) {
+        self.parts.fetch_or(Parts::EVERYTHING.0, Ordering::AcqRel);
         self.told.notify_one();
     }
 

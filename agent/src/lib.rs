@@ -13,6 +13,7 @@ pub mod changes;
 pub mod cleanup;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod lease;
 pub mod net;
 pub mod path_mtu;

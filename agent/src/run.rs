@@ -79,6 +79,7 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let (writer, reader) = store::store();
     tokio::spawn(source::files::run(config.manifests.clone(), writer));
     let path_changes = Arc::clone(&changes);
+    let (app_net, app_programs, app_changes) = (net.clone(), Arc::clone(&programs), Arc::clone(&changes));
     let with = With {
         config: Arc::clone(config),
         net,
@@ -96,6 +97,9 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
 
     let app = App {
         config: Arc::clone(config),
+        net: app_net,
+        programs: app_programs,
+        changes: app_changes,
         attachments,
         state: state_reader,
         metrics: Mutex::new(loaded.metrics),

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use ferrule_model::desired::NodeEntry;
+use ferrule_model::desired::{Desired, NodeEntry};
 use ipnetwork::IpNetwork;
 
 /// The node as of the last reconciliation.
@@ -30,6 +30,10 @@ pub struct NodeState {
     pub devices: Vec<String>,
     /// Addresses that Pod objects of this node have, with namespace and name.
     pub claimed: Arc<HashMap<IpAddr, (String, String)>>,
+    /// What the datapath and the host's routes should be like.
+    pub desired: Option<Arc<Desired>>,
+    /// Rounds that looked at everything.
+    pub full_rounds: u64,
     /// What is wrong with objects, files or the configuration; each a sentence.
     pub issues: Vec<String>,
     /// What the kernel refused in the last round; each a sentence. Tried again.

@@ -144,6 +144,15 @@ impl Agent {
         self.answer("the question", limit, sent)
     }
 
+    /// Asks the agent to do what a path says, without a body; for the operator's command line.
+    ///
+    /// # Errors
+    /// The agent does not serve it.
+    pub fn order<A: DeserializeOwned>(&self, path: &str, limit: Duration) -> Result<A, AgentError> {
+        let sent = self.http.post(uri(path)).config().timeout_global(Some(limit)).build().send_empty();
+        self.answer("the order", limit, sent)
+    }
+
     fn post<A: DeserializeOwned>(
         &self,
         path: &'static str,

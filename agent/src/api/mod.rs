@@ -1,6 +1,7 @@
 //! The agent's socket: HTTP/1.1 with JSON, for the plugin (`/v1/cni/…`) and for operators (`/v1/…`, `/metrics`).
 
 mod cni;
+mod doctor;
 mod inspect;
 mod prometheus;
 mod socket;
@@ -21,7 +22,8 @@ pub use socket::{SocketError, bind};
 
 use crate::{
     attachment::{AttachmentError, Attachments},
-    bpf::{Metrics, Pins},
+    bpf::{Metrics, Pins, Programs},
+    changes::Changes,
     config::Config,
     state::NodeState,
 };
@@ -30,6 +32,12 @@ use crate::{
 pub struct App {
     /// The configuration.
     pub config: Arc<Config>,
+    /// Netlink.
+    pub net: rtnetlink::Handle,
+    /// The programs.
+    pub programs: Arc<Mutex<Programs>>,
+    /// The reconciler listens to it.
+    pub changes: Arc<Changes>,
     /// Local pods.
     pub attachments: Arc<Attachments>,
     /// What the reconciler found.
@@ -56,6 +64,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(view::NODES, get(inspect::nodes))
         .route(view::IPS, get(inspect::ips))
         .route(view::METRICS, get(inspect::metrics))
+        .route(view::DOCTOR, get(doctor::examine).post(doctor::mend))
         .route("/v1/maps/{name}", get(inspect::map))
         .route("/metrics", get(prometheus::text))
         .fallback(|| async {

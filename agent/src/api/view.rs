@@ -13,6 +13,9 @@ pub const IPS: &str = "/v1/ips";
 /// `GET`: a list of [`crate::bpf::metrics::Sample`].
 pub const METRICS: &str = "/v1/metrics";
 
+/// `GET`: a list of [`crate::doctor::Finding`]; `POST`: the same, after the agent mended what it can.
+pub const DOCTOR: &str = "/v1/doctor";
+
 /// The path of a map: `GET` gives a list of objects, column to value.
 #[must_use]
 pub fn map(name: &str) -> String {

@@ -18,7 +18,7 @@ mod sweep;
 pub use error::AttachmentError;
 pub use examine::Damage;
 pub use held::claimed;
-pub(crate) use sweep::is_ours;
+pub(crate) use sweep::{is_ours, who};
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
@@ -301,6 +301,12 @@ impl Attachments {
     #[must_use]
     pub fn leases(&self) -> Vec<Arc<Lease>> {
         self.leases.list()
+    }
+
+    /// Netlink.
+    #[must_use]
+    pub const fn net(&self) -> &Handle {
+        &self.net
     }
 
     /// One lease.

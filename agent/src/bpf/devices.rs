@@ -101,6 +101,26 @@ impl Programs {
         Ok(())
     }
 
+    /// Whether a program runs on a device that stays. Blocks.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub fn is_attached(
+        &mut self,
+        program: Program,
+        device: &str,
+        ifindex: u32,
+        direction: Direction,
+    ) -> Result<bool, AttachError> {
+        let path = self.pins.link(device, direction);
+        if path.exists() {
+            let link = sys::pinned_link(&path).map_err(|source| pin_error(&path, source))?;
+            return Ok(link.ifindex == ifindex && link.program == self.id(program)?);
+        }
+        let filters = list(device, ifindex, direction)?;
+        Ok(filters.iter().any(|filter| filter.handle != 0 && filter.name.as_deref() == Some(program.name())))
+    }
+
     /// Removes links and filters of ours from devices that are not among `devices`. Blocks.
     ///
     /// # Errors

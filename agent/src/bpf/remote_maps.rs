@@ -19,7 +19,7 @@ use ferrule_model::{
 };
 use ipnetwork::IpNetwork;
 
-use super::{batch, load::LoadError};
+use super::{Pins, batch, load::LoadError};
 
 /// The four maps, open for writing.
 pub struct RemoteMaps {
@@ -50,6 +50,23 @@ impl RemoteMaps {
             routes: routes.try_into().map_err(failed("fr_routes"))?,
             cidrs: cidrs.try_into().map_err(failed("fr_cidrs"))?,
         })
+    }
+
+    /// The pinned maps.
+    ///
+    /// # Errors
+    /// Where they are not pinned, or are others.
+    pub fn pinned(pins: &Pins) -> Result<Self, LoadError> {
+        let open = |name: &str, kind: fn(MapData) -> Map| {
+            let data = MapData::from_pin(pins.map(name));
+            data.map(kind).map_err(|source| LoadError::Map { name: name.into(), source })
+        };
+        Self::new(
+            open("fr_nodes", Map::Array)?,
+            open("fr_peers", Map::HashMap)?,
+            open("fr_routes", Map::LpmTrie)?,
+            open("fr_cidrs", Map::LpmTrie)?,
+        )
     }
 
     /// What the maps hold.

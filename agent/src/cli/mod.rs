@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     api::view::{self, Endpoint, Ip, Node, Status},
     bpf::metrics::Sample,
+    doctor::{Finding, Verdict},
 };
 
 /// Look into Ferrule on this node
@@ -53,6 +54,12 @@ enum Command {
     Map(MapCommand),
     /// What became of packets, by program and outcome
     Metrics,
+    /// Check every link from lease to veth to program to map entry to the other nodes; fails where something is broken
+    Doctor {
+        /// Mend what can be mended first
+        #[arg(long)]
+        fix: bool,
+    },
     /// Shell completions, to standard output
     Completions {
         /// The shell
@@ -88,6 +95,9 @@ enum MapCommand {
 
 /// The agent answers from memory or a map.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Checks ask the kernel and other nodes.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Runs the command line.
 #[must_use]
@@ -130,6 +140,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Ip(List::List) => print::<Vec<Ip>>(get(view::IPS)?, json, |rows| table::ips(&rows)),
         Command::Map(MapCommand::Dump { name }) => {
             print::<Vec<serde_json::Map<String, Value>>>(get(&view::map(&name))?, json, |rows| table::map(&name, &rows))
+        }
+        Command::Doctor { fix } => {
+            let ask = if fix { Agent::order::<Value> } else { Agent::get::<Value> };
+            let answer = ask(&agent, view::DOCTOR, PATIENCE)?;
+            let findings: Vec<Finding> = serde_json::from_value(answer.clone())?;
+            print::<Vec<Finding>>(answer, json, |rows| table::findings(&rows))?;
+            let broken = findings.iter().filter(|finding| finding.verdict == Verdict::Failure).count();
+            anyhow::ensure!(broken == 0, "{broken} of {} checks failed", findings.len());
+            Ok(())
         }
         Command::Metrics => print::<Vec<Sample>>(get(view::METRICS)?, json, |rows| table::metrics(&rows)),
     }

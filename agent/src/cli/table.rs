@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     api::view::{Endpoint, Ip, Node, Status},
     bpf::metrics::Sample,
+    doctor::{Finding, Verdict},
 };
 
 fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -46,6 +47,23 @@ pub(super) fn status(status: &Status) -> String {
         lines.extend(items.iter().map(|item| format!("  {item}")));
     }
     lines.join("\n")
+}
+
+/// What is wrong stands below what is well; the fix has a line of its own.
+pub(super) fn findings(findings: &[Finding]) -> String {
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|finding| finding.verdict as u8);
+    let lines = sorted.iter().map(|finding| {
+        let verdict = match finding.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "WARNING",
+            Verdict::Failure => "FAILURE",
+        };
+        let subject = if finding.subject.is_empty() { String::new() } else { format!("{}: ", finding.subject) };
+        let fix = if finding.fix.is_empty() { String::new() } else { format!("\n{:<19}→ {}", "", finding.fix) };
+        format!("{verdict:<9}{:<10}{subject}{}{fix}", finding.check, finding.words)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn endpoints(rows: &[Endpoint]) -> String {

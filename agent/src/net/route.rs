@@ -68,6 +68,25 @@ pub async fn sync(
     result
 }
 
+/// The destinations of wanted routes that are missing, or are others.
+///
+/// # Errors
+/// The kernel's.
+pub async fn missing(
+    handle: &Handle,
+    wanted: &BTreeMap<IpNetwork, KernelRoute>,
+    overlay: Option<u32>,
+    vni: u64,
+) -> Result<Vec<IpNetwork>, NetError> {
+    let present = ours(handle).await?;
+    let by_destination = index(&present);
+    let stands = |route: &&KernelRoute| {
+        let standing = by_destination.get(&route.destination).map_or(&[][..], Vec::as_slice);
+        message(route, overlay, vni).is_some_and(|wanted| standing.iter().any(|at| same(&present[*at], &wanted)))
+    };
+    Ok(wanted.values().filter(|route| !stands(route)).map(|route| route.destination).collect())
+}
+
 /// A route to a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostRoute {

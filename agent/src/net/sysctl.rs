@@ -16,6 +16,14 @@ pub fn forwarding() -> Result<(), NetError> {
     set_where_present("net/ipv6/conf/all/forwarding", "1")
 }
 
+/// A phrase for each family that is not forwarded.
+#[must_use]
+pub fn forwarding_differences() -> Vec<String> {
+    let off = |path: &&'static str| read(path).is_ok_and(|value| value.trim() == "0");
+    let paths = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
+    paths.into_iter().filter(off).map(|path| format!("{} is 0 and not 1", path.replace('/', "."))).collect()
+}
+
 /// A device that accepts router advertisements (1) stops when it forwards, and the host loses its default route; 2 goes
 /// on accepting.
 fn keep_router_advertisements() -> Result<(), NetError> {

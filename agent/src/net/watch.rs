@@ -33,6 +33,7 @@ pub fn start(changes: Arc<Changes>) -> io::Result<()> {
         MulticastGroup::Ipv6Ifaddr,
         MulticastGroup::Ipv4Route,
         MulticastGroup::Ipv6Route,
+        MulticastGroup::Tc,
     ];
     let (connection, _handle, mut messages) = rtnetlink::new_multicast_connection(&groups)?;
     tokio::spawn(connection);
@@ -53,6 +54,10 @@ fn concerns(message: &NetlinkMessage<RouteNetlinkMessage>) -> &'static [Part] {
         RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address) => of_address(address),
         RouteNetlinkMessage::NewRoute(route) => of_route(route, false),
         RouteNetlinkMessage::DelRoute(route) => of_route(route, true),
+        // A filter of ours may have gone: from a pod's link, or with clsact from another device.
+        RouteNetlinkMessage::DelQueueDiscipline(_) | RouteNetlinkMessage::DelTrafficFilter(_) => {
+            &[Part::Pods, Part::Devices]
+        }
         _ => &[],
     }
 }

@@ -72,7 +72,7 @@ pub struct Reconciler {
     ways: Ways,
     /// The last snapshot that was looked at.
     snapshot: Arc<Snapshot>,
-    desired: Option<Desired>,
+    desired: Option<Arc<Desired>>,
     /// The addresses that were leased then.
     leased: BTreeSet<IpAddr>,
     /// Something was left undone, or may be done once a removed node's index has rested.
@@ -124,11 +124,11 @@ impl Reconciler {
 
     /// Reconciles until the store's writer is gone.
     pub async fn run(mut self, mut store: Reader) {
-        let mut parts = Parts::ALL;
+        let mut parts = Parts::EVERYTHING;
         loop {
             let snapshot = store.snapshot();
             if snapshot.synced && self.round(snapshot, parts).await {
-                if parts == Parts::ALL {
+                if parts.is_full() {
                     self.full_round = Instant::now();
                 }
                 parts = Parts::default();
@@ -144,7 +144,7 @@ impl Reconciler {
             tokio::time::sleep(GATHER).await;
             parts = parts.and(self.with.changes.take());
             if self.full_round.elapsed() >= PERIOD {
-                parts = Parts::ALL;
+                parts = parts.and(Parts::ALL);
             }
         }
     }
@@ -185,7 +185,7 @@ impl Reconciler {
             stale |= ways != self.ways;
             self.ways = ways;
         }
-        stale |= self.keeper.look()?;
+        stale |= self.keeper.look(parts.has(Part::Maps))?;
         stale |= parts.has(Part::Leases) && self.leases_matter();
         if stale {
             self.compute(&snapshot, state)?;
@@ -200,7 +200,7 @@ impl Reconciler {
             ));
             return Ok(());
         }
-        if look || stale {
+        if look || stale || parts.has(Part::Devices) {
             // The programs that are about to run may read other maps than those that ran before.
             self.with.attachments.fill_once().await?;
             let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole);
@@ -217,10 +217,11 @@ impl Reconciler {
         }
         self.errors.leases = self.with.attachments.flush().await;
         self.pods_changed |= parts.has(Part::Pods);
-        if self.pods_changed && (parts == Parts::ALL || self.pods_looked_at.elapsed() >= PODS) {
+        if self.pods_changed && (parts.is_full() || self.pods_looked_at.elapsed() >= PODS) {
             self.errors.pods = self.with.attachments.heal().await;
             (self.pods_changed, self.pods_looked_at) = (false, Instant::now());
         }
+        state.full_rounds += u64::from(parts.is_full());
         state.errors = self.errors.all();
         if successor && state.ready && self.errors.pods.is_empty() {
             self.with.pins.remove_other_layouts()?;
@@ -273,7 +274,8 @@ impl Reconciler {
             milliseconds = started.elapsed().as_millis(),
             "objects are in the maps"
         );
-        self.desired = Some(desired);
+        self.desired = Some(Arc::new(desired));
+        state.desired.clone_from(&self.desired);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::bpf::RemoteMaps;
 /// How long a removed node's index is not given to another: packets on their way may still name it.
 const REST: Duration = Duration::from_secs(30);
 /// How long what the maps hold is taken from memory.
-const REREAD: Duration = Duration::from_secs(20);
+const REREAD: Duration = Duration::from_secs(15);
 
 /// The maps' only writer.
 pub(super) struct Keeper {
@@ -32,9 +32,10 @@ impl Keeper {
         Self { maps, resting: BTreeMap::new(), observed: None }
     }
 
-    /// Reads the maps now and then, to find what somebody else changed: whether they differ from what was written.
-    pub fn look(&mut self) -> Result<bool, MapError> {
-        if self.observed.as_ref().is_some_and(|(read, _)| read.elapsed() < REREAD) {
+    /// Reads the maps now and then, or `anew`, to find what somebody else changed: whether they differ from what was
+    /// written.
+    pub fn look(&mut self, anew: bool) -> Result<bool, MapError> {
+        if !anew && self.observed.as_ref().is_some_and(|(read, _)| read.elapsed() < REREAD) {
             return Ok(false);
         }
         let found = self.maps.observe()?;

@@ -180,6 +180,17 @@ impl Node {
         serde_json::from_str(&text).context(text)
     }
 
+    /// What `ferrule doctor` finds, whether or not a check fails.
+    ///
+    /// # Errors
+    /// Where the agent does not answer.
+    pub fn doctor(&self) -> Result<Vec<Value>> {
+        let mut command = Command::new(super::binary("ferrule")?);
+        let output = command.arg("--socket").arg(self.socket()).args(["-o", "json", "doctor"]).output()?;
+        let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).with_context(complaint)
+    }
+
     /// The number of packets that a program counted with an outcome, such as `from_pod` and `spoofed-mac`.
     ///
     /// # Errors

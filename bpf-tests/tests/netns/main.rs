@@ -4,6 +4,7 @@ mod agent_dies;
 mod attach;
 mod check;
 mod cleanup;
+mod healing;
 mod hostile;
 mod localhost;
 mod many;

@@ -1,0 +1,124 @@
+//! The host: forwarding, firewall, devices and their programs.
+
+use std::sync::{Arc, PoisonError};
+
+use ferrule_common::Program;
+
+use super::Finding;
+use crate::{
+    api::App,
+    bpf::Direction,
+    config::Routing,
+    net::{
+        firewall::{self, Dropping, Hook},
+        link, sysctl,
+    },
+    reconcile::{OVERLAY, chain},
+};
+
+pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
+    let mut findings = forwarding();
+    findings.extend(firewall(app));
+    findings.extend(devices(app).await);
+    findings
+}
+
+fn forwarding() -> Vec<Finding> {
+    let wrong = sysctl::forwarding_differences();
+    if wrong.is_empty() {
+        return vec![Finding::ok("host", "forwarding is on")];
+    }
+    wrong.into_iter().map(|words| Finding::mendable("host", "", words)).collect()
+}
+
+fn firewall(app: &App) -> Vec<Finding> {
+    match firewall::dropping_chains() {
+        Err(error) => vec![Finding::warning(
+            "host",
+            "firewall",
+            format!("its rules cannot be read: {error}"),
+            "see by hand whether `nft list ruleset` drops pods or VXLAN",
+        )],
+        Ok(chains) if chains.is_empty() => {
+            vec![Finding::ok("host", "no chain of nf_tables drops what no rule accepts")]
+        }
+        Ok(chains) => chains.iter().filter_map(|chain| dropping(app, chain)).collect(),
+    }
+}
+
+/// What such a chain means for pods, and the rule that would help.
+fn dropping(app: &App, dropping: &Dropping) -> Option<Finding> {
+    let Dropping { family, table, chain, hook } = dropping;
+    let subject = format!("chain {chain} of table {family} {table}");
+    let port = app.config.vxlan_port;
+    let (words, fix) = match hook {
+        Hook::Forward => (
+            "drops forwarded packets that no rule accepts: pods may not reach the outside, nor be reached through the \
+             node's stack (pods among each other are not concerned)"
+                .to_owned(),
+            format!(
+                "let it accept pods' devices: nft insert rule {family} {table} {chain} iifname \"fr*\" accept, and the \
+                 same with oifname"
+            ),
+        ),
+        Hook::Input if app.config.routing != Routing::Native => (
+            format!("drops what no rule accepts: other nodes' tunnel packets (UDP port {port}) may not arrive"),
+            format!("let it accept them: nft insert rule {family} {table} {chain} udp dport {port} accept"),
+        ),
+        Hook::Output if app.config.routing != Routing::Native => (
+            format!("drops what no rule accepts: tunnel packets (UDP port {port}) may not leave"),
+            format!("let it accept them: nft insert rule {family} {table} {chain} udp dport {port} accept"),
+        ),
+        Hook::Input | Hook::Output => return None,
+    };
+    Some(Finding::warning("host", subject, words, fix))
+}
+
+async fn devices(app: &Arc<App>) -> Vec<Finding> {
+    let state = Arc::clone(&app.state.borrow());
+    let own = state.devices.iter().map(|name| (name.clone(), Program::FromNetdev, Program::ToNetdev));
+    let overlay =
+        (app.config.routing != Routing::Native).then(|| (OVERLAY.to_owned(), Program::FromOverlay, Program::ToOverlay));
+    let mut findings = Vec::new();
+    for (name, ingress, egress) in own.chain(overlay) {
+        match link::by_name(&app.net, &name).await {
+            Ok(Some(device)) => findings.extend(device_findings(app, &device, ingress, egress)),
+            Ok(None) => findings.push(Finding::mendable("devices", name, "the device does not exist")),
+            Err(error) => findings.push(Finding::failure("devices", name, chain(&error), "see the kernel's log")),
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("devices", "programs are on every device of the node"));
+    }
+    findings
+}
+
+fn device_findings(app: &App, device: &link::Device, ingress: Program, egress: Program) -> Vec<Finding> {
+    let name = &device.name;
+    let mut findings = Vec::new();
+    if !device.up {
+        findings.push(match name.as_str() {
+            OVERLAY => Finding::mendable("devices", name, "the device is down"),
+            _ => Finding::failure("devices", name, "the device is down", format!("ip link set {name} up")),
+        });
+    }
+    if name == OVERLAY {
+        let wrong = sysctl::differences(name).into_iter();
+        findings.extend(wrong.map(|words| Finding::mendable("devices", name, words)));
+        let mtu = app.state.borrow().mtu;
+        if device.mtu != mtu {
+            findings.push(Finding::mendable("devices", name, format!("it has MTU {} and not {mtu}", device.mtu)));
+        }
+    }
+    for (program, direction) in [(ingress, Direction::Ingress), (egress, Direction::Egress)] {
+        let mut programs = app.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        match programs.is_attached(program, name, device.ifindex, direction) {
+            Ok(true) => {}
+            Ok(false) => {
+                findings.push(Finding::mendable("devices", name, format!("{} is not attached", program.name())));
+            }
+            Err(error) => findings.push(Finding::failure("devices", name, chain(&error), "see the kernel's log")),
+        }
+    }
+    findings
+}

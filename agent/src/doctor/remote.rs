@@ -1,0 +1,95 @@
+//! Other nodes: what the maps and the host's routes say of them, and whether they answer.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use ferrule_common::settings;
+use ferrule_model::{desired::Desired, plan::plan};
+
+use super::{Finding, ping};
+use crate::{
+    api::App,
+    bpf::RemoteMaps,
+    net::{link, route},
+    reconcile::{OVERLAY, chain},
+};
+
+/// Differences that are named one by one.
+const NAMED: usize = 5;
+
+pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
+    let Some(desired) = app.state.borrow().desired.clone() else { return Vec::new() };
+    let mut findings = maps(app, &desired);
+    findings.extend(routes(app, &desired).await);
+    findings.extend(nodes(app).await);
+    findings
+}
+
+fn maps(app: &App, desired: &Desired) -> Vec<Finding> {
+    let unreadable =
+        |error: String| vec![Finding::failure("maps", "", error, "restart the agent, which pins the maps anew")];
+    let observed = match RemoteMaps::pinned(&app.pins).map(|maps| maps.observe()) {
+        Ok(Ok(observed)) => observed,
+        Ok(Err(error)) => return unreadable(chain(&error)),
+        Err(error) => return unreadable(chain(&error)),
+    };
+    let steps = plan(&observed, &desired.remote);
+    if steps.is_empty() {
+        let entries = observed.peers.len() + observed.nodes.len() + observed.prefixes.len();
+        return vec![Finding::ok("maps", format!("all {entries} entries about other nodes are as the objects say"))];
+    }
+    let more = steps.len().saturating_sub(NAMED);
+    let mut findings: Vec<Finding> =
+        steps.iter().take(NAMED).map(|step| Finding::mendable("maps", "", format!("needed: {step}"))).collect();
+    if more > 0 {
+        findings.push(Finding::mendable("maps", "", format!("needed: {more} more steps")));
+    }
+    findings
+}
+
+async fn routes(app: &App, desired: &Desired) -> Vec<Finding> {
+    let overlay = match link::by_name(&app.net, OVERLAY).await {
+        Ok(device) => device.map(|device| device.ifindex),
+        Err(error) => return vec![Finding::failure("routes", OVERLAY, chain(&error), "see the kernel's log")],
+    };
+    match route::missing(&app.net, &desired.routes, overlay, u64::from(settings::VNI)).await {
+        Ok(missing) if missing.is_empty() => {
+            vec![Finding::ok("routes", format!("the node has all {} routes to pods", desired.routes.len()))]
+        }
+        Ok(missing) => missing
+            .iter()
+            .map(|to| Finding::mendable("routes", to.to_string(), "the node's route to it is missing, or another one"))
+            .collect(),
+        Err(error) => vec![Finding::failure("routes", "", chain(&error), "see the kernel's log")],
+    }
+}
+
+/// Whether each node answers a ping at the address to which its packets go.
+async fn nodes(app: &App) -> Vec<Finding> {
+    let nodes = app.state.borrow().nodes.clone();
+    let addresses: BTreeMap<IpAddr, String> = nodes
+        .values()
+        .filter_map(|(name, entry)| {
+            let internal = entry.internal_v4.map(IpAddr::V4).or(entry.internal_v6.map(IpAddr::V6));
+            Some((entry.tunnel.or(internal)?, name.to_string()))
+        })
+        .collect();
+    let asked: Vec<IpAddr> = addresses.keys().copied().collect();
+    let answers = tokio::task::spawn_blocking(move || ping::all(&asked)).await;
+    let answered = match answers {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(error)) => {
+            let fix = "give the agent CAP_NET_RAW";
+            return vec![Finding::warning("nodes", "", format!("they cannot be asked: {error}"), fix)];
+        }
+        Err(error) => return vec![Finding::warning("nodes", "", error.to_string(), "see the agent's log")],
+    };
+    let silent: Vec<_> = addresses.iter().filter(|(address, _)| !answered.contains(address)).collect();
+    if silent.is_empty() {
+        return vec![Finding::ok("nodes", format!("all {} other nodes answer", addresses.len()))];
+    }
+    let fix = "see whether it runs, and whether a firewall between keeps ICMP (and the tunnel's packets) away";
+    let finding = |(address, name): (&IpAddr, &String)| {
+        Finding::warning("nodes", name, format!("{address} does not answer"), fix)
+    };
+    silent.into_iter().map(finding).collect()
+}

@@ -1,0 +1,254 @@
+//! Whatever somebody breaks on the host, the agent mends: links and routes within two seconds, the rest within thirty.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use aya::maps::{HashMap, Map, MapData};
+use bpf_tests::{
+    topology::{Cluster, Layout, Netns, Node, Pod, Routing, patience},
+    traffic::{Echo, Flow, Ping},
+};
+use ferrule_common::{Address, endpoint::Endpoint, peer::Peer};
+
+use crate::support::within;
+
+/// What is promised for links and routes; a loaded machine gets a second more.
+const SOON: Duration = Duration::from_secs(3);
+/// What is promised for the rest.
+const LATER: Duration = Duration::from_secs(30);
+
+/// A cluster with a pod on each node.
+struct Scene<'a> {
+    cluster: &'a Cluster,
+    a: Pod,
+    b: Pod,
+    link: String,
+}
+
+impl<'a> Scene<'a> {
+    fn new(cluster: &'a Cluster) -> Result<Self> {
+        let (a, b) = (cluster.nodes[0].add("a")?, cluster.nodes[1].add("b")?);
+        let link = a.host_link()?;
+        let scene = Self { cluster, a, b, link };
+        scene.is_whole()?;
+        Ok(scene)
+    }
+
+    fn node(&self) -> &'a Node {
+        &self.cluster.nodes[0]
+    }
+
+    /// Runs `ip` on the first node; `LINK` is its pod's link, `V4` and `V6` are its pod's addresses.
+    fn ip(&self, words: &str) -> Result<()> {
+        self.node().netns.ip(&self.filled(words)?).map(drop)
+    }
+
+    fn filled(&self, words: &str) -> Result<String> {
+        let address = |v4| self.a.address(v4).map(|ip| ip.to_string()).context("the pod has both families");
+        Ok(words.replace("LINK", &self.link).replace("V4", &address(true)?).replace("V6", &address(false)?))
+    }
+
+    /// No check of the doctor fails, and pods and node reach each other.
+    fn is_whole(&self) -> Result<()> {
+        let findings = self.node().doctor()?;
+        let failures: Vec<_> = findings.iter().filter(|finding| finding["verdict"] == "failure").collect();
+        ensure!(failures.is_empty(), "{failures:?}");
+        let ask = |from: &Netns, to: &[IpAddr]| to.iter().try_for_each(|to| Ping::to(*to).once(from).map(drop));
+        ask(&self.a.netns, &self.b.addresses)?;
+        ask(&self.b.netns, &self.a.addresses)?;
+        ask(&self.node().netns, &self.a.addresses)?;
+        ask(&self.node().netns, &self.b.addresses)
+    }
+
+    /// Breaks something; the doctor names it in these words, unless the agent was faster; it is mended in time.
+    fn heals(&self, what: &str, limit: Duration, break_it: impl FnOnce() -> Result<()>) -> Result<()> {
+        break_it().with_context(|| format!("to break: {what}"))?;
+        let (start, limit) = (Instant::now(), patience(limit));
+        loop {
+            let outcome = self.is_whole();
+            let elapsed = start.elapsed();
+            match outcome {
+                Ok(()) => {
+                    eprintln!("{what}: mended after {} ms", elapsed.as_millis());
+                    return Ok(());
+                }
+                Err(error) if elapsed > limit => {
+                    return Err(error.context(format!("{what}: not mended after {} s", limit.as_secs())));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+}
+
+#[test]
+fn of_links() {
+    within(&Layout::default(), |cluster| {
+        let scene = Scene::new(cluster)?;
+        for words in [
+            "link set LINK down",
+            "link set LINK address 02:00:00:00:00:99",
+            "link set LINK mtu 1300",
+            "link set ferrule-vxlan down",
+            "link set ferrule-vxlan address 02:00:00:00:00:98",
+            "link set ferrule-vxlan mtu 1300",
+            "link del ferrule-vxlan",
+        ] {
+            scene.heals(words, SOON, || scene.ip(words))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn of_routes_under_traffic_by_vxlan() {
+    routes_under_traffic(Routing::Vxlan);
+}
+
+#[test]
+fn of_routes_under_traffic_by_native_routing() {
+    routes_under_traffic(Routing::Native);
+}
+
+/// The host's routes, neighbours and settings are not on pods' way: their traffic does not notice.
+fn routes_under_traffic(routing: Routing) {
+    within(&Layout { routing, ..Layout::default() }, |cluster| {
+        let scene = Scene::new(cluster)?;
+        let _server = Echo::start(&scene.b.netns, &scene.b.addresses)?;
+        let flows = scene.b.addresses.iter().map(|to| Flow::start(&scene.a.netns, *to)).collect::<Result<Vec<_>>>()?;
+        for words in [
+            "route del V4",
+            "-6 route del V6",
+            "route del 10.244.2.0/24",
+            "-6 route del fd00:244:2::/64",
+            "route del unreachable 10.244.0.0/16",
+            "route flush proto 102",
+        ] {
+            scene.heals(words, SOON, || scene.ip(words))?;
+        }
+        // What no event tells, all at once.
+        scene.heals("neighbours and settings", LATER, || {
+            scene.ip("neigh del V4 dev LINK")?;
+            scene.ip("neigh del V6 dev LINK")?;
+            for (key, value) in [
+                ("ipv4/ip_forward", "0"),
+                ("ipv6/conf/all/forwarding", "0"),
+                ("ipv4/conf/LINK/rp_filter", "1"),
+                ("ipv4/conf/LINK/forwarding", "0"),
+                ("ipv6/conf/LINK/accept_ra", "1"),
+            ] {
+                scene.node().netns.sysctl(&scene.filled(key)?, value)?;
+            }
+            Ok(())
+        })?;
+        for flow in flows {
+            let longest = flow.end()?;
+            ensure!(longest < patience(Duration::from_millis(500)), "a flow stood still for {longest:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn of_settings_that_traffic_needs() {
+    within(&Layout::default(), |cluster| {
+        let scene = Scene::new(cluster)?;
+        for key in ["ipv6/conf/LINK/disable_ipv6", "ipv6/conf/ferrule-vxlan/disable_ipv6"] {
+            let path = scene.filled(key)?;
+            scene.heals(key, LATER, || scene.node().netns.sysctl(&path, "1"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn of_attachments() {
+    for attach in ["tcx", "clsact"] {
+        let arguments: &'static [&'static str] =
+            if attach == "tcx" { &["--attach", "tcx"] } else { &["--attach", "clsact"] };
+        within(&Layout { arguments, ..Layout::default() }, |cluster| {
+            let scene = Scene::new(cluster)?;
+            let tc = |words: &str| {
+                let words = scene.filled(words)?;
+                let output = scene.node().netns.command("tc").args(words.split_whitespace()).output()?;
+                ensure!(output.status.success(), "tc {words}: {}", String::from_utf8_lossy(&output.stderr));
+                Ok(())
+            };
+            scene.heals("from_pod", SOON, || tc("filter del dev LINK ingress"))?;
+            scene.heals("to_pod", SOON, || tc("filter del dev LINK egress"))?;
+            scene.heals("clsact", SOON, || tc("qdisc del dev LINK clsact"))?;
+            if attach == "clsact" {
+                scene.heals("a device's clsact", SOON, || tc("qdisc del dev eth0 clsact"))?;
+                return Ok(());
+            }
+            scene.heals("links", LATER, || {
+                let links = ["eth0-ingress", "eth0-egress", "ferrule-vxlan-ingress", "ferrule-vxlan-egress"];
+                let folder = scene.node().pins().join("links");
+                links.iter().try_for_each(|link| Ok(std::fs::remove_file(folder.join(link))?))
+            })
+        });
+    }
+}
+
+#[test]
+fn of_map_entries() {
+    within(&Layout::default(), |cluster| {
+        let scene = Scene::new(cluster)?;
+        cluster.publish(&scene.b, &cluster.nodes[1])?;
+        let known = || scene.node().ferrule("status").map(|status| status["remotePods"].as_u64()).unwrap_or_default();
+        bpf_tests::topology::until("the other node's pod to be known", known, |known| {
+            known.is_some_and(|known| known > 0)
+        })?;
+        let folder = scene.node().maps()?;
+        scene.heals("fr_endpoints", LATER, || {
+            let map: HashMap<_, Address, Endpoint> =
+                HashMap::try_from(Map::HashMap(MapData::from_pin(folder.join("fr_endpoints"))?))?;
+            empty(map)
+        })?;
+        scene.heals("fr_peers", LATER, || {
+            let map: HashMap<_, Address, Peer> =
+                HashMap::try_from(Map::HashMap(MapData::from_pin(folder.join("fr_peers"))?))?;
+            empty(map)
+        })
+    });
+}
+
+/// The doctor finds something that it says in these words.
+fn names(node: &Node, words: &[&str]) -> Result<()> {
+    let text = serde_json::to_string(&node.doctor()?)?;
+    let missing = words.iter().find(|words| !text.contains(**words));
+    missing.map_or(Ok(()), |words| bail!("the doctor does not say {words:?}: {text}"))
+}
+
+fn empty<V: aya::Pod>(mut map: HashMap<MapData, Address, V>) -> Result<()> {
+    let keys = map.keys().collect::<Result<Vec<_>, _>>()?;
+    ensure!(!keys.is_empty(), "the map is empty already");
+    keys.iter().try_for_each(|key| Ok(map.remove(key)?))
+}
+
+#[test]
+fn at_once_where_the_doctor_is_asked_to() {
+    within(&Layout::default(), |cluster| {
+        let scene = Scene::new(cluster)?;
+        scene.ip("neigh del V4 dev LINK")?;
+        scene.node().netns.sysctl("ipv4/ip_forward", "0")?;
+        names(scene.node(), &["neighbour entry", "net.ipv4.ip_forward is 0", "doctor --fix"])?;
+        scene.node().ferrule("doctor --fix")?;
+        scene.is_whole()
+    });
+}
+
+#[test]
+fn what_cannot_be_mended_is_named() {
+    within(&Layout::default(), |cluster| {
+        let scene = Scene::new(cluster)?;
+        scene.ip("link del LINK")?;
+        names(scene.node(), &[format!("the link {} is gone", scene.link).as_str(), "delete the pod"])?;
+        ensure!(scene.node().ferrule("doctor").is_err(), "the doctor ends well although a check failed");
+        scene.node().del(&scene.a)?;
+        scene.node().ferrule("doctor").map(drop)
+    });
+}
