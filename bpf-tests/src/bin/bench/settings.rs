@@ -54,7 +54,7 @@ impl Settings {
             Self { quick, rounds, slice, pause, cpu, calls: 3, parallel: 10, repeats: 1, nodes: 20, pods: 20 }
         } else {
             let slice = Duration::from_millis(100);
-            Self { quick, rounds, slice, pause, cpu, calls: 30, parallel: 110, repeats: 5, nodes: 1000, pods: 100 }
+            Self { quick, rounds, slice, pause, cpu, calls: 30, parallel: 110, repeats: 7, nodes: 1000, pods: 100 }
         })
     }
 }
