@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod lease;
 pub mod net;
 pub mod path_mtu;
+pub mod preflight;
 pub mod reconcile;
 pub mod run;
 pub mod source;

@@ -22,7 +22,7 @@ use crate::{
     changes::Changes,
     config::Config,
     lease::Leases,
-    net, path_mtu,
+    net, path_mtu, preflight,
     reconcile::{Reconciler, With},
     source, state, store,
 };
@@ -57,6 +57,11 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         if net::link::by_name(&net, device).await?.is_none() {
             return Err(net::NetError::NoDevice(device.clone()).into());
         }
+    }
+    let asked = Arc::clone(config);
+    let checks = tokio::task::spawn_blocking(move || preflight::run(&asked, preflight::Depth::BeforeStart)).await?;
+    if let Some(why) = preflight::refusal(&checks) {
+        bail!("this node cannot run Ferrule; `ferrule-agent preflight` shows all that was checked:\n{why}");
     }
     let pins = Pins::new(&config.bpffs);
     let mut loaded = bpf::load(&pins, config.vxlan_port)?;

@@ -20,14 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// Where it cannot be started or fails; its output goes to stderr then.
 pub fn step(label: &str, command: &mut Command) -> Result<()> {
-    step_reading(label, command, |_| {})
+    step_reading(label, command, |_| false)
 }
 
-/// The same; `read` sees every line that the command prints.
+/// The same; `read` sees every line that the command prints, and says whether it is for nobody else.
 ///
 /// # Errors
 /// As [`step`].
-pub fn step_reading(label: &str, command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
+pub fn step_reading(label: &str, command: &mut Command, mut read: impl FnMut(&str) -> bool) -> Result<()> {
     let progress = Progress::start(label);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("{} cannot be started", shown(command)))?;
@@ -41,8 +41,9 @@ pub fn step_reading(label: &str, command: &mut Command, mut read: impl FnMut(&st
         match lines.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => {
                 progress.line(&line);
-                read(&line);
-                output.push(line);
+                if !read(&line) {
+                    output.push(line);
+                }
             }
             Err(RecvTimeoutError::Timeout) => progress.wait(),
             Err(RecvTimeoutError::Disconnected) => break,

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use ferrule_agent::{
     cleanup,
     config::{Config, Options},
-    run,
+    preflight, run,
 };
 
 /// Ferrule's node agent: fills the eBPF maps, leases addresses and serves the CNI plugin
@@ -23,6 +23,14 @@ enum Command {
     Run(Arguments),
     /// Remove everything that the agent and the plugin ever made on this node, pods' links included
     Cleanup(Arguments),
+    /// Say what this node's kernel has and what that means; changes nothing, fails where the agent could not run
+    Preflight {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        arguments: Arguments,
+    },
 }
 
 #[derive(clap::Args)]
@@ -74,6 +82,7 @@ fn start(command: Command) -> anyhow::Result<()> {
     let (arguments, cleaning) = match command {
         Command::Run(arguments) => (arguments, false),
         Command::Cleanup(arguments) => (arguments, true),
+        Command::Preflight { json, arguments } => return check(json, &arguments.config()?),
     };
     let config = arguments.config()?;
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
@@ -81,4 +90,13 @@ fn start(command: Command) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async { if cleaning { cleanup::cleanup(&config).await } else { run::run(config).await } })
+}
+
+fn check(json: bool, config: &Config) -> anyhow::Result<()> {
+    let checks = preflight::run(config, preflight::Depth::Whole);
+    println!("{}", if json { serde_json::to_string_pretty(&checks)? } else { preflight::table(&checks) });
+    match preflight::refusal(&checks) {
+        Some(_) => anyhow::bail!("this node cannot run Ferrule; the lines that say FAILS tell what to do"),
+        None => Ok(()),
+    }
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapInfo, MapType},
-    programs::{ProgramError, SchedClassifier},
+    programs::{
+        ProgramError, SchedClassifier, TcAttachType,
+        tc::{NlOptions, TcAttachOptions},
+    },
 };
 use ferrule_common::{
     Program,
@@ -13,7 +16,7 @@ use ferrule_common::{
     settings,
 };
 
-use super::{EndpointMaps, Metrics, Pins, Programs, RemoteMaps, pins::PinsError};
+use super::{EndpointMaps, Metrics, Pins, Programs, RemoteMaps, memlock, pins::PinsError};
 
 /// The compiled programs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ferrule-ebpf"));
@@ -83,6 +86,7 @@ pub enum LoadError {
 /// See [`LoadError`]; what was pinned before is left as it was.
 pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
     pins.prepare()?;
+    lift_limit();
     let adopted = pins.has_maps();
     check_layout(pins)?;
     let mut loader = EbpfLoader::new();
@@ -111,6 +115,35 @@ pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
         programs: Programs::new(ebpf, pins.clone()),
         adopted,
     })
+}
+
+/// Loads everything without pinning it and puts each program on both hooks of a device of the calling thread's network
+/// namespace, which has a clsact qdisc; how many there are. Programs and maps go again; filters go with the device.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn rehearse(vxlan_port: u16, device: &str) -> anyhow::Result<usize> {
+    lift_limit();
+    let mut loader = EbpfLoader::new();
+    loader.override_global(settings::VXLAN_PORT, &vxlan_port, true);
+    let mut ebpf = loader.load(OBJECT).map_err(LoadError::Object)?;
+    for program in Program::ALL {
+        let classifier = classifier(&mut ebpf, program)?;
+        classifier.load().map_err(|source| LoadError::Program { name: program.name(), source })?;
+        for hook in [TcAttachType::Ingress, TcAttachType::Egress] {
+            classifier.attach_with_options(device, hook, TcAttachOptions::Netlink(NlOptions::default()))?;
+        }
+    }
+    Ok(Program::ALL.len())
+}
+
+/// Where it counts and cannot be lifted, the maps may fit nonetheless; the kernel says so then.
+fn lift_limit() {
+    if memlock::counts()
+        && let Err(error) = memlock::raise()
+    {
+        tracing::warn!(%error, "the limit on locked memory could not be lifted");
+    }
 }
 
 /// One of the object's programs.

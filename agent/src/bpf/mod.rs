@@ -11,11 +11,12 @@ pub mod devices;
 pub mod dump;
 pub mod endpoint_maps;
 pub mod load;
+pub mod memlock;
 pub mod metrics;
 pub mod pins;
 mod place;
 pub mod remote_maps;
-mod sys;
+pub(crate) mod sys;
 
 pub use attach::{Direction, Programs};
 pub use endpoint_maps::EndpointMaps;

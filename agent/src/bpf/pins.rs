@@ -56,17 +56,26 @@ impl Pins {
     /// # Errors
     /// Where no BPF file system is mounted, or a folder cannot be made.
     pub fn prepare(&self) -> Result<(), PinsError> {
-        let existing = self.root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-        let magic = statfs(existing).map_err(|errno| self.io(existing, errno.into()))?.filesystem_type();
-        if magic != BPF_FS_MAGIC {
-            return Err(PinsError::NotBpf { path: existing.to_owned() });
-        }
+        self.is_on_bpffs()?;
         for folder in [self.root.clone(), self.maps(), self.links()] {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)
                 .map_err(|source| self.io(&folder, source))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the agent's folder lies, or would lie, in a BPF file system.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn is_on_bpffs(&self) -> Result<(), PinsError> {
+        let existing = self.root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        let magic = statfs(existing).map_err(|errno| self.io(existing, errno.into()))?.filesystem_type();
+        if magic != BPF_FS_MAGIC {
+            return Err(PinsError::NotBpf { path: existing.to_owned() });
         }
         Ok(())
     }

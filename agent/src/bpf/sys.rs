@@ -10,6 +10,7 @@ use std::{
     path::Path,
 };
 
+const PROG_LOAD: libc::c_int = 5;
 const OBJ_GET: libc::c_int = 7;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 
@@ -60,6 +61,46 @@ pub fn pinned_link(path: &Path) -> io::Result<LinkInfo> {
     };
     bpf(OBJ_GET_INFO_BY_FD, &mut ask)?;
     Ok(info)
+}
+
+/// The part of `union bpf_attr` that the oldest program load has, as far as a rehearsal needs it.
+#[repr(C)]
+struct ProgLoad {
+    kind: u32,
+    count: u32,
+    instructions: u64,
+    license: u64,
+    log: [u64; 2],
+    version: u32,
+    flags: u32,
+}
+
+/// Whether the verifier accepts an atomic compare-and-exchange, which came with Linux 5.12.
+///
+/// # Errors
+/// The kernel's, except that it does not know the instruction.
+pub fn accepts_cmpxchg() -> io::Result<bool> {
+    /// r0 = 0; *(u64 *)(r10 - 8) = r0; r1 = 1; r0 = cmpxchg(r10 - 8, r0, r1); r0 = 0; exit
+    const PROGRAM: [u64; 6] = [0xb7, 0xfff8_0a7b, 0x1_0000_01b7, 0xf1_fff8_1adb, 0xb7, 0x95];
+    const CLASSIFIER: u32 = 3;
+    let mut load = ProgLoad {
+        kind: CLASSIFIER,
+        count: u32::try_from(PROGRAM.len()).unwrap_or(u32::MAX),
+        instructions: PROGRAM.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        log: [0; 2],
+        version: 0,
+        flags: 0,
+    };
+    match bpf(PROG_LOAD, &mut load) {
+        Ok(fd) => {
+            // SAFETY: BPF_PROG_LOAD gave a descriptor that nothing else owns.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            Ok(true)
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {

@@ -1,7 +1,7 @@
 //! How programs are put on the devices that stay: by TCX links or by clsact filters, one for each hook, whatever was there
 //! before.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
 use bpf_tests::{
     topology::{Cluster, Layout, Node, Prefix, Routing, run},
@@ -19,9 +19,7 @@ const CLSACT: &[&str] = &["--attach", "clsact"];
 
 /// TCX came with Linux 6.6.
 fn kernel_has_tcx() -> Result<bool> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let mut numbers = release.split('.').map_while(|part| part.parse::<u32>().ok());
-    Ok((numbers.next().context("no release")?, numbers.next().context("no release")?) >= (6, 6))
+    Ok(crate::preflight::kernel()? >= (6, 6))
 }
 
 /// What runs on a hook by TCX, and what by clsact.

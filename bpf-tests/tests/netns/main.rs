@@ -12,6 +12,7 @@ mod neighbours;
 mod offload;
 mod outside;
 mod path_mtu;
+mod preflight;
 mod reach;
 mod size;
 mod support;

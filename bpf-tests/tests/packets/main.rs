@@ -10,6 +10,7 @@ mod frames;
 mod from_netdev;
 mod from_overlay;
 mod from_pod;
+mod loads;
 mod nd;
 mod run;
 mod to_devices;

@@ -199,12 +199,17 @@ impl Bench {
     }
 }
 
+/// The file of an object that `cargo xtask build-ebpf` made.
+pub fn object(name: &str) -> PathBuf {
+    let folder = std::env::var_os("FERRULE_EBPF_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ebpf")), PathBuf::from);
+    folder.join(name)
+}
+
 impl Loaded {
     fn new(name: &'static str) -> Self {
         assert!(nix::unistd::Uid::effective().is_root(), "packet tests load eBPF programs: run them as root");
-        let folder = std::env::var_os("FERRULE_EBPF_DIR")
-            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ebpf")), PathBuf::from);
-        let path = folder.join(name);
+        let path = object(name);
         let mut ebpf = EbpfLoader::new()
             .load_file(&path)
             .unwrap_or_else(|error| panic!("{}: {error:?}; build it with `cargo xtask build-ebpf`", path.display()));

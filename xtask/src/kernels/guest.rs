@@ -138,7 +138,8 @@ fn acceleration(arch: Arch) -> &'static [&'static str] {
         return found;
     }
     match arch {
-        Arch::Amd64 => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+        // Older emulators spoil the flags in cmpxchg16b, which kernels then stumble over.
+        Arch::Amd64 => &["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off"],
         // `max` signs pointers, which costs an emulator much.
         Arch::Arm64 => &["-accel", "tcg,thread=multi", "-cpu", "cortex-a72"],
     }

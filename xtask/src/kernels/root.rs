@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{binaries::Binaries, cpio::Archive, libraries};
+use super::{binaries::Binaries, cpio::Archive, libraries, release::Release};
 use crate::{
     arch::Arch,
     ebpf,
@@ -26,7 +26,7 @@ const TOOLS: [&str; 5] = ["ip", "tc", "nsenter", "ping", "bpftool"];
 type Tests = (&'static str, &'static [&'static str]);
 
 /// What runs on this machine's architecture: all packets, and of the networks those that meet what kernels differ in.
-const TESTS: [Tests; 2] = [("packets", &[""]), ("netns", &["reach::dual_stack_by_", "agent_dies::no_packet_is_lost"])];
+const TESTS: [Tests; 2] = [("packets", &[""]), ("netns", &["reach::dual_stack_by_", "attach::", "preflight::"])];
 /// Its tests share one process, since they share what they load.
 const TOGETHER: &str = "packets";
 /// What runs emulated.
@@ -67,6 +67,16 @@ pub fn archive(workspace: &Workspace, arch: Arch, names: &[&String]) -> Result<V
         }
     }
     Ok(root.archive.finish())
+}
+
+/// What one release adds to the archive: the tests that cannot run on it.
+pub fn exceptions(release: &Release) -> Vec<u8> {
+    let mut archive = Archive::default();
+    for exception in release.exceptions {
+        let (path, line) = (format!("tests/{}.unwanted", exception.binary), format!("{}\n", exception.part));
+        archive.file(&path, 0o644, line.as_bytes());
+    }
+    archive.finish()
 }
 
 /// A line for each part of a name that runs; a name that is asked for runs wherever it is.

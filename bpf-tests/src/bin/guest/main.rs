@@ -7,6 +7,8 @@
 //!   /ebpf/                the objects
 //!   /tests/NAME           a test binary
 //!   /tests/NAME.wanted    a part of a test's name a line; the tests that run
+//!   /tests/NAME.unwanted  the same, of tests that cannot run on this kernel
+//!   /tests/NAME.together  is there where its tests share one process
 //! ```
 
 mod machine;

@@ -59,7 +59,7 @@ fn preflight() {
     }
 }
 
-/// Every test whose name holds a part that its binary's list has.
+/// Every test whose name holds a part that its binary's list has, and none that this kernel's list of exceptions has.
 fn wanted() -> Result<Vec<Binary>> {
     let mut files: Vec<_> = fs::read_dir("/tests")?.flatten().map(|entry| entry.path()).collect();
     files.sort();
@@ -67,10 +67,14 @@ fn wanted() -> Result<Vec<Binary>> {
     for file in files.into_iter().filter(|file| file.extension().is_none()) {
         let parts = fs::read_to_string(file.with_extension("wanted"))?;
         let parts: Vec<_> = parts.lines().collect();
+        let unwanted = fs::read_to_string(file.with_extension("unwanted")).unwrap_or_default();
+        let is_unwanted = |name: &str| unwanted.lines().any(|part| name.contains(part));
         let listing = bpf_tests::topology::run(command(&file).args(["--list", "--format", "terse"]))?;
         let names = listing.lines().filter_map(|line| line.strip_suffix(": test"));
-        let tests: Vec<_> =
-            names.filter(|name| parts.iter().any(|part| name.contains(part))).map(str::to_owned).collect();
+        let tests: Vec<_> = names
+            .filter(|name| parts.iter().any(|part| name.contains(part)) && !is_unwanted(name))
+            .map(str::to_owned)
+            .collect();
         if !tests.is_empty() {
             binaries.push(Binary { file, tests });
         }
@@ -163,7 +167,7 @@ fn command(program: &Path) -> Command {
 }
 
 #[cfg(test)]
-mod tests {
+mod verdicts {
     use super::*;
 
     #[test]

@@ -1,0 +1,182 @@
+//! What the machine's administrator decides: rights, mounts, limits, sysctls.
+
+use std::{fs, path::Path};
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::Check;
+use crate::bpf::{Pins, memlock};
+
+/// Capabilities by their bit (linux/capability.h): all that the agent needs.
+const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (39, "CAP_BPF")];
+
+pub(super) fn privileges() -> Check {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let missing = missing(&status);
+    let root = nix::unistd::Uid::effective().is_root();
+    match (root, missing.as_slice()) {
+        (true, []) => Check::ok("rights", "root with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN", "loads and configures"),
+        (false, _) => Check::fails("rights", "not root", "run it as root"),
+        (true, missing) => Check::fails(
+            "rights",
+            format!("root without {}", missing.join(", ")),
+            "give it: as CapabilityBoundingSet of the systemd unit, or capabilities.add of the container",
+        ),
+    }
+}
+
+/// From `CapEff: 000001ffffffffff`. What a kernel does not know yet is part of CAP_SYS_ADMIN there.
+fn missing(status: &str) -> Vec<&'static str> {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    NEEDED.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| *name).collect()
+}
+
+pub(super) fn bpffs(root: &Path) -> Check {
+    match Pins::new(root).is_on_bpffs() {
+        Ok(()) => Check::ok("BPF file system", root.display().to_string(), "maps and links outlive the agent there"),
+        Err(error) => Check::fails("BPF file system", "none", error.to_string()),
+    }
+}
+
+/// Since 5.11 maps count as the process's memory (its cgroup), and the limit means nothing.
+pub(super) fn memlock() -> Option<Check> {
+    const WHAT: &str = "locked memory";
+    if !memlock::counts() {
+        return None;
+    }
+    let Ok((now, _)) = getrlimit(Resource::RLIMIT_MEMLOCK) else {
+        return Some(Check::otherwise(WHAT, "unknown", "the limit cannot be read"));
+    };
+    let found = if now == nix::libc::RLIM_INFINITY { "unlimited".into() } else { format!("{} KiB", now / 1024) };
+    Some(match memlock::raise() {
+        Ok(()) => {
+            Check::ok(WHAT, found, "the agent lifts the limit for itself, which kernels before 5.11 count maps by")
+        }
+        Err(error) => Check::fails(
+            WHAT,
+            found,
+            format!(
+                "kernels before 5.11 count maps by it, and it cannot be lifted ({error}): LimitMEMLOCK=infinity or CAP_SYS_RESOURCE"
+            ),
+        ),
+    })
+}
+
+pub(super) fn sysctls() -> Vec<Check> {
+    let mut checks = vec![set_by_agent("IPv4 forwarding", "net/ipv4/ip_forward", "1"), reverse_path()];
+    if Path::new("/proc/sys/net/ipv6/conf/all/forwarding").exists() {
+        checks.push(set_by_agent("IPv6 forwarding", "net/ipv6/conf/all/forwarding", "1"));
+    } else {
+        checks.push(Check::otherwise(
+            "IPv6 forwarding",
+            "no IPv6",
+            "pods get IPv4 only (ipv6.disable=1 on the kernel's command line?)",
+        ));
+    }
+    checks.push(match read("net/core/bpf_jit_enable").as_deref() {
+        Some("0") => Check::otherwise(
+            "BPF JIT",
+            "off",
+            "programs are interpreted, several times slower: sysctl net.core.bpf_jit_enable=1",
+        ),
+        Some(_) => Check::ok("BPF JIT", "on", "programs are compiled"),
+        None => Check::otherwise("BPF JIT", "unknown", "net.core.bpf_jit_enable cannot be read"),
+    });
+    checks.extend(match read("net/core/bpf_jit_harden").as_deref() {
+        Some("2") => Some(Check::otherwise(
+            "BPF JIT hardening",
+            "for all",
+            "compiled programs are blinded, and slower; 1 spares root's",
+        )),
+        Some(value) => Some(Check::ok("BPF JIT hardening", value, "does not touch root's programs")),
+        None => None,
+    });
+    checks.push(match read("kernel/unprivileged_bpf_disabled").as_deref() {
+        Some("0") => Check::otherwise(
+            "unprivileged BPF",
+            "allowed",
+            "the agent needs none of it: sysctl kernel.unprivileged_bpf_disabled=2",
+        ),
+        Some(_) => Check::ok("unprivileged BPF", "not allowed", "the agent needs none of it"),
+        None => Check::ok("unprivileged BPF", "not in this kernel", "the agent needs none of it"),
+    });
+    checks
+}
+
+/// One that the agent sets at its start, where it may.
+fn set_by_agent(what: &'static str, path: &str, wanted: &str) -> Check {
+    let name = path.replace('/', ".");
+    match read(path) {
+        Some(value) if value == wanted => Check::ok(what, format!("{name}={value}"), "as it has to be"),
+        Some(value) if is_writable(path) => {
+            Check::ok(what, format!("{name}={value}"), format!("the agent sets it to {wanted}"))
+        }
+        Some(value) => Check::fails(
+            what,
+            format!("{name}={value}"),
+            format!("/proc/sys is mounted read-only; set it to {wanted} before, or mount /proc/sys/net for writing"),
+        ),
+        None => Check::fails(what, format!("{name} cannot be read"), "mount /proc"),
+    }
+}
+
+fn reverse_path() -> Check {
+    const WHAT: &str = "reverse path filter";
+    match read("net/ipv4/conf/all/rp_filter").as_deref() {
+        Some("0") => Check::ok(
+            WHAT,
+            "net.ipv4.conf.all.rp_filter=0",
+            "the agent switches it off on devices whose packets the programs judge",
+        ),
+        Some("2") => Check::ok(WHAT, "net.ipv4.conf.all.rp_filter=2 (loose)", "lets pods' packets through"),
+        Some(value) => Check::ok(
+            WHAT,
+            format!("net.ipv4.conf.all.rp_filter={value} (strict)"),
+            "the agent makes it loose (2) on devices whose packets the programs judge",
+        ),
+        None => Check::fails(WHAT, "net.ipv4.conf.all.rp_filter cannot be read", "mount /proc"),
+    }
+}
+
+fn is_writable(path: &str) -> bool {
+    nix::unistd::access(&Path::new("/proc/sys").join(path), nix::unistd::AccessFlags::W_OK).is_ok()
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(Path::new("/proc/sys").join(path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// Where the unified hierarchy is mounted; nothing needs it yet.
+pub(super) fn cgroup2() -> Check {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let place = mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let (path, kind) = (fields.next()?, fields.next()?);
+        (kind == "cgroup2").then(|| path.to_owned())
+    });
+    match place {
+        Some(path) => Check::ok("cgroup v2", path, "nothing needs it in this version"),
+        None => Check::ok("cgroup v2", "not mounted", "nothing needs it in this version"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_capability_is_named() {
+        assert!(missing("Name:\tx\nCapEff:\t000001ffffffffff\n").is_empty());
+        assert_eq!(missing("CapEff:\t0000000000000000\n"), ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_BPF"]);
+        assert_eq!(missing("CapEff:\t0000008000201000\n"), Vec::<&str>::new());
+        assert_eq!(missing("CapEff:\t0000008000200000\n"), ["CAP_NET_ADMIN"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_bpffs_is_named_with_what_to_do() {
+        let check = bpffs(Path::new("/tmp/ferrule"));
+        assert_eq!(check.verdict, super::super::Verdict::Fails);
+        assert!(check.means.contains("mount -t bpf") && check.means.contains("--bpffs"), "{check:?}");
+    }
+}

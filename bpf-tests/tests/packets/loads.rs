@@ -1,0 +1,37 @@
+//! Every program of every object passes the verifier in every configuration: with each kind of value that the globals
+//! (`ferrule_common::settings`) may be set to when the programs are loaded.
+
+use aya::{EbpfLoader, programs::SchedClassifier};
+use ferrule_common::{Program, settings};
+
+use crate::run;
+
+/// The default, IANA's, and the ends of the range.
+const PORTS: [u16; 4] = [settings::DEFAULT_VXLAN_PORT, 4789, 1, u16::MAX];
+
+fn check(object: &str, wanted: &[&str]) {
+    for port in PORTS {
+        let mut loader = EbpfLoader::new();
+        loader.override_global(settings::VXLAN_PORT, &port, true);
+        let mut ebpf = loader.load_file(run::object(object)).unwrap_or_else(|error| panic!("{object}: {error:?}"));
+        let mut loaded = Vec::new();
+        for (name, program) in ebpf.programs_mut() {
+            let classifier: &mut SchedClassifier = program.try_into().expect("all are classifiers");
+            classifier.load().unwrap_or_else(|error| panic!("{object}, port {port}: {name}: {error}"));
+            loaded.push(name.to_owned());
+        }
+        for name in wanted {
+            assert!(loaded.iter().any(|loaded| loaded == name), "{object} has no {name}, only {loaded:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_agent_loads() {
+    check("ferrule-ebpf", &Program::ALL.map(Program::name));
+}
+
+#[test]
+fn what_only_tests_load() {
+    check("ferrule-ebpf-tests", &["test_from_overlay"]);
+}
