@@ -63,6 +63,7 @@ pub struct Attachments {
     changes: Arc<Changes>,
     /// Where a plugin that found no agent left what it released.
     notes: PathBuf,
+    notes_turn: AsyncMutex<()>,
     locks: Vec<AsyncMutex<()>>,
     hasher: RandomState,
     /// What a former agent left is in the maps.
@@ -102,6 +103,7 @@ impl Attachments {
             state: parts.state,
             changes: parts.changes,
             notes: parts.notes,
+            notes_turn: AsyncMutex::new(()),
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             hasher: RandomState::new(),
             filled: AtomicBool::new(false),

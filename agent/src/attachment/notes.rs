@@ -9,6 +9,9 @@ use super::Attachments;
 impl Attachments {
     /// Applies and removes every note. One that cannot be read stays, with a word in the log: it may be being written.
     pub async fn apply_notes(self: &Arc<Self>) {
+        // One at a time: a note that was read is applied and removed before anybody leases again, or it would end the lease
+        // that came after it.
+        let _turn = self.notes_turn.lock().await;
         let Ok(entries) = fs::read_dir(&self.notes) else { return };
         for path in entries.flatten().map(|entry| entry.path()).filter(|path| is_note(path)) {
             let request = match read(&path) {
