@@ -252,7 +252,8 @@ impl Reconciler {
             observed: &self.keeper.observed().unwrap_or(&nothing).nodes,
             resting: &resting,
         })?;
-        let applied = self.keeper.apply(&desired.remote, snapshot.whole);
+        let desired = Arc::new(desired);
+        let applied = self.keeper.apply(&desired, snapshot.whole);
         self.unfinished = applied.is_err() || !resting.is_empty();
         self.errors.maps = applied.err();
         let peers = desired.remote.peers.values();
@@ -274,8 +275,9 @@ impl Reconciler {
             milliseconds = started.elapsed().as_millis(),
             "objects are in the maps"
         );
-        self.desired = Some(Arc::new(desired));
-        state.desired.clone_from(&self.desired);
+        state.desired = Some(Arc::clone(&desired));
+        self.desired = Some(desired);
+        give_back_memory();
         Ok(())
     }
 
@@ -312,6 +314,15 @@ impl Reconciler {
         errors.extend(synced.err().map(|error| chain(&error)));
         errors.extend(unread);
         errors
+    }
+}
+
+/// What was read and compared for many objects is free now, and of no use to this process: the allocator would keep it.
+fn give_back_memory() {
+    // SAFETY: takes an integer and touches nothing but the allocator's free lists.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use aya::maps::MapError;
 use ferrule_model::{
-    desired::Remote,
+    desired::{Desired, Remote},
     plan::{Step, plan},
 };
 
@@ -19,34 +20,59 @@ const REST: Duration = Duration::from_secs(30);
 /// How long what the maps hold is taken from memory.
 const REREAD: Duration = Duration::from_secs(15);
 
+/// What the maps hold.
+enum Seen {
+    /// What was read, and all steps since.
+    Read(Remote),
+    /// What the model said: kept once, however many pods there are.
+    As(Arc<Desired>),
+}
+
+impl Seen {
+    fn remote(&self) -> &Remote {
+        match self {
+            Self::Read(remote) => remote,
+            Self::As(desired) => &desired.remote,
+        }
+    }
+}
+
 /// The maps' only writer.
 pub(super) struct Keeper {
     maps: RemoteMaps,
     resting: BTreeMap<u32, Instant>,
-    /// What the maps hold, as of the last reading and all steps since.
-    observed: Option<(Instant, Remote)>,
+    /// What the maps hold, and when they were read.
+    seen: Option<(Instant, Seen)>,
 }
 
 impl Keeper {
     pub fn new(maps: RemoteMaps) -> Self {
-        Self { maps, resting: BTreeMap::new(), observed: None }
+        Self { maps, resting: BTreeMap::new(), seen: None }
     }
 
     /// Reads the maps now and then, or `anew`, to find what somebody else changed: whether they differ from what was
     /// written.
     pub fn look(&mut self, anew: bool) -> Result<bool, MapError> {
-        if !anew && self.observed.as_ref().is_some_and(|(read, _)| read.elapsed() < REREAD) {
+        if let Some((read, _)) = &self.seen
+            && !anew
+            && read.elapsed() < REREAD
+        {
             return Ok(false);
         }
         let found = self.maps.observe()?;
-        let differs = self.observed.as_ref().is_none_or(|(_, known)| *known != found);
-        self.observed = Some((Instant::now(), found));
-        Ok(differs)
+        if let Some((read, seen)) = &mut self.seen
+            && *seen.remote() == found
+        {
+            *read = Instant::now();
+            return Ok(false);
+        }
+        self.seen = Some((Instant::now(), Seen::Read(found)));
+        Ok(true)
     }
 
     /// What the maps hold.
     pub fn observed(&self) -> Option<&Remote> {
-        self.observed.as_ref().map(|(_, remote)| remote)
+        self.seen.as_ref().map(|(_, seen)| seen.remote())
     }
 
     /// Node indices that nothing may take yet.
@@ -59,21 +85,28 @@ impl Keeper {
     ///
     /// # Errors
     /// In words, at the first step that fails: what follows may rest on it, and the next round plans anew.
-    pub fn apply(&mut self, desired: &Remote, whole: bool) -> Result<(), String> {
-        let Some((_, observed)) = &mut self.observed else { return Ok(()) };
-        for step in plan(observed, desired) {
-            if !whole && removes(&step) {
-                continue;
-            }
-            self.maps
-                .apply(&step)
-                .map_err(|error| format!("{step}: {}; a full map takes no more entries", chain(&error)))?;
-            step.apply(observed);
+    pub fn apply(&mut self, desired: &Arc<Desired>, whole: bool) -> Result<(), String> {
+        let Some((read, seen)) = &mut self.seen else { return Ok(()) };
+        let steps = plan(seen.remote(), &desired.remote);
+        let (kept, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| !whole && removes(step));
+        let mut done = 0;
+        let outcome = steps.iter().try_for_each(|step| {
+            let applied = self.maps.apply(step);
+            applied.map_err(|error| format!("{step}: {}; a full map takes no more entries", chain(&error)))?;
+            done += 1;
             if let Step::RemoveNode(index) = step {
-                self.resting.insert(index, Instant::now());
+                self.resting.insert(*index, Instant::now());
             }
+            Ok(())
+        });
+        if outcome.is_ok() && kept.is_empty() {
+            *seen = Seen::As(Arc::clone(desired));
+            return Ok(());
         }
-        Ok(())
+        let mut remote = seen.remote().clone();
+        steps[..done].iter().for_each(|step| step.apply(&mut remote));
+        self.seen = Some((*read, Seen::Read(remote)));
+        outcome
     }
 }
 
