@@ -95,7 +95,7 @@ fn listen(child: &mut Child, log: &Path) -> Result<Results> {
 fn emulator(arch: Arch) -> Command {
     let mut command = Command::new(arch.qemu().0);
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"]);
-    command.args(["-m", "2048", "-smp", "2"]).args(acceleration(arch));
+    command.args(["-m", "1536"]).args(acceleration(arch));
     let console = match arch {
         Arch::Amd64 => "ttyS0",
         Arch::Arm64 => {
@@ -117,8 +117,10 @@ fn has_kvm() -> bool {
 
 /// Hardware's where it works, which only trying tells: a virtual machine may offer it and lack a part.
 fn acceleration(arch: Arch) -> &'static [&'static str] {
-    const KVM: [&[&str]; 2] =
-        [&["-accel", "kvm", "-cpu", "max"], &["-accel", "kvm", "-cpu", "max,arch-capabilities=off"]];
+    const KVM: [&[&str]; 2] = [
+        &["-accel", "kvm", "-smp", "2", "-cpu", "max"],
+        &["-accel", "kvm", "-smp", "2", "-cpu", "max,arch-capabilities=off"],
+    ];
     let works = |arguments: &&&[&str]| {
         let mut command = Command::new(arch.qemu().0);
         command.args(["-nodefaults", "-display", "none", "-S", "-m", "64", "-monitor", "stdio"]).args(**arguments);
@@ -138,9 +140,10 @@ fn acceleration(arch: Arch) -> &'static [&'static str] {
         return found;
     }
     match arch {
-        // Older emulators spoil the flags in cmpxchg16b, which kernels then stumble over.
-        Arch::Amd64 => &["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off"],
+        // One CPU: with several, emulators lose the kernel's patching of its own code (int3). And no cmpxchg16b, whose
+        // flags older ones spoil.
+        Arch::Amd64 => &["-accel", "tcg", "-smp", "1", "-cpu", "max,cx16=off"],
         // `max` signs pointers, which costs an emulator much.
-        Arch::Arm64 => &["-accel", "tcg,thread=multi", "-cpu", "cortex-a72"],
+        Arch::Arm64 => &["-accel", "tcg", "-smp", "1", "-cpu", "cortex-a72"],
     }
 }

@@ -17,7 +17,14 @@ mod package;
 mod release;
 mod root;
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{
+    collections::VecDeque,
+    fs,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
 
 use anyhow::Result;
 
@@ -33,19 +40,38 @@ use release::Release;
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Summary> {
     let (labels, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| release::is_label(word));
     let chosen = Release::all().into_iter().filter(|r| labels.is_empty() || labels.iter().any(|l| **l == r.label));
-    let mut chosen: Vec<_> = chosen.collect();
-    chosen.sort_by_key(|release| release.arch != Arch::host());
+    let chosen: Vec<_> = chosen.collect();
     fs::create_dir_all(folder(workspace))?;
     let mut sum = Summary { succeeded: true, ..Summary::default() };
-    let mut shared: Option<(Arch, Vec<u8>)> = None;
-    for release in chosen {
-        if shared.as_ref().is_none_or(|(arch, _)| *arch != release.arch) {
-            shared = Some((release.arch, root::archive(workspace, release.arch, &names)?));
+    for arch in [Arch::Amd64, Arch::Arm64] {
+        let queue: VecDeque<_> = chosen.iter().copied().filter(|release| release.arch == arch).collect();
+        if !queue.is_empty() {
+            sum.add(&all(workspace, queue, &root::archive(workspace, arch, &names)?));
         }
-        let Some((_, archive)) = &shared else { continue };
-        sum.add(&one(workspace, release, archive));
     }
     Ok(sum)
+}
+
+/// Guests of one architecture, as many at a time as emulating them keeps this machine's CPUs busy.
+fn all(workspace: &Workspace, queue: VecDeque<Release>, archive: &[u8]) -> Summary {
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(queue.len());
+    let queue = Mutex::new(queue);
+    let sum = Mutex::new(Summary { succeeded: true, ..Summary::default() });
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(release) = next() {
+                    let (text, found) = one(workspace, release, archive);
+                    // Held while printing, so that results do not mix.
+                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                    println!("{text}");
+                    sum.add(&found);
+                }
+            });
+        }
+    });
+    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The folder of everything that this tier keeps.
@@ -53,20 +79,17 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.root.join("target/kernels")
 }
 
-/// One guest, from its package to its results.
-fn one(workspace: &Workspace, release: Release, archive: &[u8]) -> Summary {
-    let start = Instant::now();
-    let failed = |what: String| {
-        println!("        FAIL {}: {what}", release.label);
-        Summary { failed: 1, ..Summary::default() }
-    };
-    let outcome = boot(workspace, release, archive);
-    let (results, machine) = match outcome {
+/// One guest, from its package to its results, in words and numbers.
+fn one(workspace: &Workspace, release: Release, archive: &[u8]) -> (String, Summary) {
+    let (start, label) = (Instant::now(), release.label);
+    let (results, version) = match boot(workspace, release, archive) {
         Ok(outcome) => outcome,
-        Err(error) => return failed(format!("{error:#}")),
+        Err(error) => {
+            return (format!("        FAIL {label}: {error:#}"), Summary { failed: 1, ..Summary::default() });
+        }
     };
+    let mut lines = Vec::new();
     let mut sum = Summary { succeeded: true, ..Summary::default() };
-    let missing = results.tests.values().filter(|verdict| **verdict == Verdict::Missing).count();
     for (name, verdict) in results.tests.iter().filter(|(_, verdict)| **verdict != Verdict::Missing) {
         let word = if *verdict == Verdict::Passed { "PASS" } else { "FAIL" };
         if *verdict == Verdict::Passed {
@@ -74,25 +97,27 @@ fn one(workspace: &Workspace, release: Release, archive: &[u8]) -> Summary {
         } else {
             sum.failed += 1
         }
-        println!("        {word} [{:>8}] {} {name}", results.time(name), release.label);
-        if let Some(output) = results.output(name) {
-            println!("{output}");
-        }
+        lines.push(format!("        {word} [{:>8}] {label} {name}", results.time(name)));
+        lines.extend(results.output(name).map(str::to_owned));
     }
-    if !results.ended {
-        sum.add(&failed(format!("the guest did not come to its end; {missing} tests have not run{}", results.tail())));
+    let missing = results.tests.values().filter(|verdict| **verdict == Verdict::Missing).count();
+    if !results.ended || missing > 0 {
+        sum.failed += 1;
+        lines.push(format!(
+            "        FAIL {label}: the guest did not come to its end; {missing} tests have not run{}",
+            results.tail()
+        ));
     }
     for exception in release.exceptions {
-        println!("     {}: without {}::{}*: {}", release.label, exception.binary, exception.part, exception.why);
+        lines.push(format!("     {label}: without {}::{}*: {}", exception.binary, exception.part, exception.why));
     }
-    println!(
-        "     {}: {machine}, {} passed, {} failed in {:.0} s",
-        release.label,
+    lines.push(format!(
+        "     {label}: {version}, {} passed, {} failed in {:.0} s",
         sum.passed,
         sum.failed,
         start.elapsed().as_secs_f32()
-    );
-    sum
+    ));
+    (lines.join("\n"), sum)
 }
 
 fn boot(workspace: &Workspace, release: Release, archive: &[u8]) -> Result<(console::Results, String)> {

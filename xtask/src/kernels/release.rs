@@ -32,7 +32,7 @@ const NO_TUNNEL_SOURCE: Exception = Exception {
     binary: "packets",
     part: "from_overlay::",
     why: "before Linux 6.0 no program can set a tunnel's outer source, so that a test run has none; \
-          netns::reach sends real packets through the tunnel",
+          netns::reach and netns::hostile send real packets through the tunnel",
 };
 
 /// Label, suite, version and exceptions of each.
