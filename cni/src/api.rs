@@ -98,6 +98,10 @@ pub struct ReserveRequest {
     /// another attachment holds.
     #[serde(default)]
     pub delegated_ips: Option<Vec<IpAddr>>,
+    /// `runtimeConfig.bandwidth` has a rate: a chained plugin puts queueing disciplines on the host side, which what the
+    /// pod sends and receives has to pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shaped: bool,
 }
 
 /// What an attachment gets. Each address is a /32 or a /128.

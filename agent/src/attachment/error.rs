@@ -15,6 +15,13 @@ pub enum AttachmentError {
         "this node has no podCIDR: set spec.podCIDRs of its Node object, or give the CNI configuration an `ipam` section"
     )]
     NoPodCidr,
+    /// A bandwidth limit that this kernel has no room for.
+    #[error(
+        "runtimeConfig.bandwidth: this kernel has no TCX, which came with Linux 6.6, and the `ingress` qdisc of the \
+         chained plugin `bandwidth` excludes the clsact that pods' programs then need; leave the pod's bandwidth \
+         annotations out, or run it on a node with a newer kernel"
+    )]
+    NoShaping,
     /// The lease.
     #[error(transparent)]
     Lease(#[from] LeaseError),
@@ -52,6 +59,7 @@ impl From<&AttachmentError> for ApiError {
         let code = match error {
             AttachmentError::NotReady(_) => code::TRY_AGAIN,
             AttachmentError::NoPodCidr => code::ADDRESSES,
+            AttachmentError::NoShaping => code::INVALID,
             AttachmentError::Lease(error) => match error.inner() {
                 LeaseError::Address(_) | LeaseError::Taken { .. } | LeaseError::NoDelegated => code::ADDRESSES,
                 LeaseError::Mac(_) => code::INVALID,

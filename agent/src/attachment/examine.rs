@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferrule_common::Program;
 
-use super::{AttachmentError, Attachments, blocking, local_pod};
+use super::{AttachmentError, Attachments, local_pod};
 use crate::{
     bpf::Direction,
     lease::Lease,
@@ -41,7 +41,7 @@ impl Attachments {
             return Ok(vec![Damage { words: format!("the link {} is gone", lease.host_ifname), mendable: false }]);
         };
         let mut damage = compare_link(lease, device);
-        damage.extend(self.compare_programs(device).await?);
+        damage.extend(self.compare_programs(lease, device).await?);
         damage.extend(self.compare_maps(lease, device.ifindex));
         for address in &lease.addresses {
             if !survey.routes.contains(&(*address, device.ifindex)) {
@@ -56,12 +56,20 @@ impl Attachments {
         Ok(damage)
     }
 
-    async fn compare_programs(self: &Arc<Self>, device: &Device) -> Result<Vec<Damage>, AttachmentError> {
+    async fn compare_programs(
+        self: &Arc<Self>,
+        lease: &Lease,
+        device: &Device,
+    ) -> Result<Vec<Damage>, AttachmentError> {
         let mut damage = Vec::new();
         for (program, direction) in [(Program::FromPod, Direction::Ingress), (Program::ToPod, Direction::Egress)] {
-            let all = Arc::clone(self);
-            let wanted = blocking(move || Ok(all.programs().id(program)?)).await?;
-            if filter::program(&self.net, device.ifindex, direction).await? != Some(wanted) {
+            let attached = if lease.shaped {
+                self.programs().is_attached(program, &device.name, device.ifindex, direction)?
+            } else {
+                let wanted = self.programs().id(program)?;
+                filter::program(&self.net, device.ifindex, direction).await? == Some(wanted)
+            };
+            if !attached {
                 damage.push(Damage::mendable(format!("{} is not attached to {}", program.name(), device.name)));
             }
         }

@@ -120,6 +120,9 @@ impl Attachments {
         if state.pod_cidrs.is_empty() && request.delegated_ips.is_none() {
             return Err(AttachmentError::NoPodCidr);
         }
+        if request.shaped && !crate::bpf::has_tcx() {
+            return Err(AttachmentError::NoShaping);
+        }
         self.apply_notes().await;
         let _turn = self.turn(&request.id).await;
         let all = Arc::clone(self);
@@ -204,7 +207,11 @@ impl Attachments {
     async fn connect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), AttachmentError> {
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
-            all.programs().attach_pod(&own.host_ifname, own.endpoint_index)?;
+            if own.shaped {
+                all.programs().attach_shaped(&own.host_ifname, ifindex)?;
+            } else {
+                all.programs().attach_pod(&own.host_ifname, own.endpoint_index)?;
+            }
             all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
         })
         .await?;
@@ -369,7 +376,7 @@ fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
         mac: lease.pod_mac.0,
         host_mac: lease.host_mac.0,
         addresses: lease.addresses.clone(),
-        via_stack: false,
+        via_stack: lease.shaped,
     }
 }
 

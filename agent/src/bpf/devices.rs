@@ -121,7 +121,18 @@ impl Programs {
         Ok(filters.iter().any(|filter| filter.handle != 0 && filter.name.as_deref() == Some(program.name())))
     }
 
-    /// Removes links and filters of ours from devices that are not among `devices`. Blocks.
+    /// Puts `from_pod` and `to_pod` on the host side of a pod's veth by TCX, beside which another plugin's `ingress` qdisc
+    /// has room. Blocks, for each as long as an RCU grace period.
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    pub fn attach_shaped(&mut self, device: &str, ifindex: u32) -> Result<(), AttachError> {
+        self.attach_tcx(Program::ToPod, device, ifindex, Direction::Egress)?;
+        self.attach_tcx(Program::FromPod, device, ifindex, Direction::Ingress)
+    }
+
+    /// Removes links and filters of ours from devices that are not among `devices`, and pins of pods' links that are
+    /// gone. Blocks.
     ///
     /// # Errors
     /// Where the pins' folder cannot be read, or something cannot be removed.
@@ -131,7 +142,8 @@ impl Programs {
         let folder = self.pins.links();
         for entry in fs::read_dir(&folder).map_err(|source| AttachError::Pin { path: folder.clone(), source })? {
             let path = entry.map_err(|source| AttachError::Pin { path: folder.clone(), source })?.path();
-            if !kept.contains(&path) {
+            let gone = || sys::pinned_link(&path).is_ok_and(|link| link.ifindex == 0);
+            if !kept.contains(&path) && (!is_of_pod(&path) || gone()) {
                 remove_pin(&path)?;
             }
         }
@@ -221,6 +233,12 @@ pub fn detach_filters(device: &str, ifindex: u32, direction: Direction) -> Resul
 
 fn list(device: &str, ifindex: u32, direction: Direction) -> Result<Vec<filter::Filter>, AttachError> {
     filter::list(ifindex, direction).map_err(|source| AttachError::Filters { device: device.into(), direction, source })
+}
+
+/// Whether a pin is of a pod's link: `fr…-ingress`.
+fn is_of_pod(path: &Path) -> bool {
+    let device = path.file_name().and_then(|name| name.to_str()?.rsplit_once('-'));
+    device.is_some_and(|(device, _)| crate::attachment::is_ours(device))
 }
 
 /// Every device but pods' links, whose filters go with them.

@@ -19,6 +19,7 @@ pub mod remote_maps;
 pub(crate) mod sys;
 
 pub use attach::{Direction, Programs};
+pub use devices::has_tcx;
 pub use endpoint_maps::EndpointMaps;
 pub use load::{Loaded, load};
 pub use metrics::Metrics;

@@ -99,6 +99,7 @@ impl Book {
             network: request.network.clone(),
             pod: request.pod.clone(),
             delegated: request.delegated_ips.is_some(),
+            shaped: request.shaped,
             pod_mac,
             host_mac,
             host_ifname: host_ifname(&request.id.container_id, &request.id.ifname),

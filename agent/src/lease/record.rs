@@ -30,6 +30,9 @@ pub struct Lease {
     /// The addresses are a delegated IPAM plugin's.
     #[serde(default)]
     pub delegated: bool,
+    /// Queueing disciplines on its link limit its bandwidth: TCX links in place of clsact, and delivery by the stack.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shaped: bool,
     /// The MAC of the pod's side.
     pub pod_mac: Mac,
     /// The MAC of the host side.

@@ -23,6 +23,7 @@ pub(super) fn request(container_id: &str) -> ReserveRequest {
         requested_ips: vec![],
         mac: None,
         delegated_ips: None,
+        shaped: false,
     }
 }
 

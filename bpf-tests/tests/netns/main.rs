@@ -2,6 +2,7 @@
 
 mod agent_dies;
 mod attach;
+mod bandwidth;
 mod check;
 mod cleanup;
 mod healing;

@@ -88,6 +88,7 @@ impl Request {
             requested_ips: self.wishes.ips.clone(),
             mac: self.wishes.mac.map(|mac| mac.to_string()),
             delegated_ips: delegated.as_ref().map(|result| result.ips.iter().map(|ip| ip.address.ip()).collect()),
+            shaped: self.wishes.shaped,
         };
         let reserved = context.agent.reserve(&request, until).inspect_err(|error| {
             // A refusal holds nothing, and may speak of another ADD's lease; an answer that got lost may hold one.

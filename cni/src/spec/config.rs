@@ -48,6 +48,8 @@ pub struct Wishes {
     pub mac: Option<Mac>,
     /// Name resolution to report: the runtime's, else the configuration's.
     pub dns: Dns,
+    /// A chained plugin limits the container's bandwidth by queueing disciplines on the host side.
+    pub shaped: bool,
 }
 
 /// A configuration that cannot be used.
@@ -122,7 +124,12 @@ impl NetConf {
             Some(mac) => Some(mac),
             None => mac_of(args)?,
         };
-        Ok(Wishes { ips: one_a_family(ips)?, mac, dns: runtime.dns.unwrap_or(dns) })
+        Ok(Wishes {
+            ips: one_a_family(ips)?,
+            mac,
+            dns: runtime.dns.unwrap_or(dns),
+            shaped: runtime.bandwidth.is_some(),
+        })
     }
 
     /// `prevResult`, unread.
