@@ -216,6 +216,30 @@ fn of_map_entries() {
     });
 }
 
+#[test]
+fn firewalls_that_drop_are_named_and_pods_do_not_mind() {
+    within(&Layout::default(), |cluster| {
+        let scene = Scene::new(cluster)?;
+        for words in [
+            "add table ip filter",
+            "add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }",
+            "add table inet strict",
+            "add chain inet strict in { type filter hook input priority 0 ; policy drop ; }",
+            "add rule inet strict in udp dport 8472 accept",
+            "add rule inet strict in meta l4proto { icmp, ipv6-icmp } accept",
+        ] {
+            let output = scene.node().netns.command("nft").args(words.split_whitespace()).output()?;
+            ensure!(output.status.success(), "nft {words}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        names(scene.node(), &["chain FORWARD of table ip filter", "nft insert rule ip filter FORWARD iifname"])?;
+        names(
+            scene.node(),
+            &["chain in of table inet strict", "nft insert rule inet strict in udp dport 8472 accept"],
+        )?;
+        scene.is_whole()
+    });
+}
+
 /// The doctor finds something that it says in these words.
 fn names(node: &Node, words: &[&str]) -> Result<()> {
     let text = serde_json::to_string(&node.doctor()?)?;
