@@ -19,6 +19,8 @@ pub(super) fn decode(
     if ips.is_empty() && single.is_some() {
         ips.push(single.address()?);
     }
+    // There may be a hundred thousand pods, with an address each.
+    ips.shrink_to_fit();
     Ok(Pod {
         name: name.clone(),
         uid: metadata.uid,
@@ -65,6 +67,7 @@ fn ports(spec: &Field<'_>) -> Result<Vec<ContainerPort>, FieldError> {
             });
         }
     }
+    ports.shrink_to_fit();
     Ok(ports)
 }
 
