@@ -8,7 +8,7 @@ use core::mem::size_of;
 use crate::{Address, endpoint, link, metric, peer, prefix, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What a map is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
