@@ -1,7 +1,5 @@
 //! Removes pods' links. Removing one waits 30 ms for RCU with RTNL held; links that go in one batch share that wait, so
-//! that those which arrive within 5 ms are put into one link group and the group is removed.
-
-use std::time::Duration;
+//! that those which arrive while others go are put into one link group, and the group is removed.
 
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use rtnetlink::{Handle, LinkUnspec, packet_route::link::InfoKind};
@@ -9,8 +7,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{NetError, errno, link};
 
-/// How long the first of a batch waits for others.
-const GATHER: Duration = Duration::from_millis(5);
 /// The link group that a batch is put in. Nothing else may use it.
 const GROUP: u32 = 0x6665_7272;
 
@@ -47,8 +43,7 @@ impl Remover {
 async fn serve(handle: Handle, mut requests: mpsc::Receiver<Request>) {
     while let Some(first) = requests.recv().await {
         let mut batch = vec![first];
-        let deadline = tokio::time::Instant::now() + GATHER;
-        while let Ok(Some(request)) = tokio::time::timeout_at(deadline, requests.recv()).await {
+        while let Ok(request) = requests.try_recv() {
             batch.push(request);
         }
         remove_batch(&handle, batch).await;
