@@ -27,21 +27,23 @@ pub fn release(workspace: &Workspace, arch: Arch) -> Result<()> {
 /// As [`release`].
 pub fn statically(workspace: &Workspace, binaries: &[&str], arch: Arch) -> Result<PathBuf> {
     setup::building(workspace)?;
-    setup::cross::ensure(arch)?;
+    setup::cross::ensure(workspace, arch)?;
     ebpf::build(workspace)?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--release"]);
     cargo.args(binaries.iter().flat_map(|binary| ["--bin", *binary]));
-    target(&mut cargo, arch);
+    target(workspace, &mut cargo, arch);
     step(&format!("build static release binaries ({})", arch.debian()), &mut cargo)?;
     Ok(workspace.target.join(arch.target()).join("release"))
 }
 
 /// Makes a cargo that builds link statically, for an architecture.
-pub fn target(cargo: &mut Command, arch: Arch) {
-    cargo.args(["--target", &arch.target()]).env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+pub fn target(workspace: &Workspace, cargo: &mut Command, arch: Arch) {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
     if arch != Arch::host() {
         let name = arch.target().to_uppercase().replace('-', "_");
         cargo.env(format!("CARGO_TARGET_{name}_LINKER"), format!("{}-linux-gnu-gcc", arch.gnu()));
+        flags.extend(setup::cross::sysroot(workspace, arch).map(|root| format!("--sysroot={}", root.display())));
     }
+    cargo.args(["--target", &arch.target()]).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
 }

@@ -23,7 +23,7 @@ impl Binaries {
             cargo.arg("--tests");
         } else {
             cargo.args(["--test", "packets"]);
-            build::target(&mut cargo, arch);
+            build::target(workspace, &mut cargo, arch);
         }
         let mut found = BTreeMap::new();
         step_reading(&format!("build what guests run ({})", arch.debian()), &mut cargo, |line| {

@@ -4,7 +4,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -12,11 +11,13 @@ use anyhow::{Context, Result, bail};
 
 use super::{mirror, release::Release};
 use crate::{
-    setup::apt::KEYRING,
-    step::{capture, step},
+    setup::{apt::KEYRING, private_apt::PrivateApt},
+    step::capture,
     workspace::Workspace,
 };
 
+/// The file that names the suite and its mirror.
+const SOURCES: &str = "sources.list";
 /// An index is read again after this time.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
 
@@ -39,12 +40,13 @@ pub struct Kernel {
 /// Without a network, or where the suite has no such kernel.
 pub fn fetch(workspace: &Workspace, release: Release) -> Result<Kernel> {
     let folder = super::folder(workspace).join(format!("{}-{}", release.suite, release.arch.debian()));
-    let apt = Apt { release, folder };
-    apt.update()?;
-    let package = apt.newest()?;
-    let root = apt.folder.join(&package);
+    let sources = Some(folder.join(SOURCES));
+    let suite = Suite { release, apt: PrivateApt { folder, arch: release.arch, sources } };
+    suite.update()?;
+    let package = suite.newest()?;
+    let root = suite.apt.folder.join(&package);
     if !root.exists() {
-        apt.unpack(&package, &root)?;
+        suite.unpack(&package, &root)?;
     }
     let image = find(&root, &|path| name(path).starts_with("vmlinuz"));
     let builtin = find(&root, &|path| name(path) == "modules.builtin");
@@ -54,56 +56,27 @@ pub fn fetch(workspace: &Workspace, release: Release) -> Result<Kernel> {
     }
 }
 
-/// Apt with files of its own.
-struct Apt {
+/// A suite of Debian's, and the files that apt keeps of it.
+struct Suite {
     release: Release,
-    folder: PathBuf,
+    apt: PrivateApt,
 }
 
-impl Apt {
-    fn command(&self, program: &str) -> Command {
-        let at = |name: &str| self.folder.join(name).display().to_string();
-        let mut command = Command::new(program);
-        command.current_dir(&self.folder).env("LC_ALL", "C").stdin(std::process::Stdio::null());
-        for option in [
-            format!("Dir::Etc::SourceList={}", at("sources.list")),
-            "Dir::Etc::SourceParts=/dev/null".into(),
-            "Dir::Etc::PreferencesParts=/dev/null".into(),
-            format!("Dir::State={}", at("state")),
-            format!("Dir::State::Lists={}", at("lists")),
-            format!("Dir::State::Status={}", at("status")),
-            format!("Dir::Cache={}", at("cache")),
-            format!("APT::Architecture={}", self.release.arch.debian()),
-            format!("APT::Architectures={}", self.release.arch.debian()),
-            "APT::Sandbox::User=".into(),
-            "APT::Update::Error-Mode=any".into(),
-            "Acquire::Languages=none".into(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
-            "Acquire::IndexTargets::deb::CNF::DefaultEnabled=false".into(),
-            "Acquire::Retries=3".into(),
-        ] {
-            command.args(["-o", &option]);
-        }
-        command
-    }
-
+impl Suite {
     /// Reads the suite's index, from the first mirror that has it.
     fn update(&self) -> Result<()> {
-        let stamp = self.folder.join("updated");
+        let stamp = self.apt.folder.join("updated");
         let age = fs::metadata(&stamp).and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
         if age.is_some_and(|age| age < FRESH) {
             return Ok(());
         }
-        for folder in ["state", "lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(self.folder.join(folder))?;
-        }
-        fs::write(self.folder.join("status"), "")?;
+        self.apt.prepare()?;
         let suite = self.release.suite;
         let mut failures = Vec::new();
         for mirror in mirror::all() {
-            fs::write(self.folder.join("sources.list"), format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))?;
-            let label = format!("read the index of {suite} ({})", self.release.arch.debian());
-            match step(&label, self.command("apt-get").args(["update", "-q"])) {
+            let source = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
+            fs::write(self.apt.folder.join(SOURCES), source)?;
+            match self.apt.update(&format!("read the index of {suite} ({})", self.release.arch.debian())) {
                 Ok(()) => return Ok(fs::write(&stamp, mirror)?),
                 Err(error) => failures.push(format!("{mirror}: {error:#}")),
             }
@@ -133,31 +106,18 @@ impl Apt {
 
     /// The names of the packages that one depends on.
     fn depends(&self, package: &str) -> Result<Vec<String>> {
-        let text = capture(self.command("apt-cache").args(["show", "--no-all-versions", package]))
+        let text = capture(self.apt.command("apt-cache").args(["show", "--no-all-versions", package]))
             .with_context(|| format!("Debian's suite {} has no package {package}", self.release.suite))?;
         let depends = text.lines().find_map(|line| line.strip_prefix("Depends: ")).unwrap_or_default();
         Ok(depends.split([',', '|']).filter_map(|one| Some(one.split_whitespace().next()?.to_owned())).collect())
     }
 
-    /// Downloads a kernel's package and those that it is split into, and unpacks them side by side.
+    /// Unpacks a kernel's package and those that it is split into.
     fn unpack(&self, package: &str, root: &Path) -> Result<()> {
         let version = package.trim_start_matches("linux-image-");
         let parts = self.depends(package)?.into_iter().filter(|name| name.ends_with(version));
         let packages: Vec<_> = [package.to_owned()].into_iter().chain(parts).collect();
-        let (debs, partial) = (self.folder.join("debs"), root.with_extension("partial"));
-        for folder in [&debs, &partial] {
-            // Left by a run that was ended.
-            let _ = fs::remove_dir_all(folder);
-            fs::create_dir_all(folder)?;
-        }
-        let mut download = self.command("apt-get");
-        download.current_dir(&debs).args(["download", "-q"]).args(&packages);
-        step(&format!("download {package}"), &mut download)?;
-        for deb in fs::read_dir(&debs)? {
-            step(&format!("unpack {package}"), Command::new("dpkg-deb").arg("-x").arg(deb?.path()).arg(&partial))?;
-        }
-        fs::remove_dir_all(&debs)?;
-        Ok(fs::rename(&partial, root)?)
+        self.apt.unpack(&packages, root)
     }
 }
 

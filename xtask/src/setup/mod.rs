@@ -4,6 +4,7 @@ pub mod apt;
 pub mod bpffs;
 pub mod cross;
 pub mod linker;
+pub mod private_apt;
 pub mod toolchain;
 pub mod tools;
 
@@ -122,7 +123,7 @@ pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
                     why: "has the keys that Debian's kernels are signed with",
                 },
             ])?;
-            cross::ensure(Arch::Arm64)
+            cross::ensure(workspace, Arch::Arm64)
         }
     }
 }
