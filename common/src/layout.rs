@@ -8,7 +8,16 @@ use core::mem::size_of;
 use crate::{Address, endpoint, link, metric, peer, prefix, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 3 + if OTHER { 1_000_000 } else { 0 };
+
+/// Tests only (the feature `other-layout`): every map has more entries and fields stand in another order, for an agent that
+/// takes over from one with the usual layout.
+const OTHER: bool = cfg!(feature = "other-layout");
+
+/// The number of a map's entries.
+pub(crate) const fn entries(usual: u32) -> u32 {
+    if OTHER { usual + 64 } else { usual }
+}
 
 /// What a map is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +50,19 @@ pub struct Map {
 }
 
 /// Addresses of local pods.
-pub const ENDPOINTS: u32 = 4096;
+pub const ENDPOINTS: u32 = entries(4096);
 /// Local pods' links.
-pub const LINKS: u32 = 4096;
+pub const LINKS: u32 = entries(4096);
 /// Local pods' sources, by endpoint index.
 pub const SOURCES: u32 = LINKS;
 /// Pods of other nodes, and nodes' addresses.
-pub const PEERS: u32 = 262_144;
+pub const PEERS: u32 = entries(262_144);
 /// Nodes.
-pub const NODES: u32 = 8192;
+pub const NODES: u32 = entries(8192);
 /// Pod CIDRs of all nodes.
-pub const ROUTES: u32 = 32_768;
+pub const ROUTES: u32 = entries(32_768);
 /// CIDRs that are asked for by flag.
-pub const CIDRS: u32 = 1024;
+pub const CIDRS: u32 = entries(1024);
 
 const LPM: usize = 4 + size_of::<prefix::PrefixKey>();
 

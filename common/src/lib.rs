@@ -5,6 +5,9 @@
 //! or size, is a new [`layout::VERSION`], which `cargo xtask lint` checks.
 #![no_std]
 
+#[macro_use]
+mod value;
+
 pub mod address;
 pub mod endpoint;
 pub mod layout;

@@ -136,7 +136,7 @@ numbered! {
 /// Slots a program has in `fr_metrics`.
 pub const SLOTS: u32 = 64;
 /// Entries of `fr_metrics`.
-pub const ENTRIES: u32 = 8 * SLOTS;
+pub const ENTRIES: u32 = crate::layout::entries(8 * SLOTS);
 
 /// The index into `fr_metrics` of `program`'s counter for an [`Outcome`]'s or a [`Drop`]'s number.
 #[inline(always)]
@@ -145,12 +145,13 @@ pub const fn index(program: Program, number: u32) -> u32 {
     program as u32 * SLOTS + number
 }
 
-/// The value of `fr_metrics`, one for each CPU.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counter {
-    /// Packets (a GSO packet counts once).
-    pub packets: u64,
-    /// Bytes, with the Ethernet header.
-    pub bytes: u64,
+value! {
+    /// The value of `fr_metrics`, one for each CPU.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Counter {
+        /// Packets (a GSO packet counts once).
+        pub packets: u64,
+        /// Bytes, with the Ethernet header.
+        pub bytes: u64,
+    }
 }

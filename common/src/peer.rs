@@ -5,14 +5,15 @@ use crate::Address;
 /// The node index that means this node itself.
 pub const SELF: u32 = 0;
 
-/// The value of `fr_peers`: a pod of another node, or a node's own address.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// Index into `fr_nodes`; [`SELF`] for this node's own addresses.
-    pub node: u32,
-    /// [`POD`] or [`NODE`].
-    pub kind: u32,
+value! {
+    /// The value of `fr_peers`: a pod of another node, or a node's own address.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Peer {
+        /// Index into `fr_nodes`; [`SELF`] for this node's own addresses.
+        pub node: u32,
+        /// [`POD`] or [`NODE`].
+        pub kind: u32,
+    }
 }
 
 /// [`Peer::kind`] of a pod.
@@ -20,29 +21,30 @@ pub const POD: u32 = 1;
 /// [`Peer::kind`] of a node's InternalIP.
 pub const NODE: u32 = 2;
 
-/// The value of `fr_nodes`: how another node is reached. Written before anything names its index, never edited: an
-/// array's value can be read half written, so that a changed node gets a fresh index.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Node {
-    /// [`NONE`], [`VXLAN`] or [`NATIVE`].
-    pub forwarding: u32,
-    /// The device that leads there: the overlay device, or with native routing one of the node's own.
-    pub ifindex: u32,
-    /// The largest layer 3 packet that fits, in bytes.
-    pub mtu: u32,
-    /// Zero.
-    pub pad: u32,
-    /// The outer destination, or `::`.
-    pub tunnel: Address,
-    /// The next hop for IPv4 with native routing, or `::`.
-    pub next_hop_v4: Address,
-    /// The next hop for IPv6 with native routing, or `::`.
-    pub next_hop_v6: Address,
-    /// The node's IPv4 InternalIP, or `::`.
-    pub internal_v4: Address,
-    /// The node's IPv6 InternalIP, or `::`.
-    pub internal_v6: Address,
+value! {
+    /// The value of `fr_nodes`: how another node is reached. Written before anything names its index, never edited: an
+    /// array's value can be read half written, so that a changed node gets a fresh index.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Node {
+        /// [`NONE`], [`VXLAN`] or [`NATIVE`].
+        pub forwarding: u32,
+        /// The device that leads there: the overlay device, or with native routing one of the node's own.
+        pub ifindex: u32,
+        /// The largest layer 3 packet that fits, in bytes.
+        pub mtu: u32,
+        /// Zero.
+        pub pad: u32,
+        /// The outer destination, or `::`.
+        pub tunnel: Address,
+        /// The next hop for IPv4 with native routing, or `::`.
+        pub next_hop_v4: Address,
+        /// The next hop for IPv6 with native routing, or `::`.
+        pub next_hop_v6: Address,
+        /// The node's IPv4 InternalIP, or `::`.
+        pub internal_v4: Address,
+        /// The node's IPv6 InternalIP, or `::`.
+        pub internal_v6: Address,
+    }
 }
 
 /// [`Node::forwarding`]: the entry is unused.

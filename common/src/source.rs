@@ -6,20 +6,21 @@
 
 use crate::{Address, Mac};
 
-/// The value of `fr_sources`. All zero where the index is free.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Source {
-    /// The host side of the pod's veth.
-    pub ifindex: u32,
-    /// The MAC of the pod's side of the veth.
-    pub mac: Mac,
-    /// As in `fr_endpoints`.
-    pub flags: u16,
-    /// The pod's first IPv4 address, or `::`.
-    pub v4: Address,
-    /// The pod's first IPv6 address, or `::`.
-    pub v6: Address,
+value! {
+    /// The value of `fr_sources`. All zero where the index is free.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Source {
+        /// The host side of the pod's veth.
+        pub ifindex: u32,
+        /// The MAC of the pod's side of the veth.
+        pub mac: Mac,
+        /// As in `fr_endpoints`.
+        pub flags: u16,
+        /// The pod's first IPv4 address, or `::`.
+        pub v4: Address,
+        /// The pod's first IPv6 address, or `::`.
+        pub v6: Address,
+    }
 }
 
 impl Source {

@@ -22,22 +22,35 @@ const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Cpanic=abort"];
 /// # Errors
 /// Where no toolchain is there, or the programs do not compile.
 pub fn build(workspace: &Workspace) -> Result<()> {
+    compile(workspace, "the eBPF programs", &["--bins"], &OBJECTS, &workspace.ebpf())
+}
+
+/// Builds the object that the agent with another layout embeds, into [`Workspace::other_ebpf`].
+///
+/// # Errors
+/// As [`build`].
+pub fn build_other(workspace: &Workspace) -> Result<()> {
+    let arguments = ["--bin", OBJECTS[0], "--features", "other-layout"];
+    compile(workspace, "the eBPF programs with another layout", &arguments, &OBJECTS[..1], &workspace.other_ebpf())
+}
+
+fn compile(workspace: &Workspace, what: &str, arguments: &[&str], objects: &[&str], into: &Path) -> Result<()> {
     let target = workspace.target.join("ebpf-build");
     let toolchain = toolchain::find().context("no toolchain can build for eBPF; run `cargo xtask setup`")?;
     let mut cargo = toolchain.cargo();
     cargo
         .current_dir(&workspace.root)
-        .args(["build", "--package", "ferrule-ebpf", "--bins", "--release"])
+        .args(["build", "--package", "ferrule-ebpf", "--release"])
+        .args(arguments)
         .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir"])
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
         .env_remove("CARGO_TARGET_DIR");
     linker::add_to_path(&mut cargo);
-    step(&format!("build the eBPF programs ({toolchain})"), &mut cargo)?;
-    fs::create_dir_all(workspace.ebpf())?;
-    for object in OBJECTS {
-        let built = target.join("bpfel-unknown-none/release").join(object);
-        copy_if_changed(&built, &workspace.ebpf().join(object))?;
+    step(&format!("build {what} ({toolchain})"), &mut cargo)?;
+    fs::create_dir_all(into)?;
+    for object in objects {
+        copy_if_changed(&target.join("bpfel-unknown-none/release").join(object), &into.join(object))?;
     }
     Ok(())
 }

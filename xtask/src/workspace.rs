@@ -36,6 +36,11 @@ impl Workspace {
         self.root.join("target/ebpf")
     }
 
+    /// Folder of the eBPF object with another layout, which tests' second agent embeds.
+    pub fn other_ebpf(&self) -> PathBuf {
+        self.root.join("target/ebpf-other")
+    }
+
     /// Folder of tools that are installed for this repository alone.
     pub fn tools(&self) -> PathBuf {
         self.root.join("target/tools")

@@ -55,7 +55,8 @@ impl Arguments {
     }
 }
 
-fn main() -> ExitCode {
+/// The command line: also that of the agent with another layout, for tests.
+pub fn main() -> ExitCode {
     match start(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
