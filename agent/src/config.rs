@@ -59,6 +59,10 @@ pub struct Options {
     /// Folder of pinned maps and links, in a BPF file system [default: /sys/fs/bpf/ferrule]
     #[arg(long, value_name = "DIR")]
     pub bpffs: Option<PathBuf>,
+    /// Folder of the addresses that a former plugin's host-local leases, which are not leased again [default:
+    /// /var/lib/cni/networks]
+    #[arg(long, value_name = "DIR")]
+    pub host_local: Option<PathBuf>,
     /// How pods' packets travel between nodes [default: vxlan]
     #[arg(long)]
     pub routing: Option<Routing>,
@@ -95,6 +99,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// See [`Options::bpffs`].
     pub bpffs: PathBuf,
+    /// See [`Options::host_local`].
+    pub host_local: PathBuf,
     /// See [`Options::routing`].
     pub routing: Routing,
     /// See [`Options::devices`]; empty for those that hold the node's InternalIPs.
@@ -164,6 +170,7 @@ impl Options {
             socket: self.socket.or(other.socket),
             state_dir: self.state_dir.or(other.state_dir),
             bpffs: self.bpffs.or(other.bpffs),
+            host_local: self.host_local.or(other.host_local),
             routing: self.routing.or(other.routing),
             devices: self.devices.or(other.devices),
             attach: self.attach.or(other.attach),
@@ -221,6 +228,7 @@ impl Options {
             socket: path(self.socket, "/run/ferrule/agent.sock"),
             state_dir: path(self.state_dir, "/var/lib/ferrule"),
             bpffs: path(self.bpffs, "/sys/fs/bpf/ferrule"),
+            host_local: path(self.host_local, "/var/lib/cni/networks"),
             routing: self.routing.unwrap_or(Routing::Vxlan),
             devices: self.devices.unwrap_or_default(),
             attach: self.attach,

@@ -80,6 +80,7 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         state: state_reader.clone(),
         changes: Arc::clone(&changes),
         notes: plugin::release_notes(&config.socket),
+        host_local: config.host_local.clone(),
     }));
     let (writer, reader) = store::store();
     tokio::spawn(source::files::run(config.manifests.clone(), writer));

@@ -56,7 +56,7 @@ impl Attachments {
         Ok(damage)
     }
 
-    async fn compare_programs(
+    pub(super) async fn compare_programs(
         self: &Arc<Self>,
         lease: &Lease,
         device: &Device,

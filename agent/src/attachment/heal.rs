@@ -71,6 +71,22 @@ impl Attachments {
         errors
     }
 
+    /// Whether every pod that has its link runs this agent's programs. A pod without a lease keeps what it has.
+    ///
+    /// # Errors
+    /// Where links or filters cannot be read.
+    pub async fn has_taken_over(self: &Arc<Self>) -> Result<bool, AttachmentError> {
+        let links = link::all(&self.net).await?;
+        for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
+            if let Some(device) = links.iter().find(|link| link.name == lease.host_ifname)
+                && !self.compare_programs(&lease, device).await?.is_empty()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Looks again with the attachment's turn: it may have come or gone since it was looked at. Then mends it.
     async fn mend(self: &Arc<Self>, lease: &Arc<Lease>) -> Result<(), AttachmentError> {
         let _turn = self.turn(&lease.id).await;

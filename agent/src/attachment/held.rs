@@ -8,9 +8,6 @@ use ferrule_model::objects::Objects;
 use super::Attachments;
 use crate::net::survey::Survey;
 
-/// Where the host-local plugin keeps a file for each address, in a folder for each network.
-const HOST_LOCAL: &str = "/var/lib/cni/networks";
-
 impl Attachments {
     /// Remembers the addresses that the host knows somebody at who has no lease.
     pub(super) fn note_inhabited(&self, survey: &Survey) {
@@ -19,7 +16,7 @@ impl Attachments {
             leases.iter().filter_map(|lease| survey.links.get(&lease.host_ifname)).map(|link| link.ifindex).collect();
         let others = survey.inhabited.iter().filter(|(_, ifindex)| !leased.contains(ifindex));
         let mut inhabited: HashSet<IpAddr> = others.map(|(address, _)| *address).collect();
-        inhabited.extend(host_local(Path::new(HOST_LOCAL)));
+        inhabited.extend(host_local(&self.host_local));
         *self.inhabited.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = inhabited;
     }
 
@@ -56,7 +53,7 @@ pub fn claimed(objects: &Objects, node: &str) -> std::collections::HashMap<IpAdd
     .collect()
 }
 
-/// The addresses that host-local leases, by its files' names.
+/// The addresses that host-local leases: it keeps a file for each, in a folder for each network.
 fn host_local(folder: &Path) -> Vec<IpAddr> {
     let networks = fs::read_dir(folder).into_iter().flatten().flatten();
     let files = networks.flat_map(|network| fs::read_dir(network.path()).into_iter().flatten().flatten());

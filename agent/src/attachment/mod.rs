@@ -63,6 +63,7 @@ pub struct Attachments {
     changes: Arc<Changes>,
     /// Where a plugin that found no agent left what it released.
     notes: PathBuf,
+    host_local: PathBuf,
     notes_turn: AsyncMutex<()>,
     locks: Vec<AsyncMutex<()>>,
     hasher: RandomState,
@@ -88,6 +89,8 @@ pub struct Parts {
     pub changes: Arc<Changes>,
     /// Where a plugin that found no agent left what it released.
     pub notes: PathBuf,
+    /// Where a former plugin's host-local keeps the addresses that it leases.
+    pub host_local: PathBuf,
 }
 
 impl Attachments {
@@ -103,6 +106,7 @@ impl Attachments {
             state: parts.state,
             changes: parts.changes,
             notes: parts.notes,
+            host_local: parts.host_local,
             notes_turn: AsyncMutex::new(()),
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             hasher: RandomState::new(),

@@ -10,7 +10,7 @@ use ferrule_common::{
     source::Source,
 };
 
-use super::load::LoadError;
+use super::{load::LoadError, remote_maps::absent_is_fine};
 
 /// What the maps hold of one local pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,10 +79,7 @@ impl EndpointMaps {
                 result = result.and(self.endpoints.remove(&key));
             }
         }
-        match self.links.remove(&ifindex) {
-            Err(MapError::KeyNotFound) => result,
-            other => result.and(other),
-        }
+        result.and(absent_is_fine(self.links.remove(&ifindex)))
     }
 
     /// Frees the source of a link, where it is that link's still.

@@ -1,6 +1,7 @@
 //! The kernel's network configuration, through netlink: the overlay device, routes, neighbours, pods' host sides.
 //! Reads and writes; decides nothing.
 
+pub mod bridge;
 pub mod filter;
 pub mod firewall;
 pub mod host_side;

@@ -24,7 +24,8 @@ pub struct Survey {
     pub routes: HashSet<(IpAddr, u32)>,
     /// Permanent neighbour entries: address and device to MAC.
     pub neighbours: HashMap<(IpAddr, u32), Vec<u8>>,
-    /// Addresses that the host knows somebody at, with their device: neighbours of any kind, and routes to them alone.
+    /// Addresses that the host knows somebody at, with their device: neighbours of any kind, routes to them alone, and its
+    /// own.
     pub inhabited: HashSet<(IpAddr, u32)>,
 }
 
@@ -37,7 +38,8 @@ impl Survey {
         let links = link::all(handle).await?;
         let routes = route::to_hosts(handle).await?;
         let neighbours = neighbours(handle).await?;
-        let known = neighbours.iter().map(|(at, _, _)| *at);
+        let own = link::addresses(handle).await?;
+        let known = neighbours.iter().map(|(at, _, _)| *at).chain(own);
         let permanent = neighbours.iter().filter(|(_, _, permanent)| *permanent);
         Ok(Self {
             links: links.into_iter().map(|link| (link.name.clone(), link)).collect(),

@@ -48,6 +48,16 @@ pub fn forwarded_device(device: &str) -> Result<(), NetError> {
     Ok(())
 }
 
+/// A bridge whose pods take the node's pod CIDR for their link: the host answers ARP there for what it routes elsewhere, at
+/// once.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn answering_bridge(bridge: &str) -> Result<(), NetError> {
+    set_where_present(&format!("net/ipv4/conf/{bridge}/proxy_arp"), "1")?;
+    set_where_present(&format!("net/ipv4/neigh/{bridge}/proxy_delay"), "0")
+}
+
 /// A phrase for each setting of such a device that is another one.
 #[must_use]
 pub fn differences(device: &str) -> Vec<String> {

@@ -216,14 +216,16 @@ impl Reconciler {
             self.errors.host = self.host(whole).await;
         }
         self.errors.leases = self.with.attachments.flush().await;
-        self.pods_changed |= parts.has(Part::Pods);
+        // What was wrong with a pod may have gone with its lease.
+        let mended = parts.has(Part::Leases) && !self.errors.pods.is_empty();
+        self.pods_changed |= parts.has(Part::Pods) || mended;
         if self.pods_changed && (parts.is_full() || self.pods_looked_at.elapsed() >= PODS) {
             self.errors.pods = self.with.attachments.heal().await;
             (self.pods_changed, self.pods_looked_at) = (false, Instant::now());
         }
         state.full_rounds += u64::from(parts.is_full());
         state.errors = self.errors.all();
-        if successor && state.ready && self.errors.pods.is_empty() {
+        if successor && state.ready && self.with.attachments.has_taken_over().await? {
             self.with.pins.remove_other_layouts()?;
             tracing::info!("took over from a version with another map layout");
         }
@@ -300,6 +302,7 @@ impl Reconciler {
         {
             errors.push(chain(&error));
         }
+        errors.extend(net::bridge::answer(net, &desired.own_pod_cidrs).await.err().map(|error| chain(&error)));
         let overlay = self.ways.overlay.as_ref().map(|device| device.ifindex);
         let mut unread = None;
         // What is not wanted any more may only be late where the source is not whole.
