@@ -4,7 +4,7 @@ use std::{
     fs::File,
     os::unix::{net::UnixDatagram, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,39 @@ pub struct Agent {
     keep: bool,
 }
 
+/// What is started.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// Which of the workspace's binaries.
+    pub binary: &'a str,
+    /// Its arguments, beyond `run`.
+    pub arguments: &'a [String],
+    /// The boot that it believes to be in, where that is not the machine's.
+    pub boot: Option<&'a str>,
+    /// How long it may take until it is ready.
+    pub patience: Duration,
+}
+
+impl<'a> Launch<'a> {
+    /// The agent as it ships.
+    #[must_use]
+    pub const fn usual(arguments: &'a [String]) -> Self {
+        Self { binary: "ferrule-agent", arguments, boot: None, patience: PATIENCE }
+    }
+
+    fn command(&self, netns: &Netns, folder: &Path) -> Result<Command> {
+        let binary = super::binary(self.binary)?;
+        let Some(boot) = self.boot else { return Ok(netns.command(binary)) };
+        let file = folder.join("boot_id");
+        std::fs::write(&file, boot)?;
+        let mut command = netns.command("unshare");
+        // In a mount namespace of its own, and by `exec`, so that it keeps the process's id.
+        let script = r#"mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@""#;
+        command.args(["--mount", "--propagation", "slave", "--", "sh", "-c", script]).arg(file).arg(binary);
+        Ok(command)
+    }
+}
+
 /// The file with its process id, in a node's folder.
 const PID: &str = "agent.pid";
 
@@ -35,25 +68,37 @@ impl Agent {
     ///
     /// # Errors
     /// Where it ends or is not ready in time: the end of its log.
-    pub fn start(netns: &Netns, arguments: &[String], folder: &Path) -> Result<Self> {
+    pub fn start(netns: &Netns, launch: &Launch<'_>, folder: &Path) -> Result<Self> {
+        let (mut agent, readiness) = Self::launch(netns, launch, folder)?;
+        agent.wait(&readiness, launch.patience)?;
+        Ok(agent)
+    }
+
+    /// Starts one, which may never be ready.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn spawn(netns: &Netns, launch: &Launch<'_>, folder: &Path) -> Result<Self> {
+        Self::launch(netns, launch, folder).map(|(agent, _)| agent)
+    }
+
+    fn launch(netns: &Netns, launch: &Launch<'_>, folder: &Path) -> Result<(Self, UnixDatagram)> {
         let (log, notify) = (folder.join("agent.log"), folder.join("notify.sock"));
         // Left by a former agent.
         let _ = std::fs::remove_file(&notify);
         let readiness = UnixDatagram::bind(&notify).with_context(|| notify.display().to_string())?;
         readiness.set_read_timeout(Some(Duration::from_millis(100)))?;
         let output = File::options().create(true).append(true).open(&log)?;
-        let mut command = netns.command(super::binary("ferrule-agent")?);
-        command.arg("run").args(arguments).env("NOTIFY_SOCKET", &notify).env("NO_COLOR", "1");
+        let mut command = launch.command(netns, folder)?;
+        command.arg("run").args(launch.arguments).env("NOTIFY_SOCKET", &notify).env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let process = command.spawn().context("the agent cannot be started")?;
         std::fs::write(folder.join(PID), process.id().to_string())?;
-        let mut agent = Self { process, log, keep: false };
-        agent.wait(&readiness)?;
-        Ok(agent)
+        Ok((Self { process, log, keep: false }, readiness))
     }
 
-    fn wait(&mut self, readiness: &UnixDatagram) -> Result<()> {
-        let (start, limit) = (Instant::now(), super::patience(PATIENCE));
+    fn wait(&mut self, readiness: &UnixDatagram, limit: Duration) -> Result<()> {
+        let (start, limit) = (Instant::now(), super::patience(limit));
         let mut message = [0; 256];
         while start.elapsed() < limit {
             if let Ok(length) = readiness.recv(&mut message)

@@ -12,7 +12,7 @@ mod pod;
 mod underlay;
 mod wait;
 
-pub use agent::Agent;
+pub use agent::{Agent, Launch};
 pub use cluster::{Cluster, Layout, Routing};
 pub use families::Families;
 pub use name::Prefix;

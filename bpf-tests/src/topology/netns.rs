@@ -35,6 +35,12 @@ impl Netns {
         Ok(netns)
     }
 
+    /// One that somebody else made and removes.
+    #[must_use]
+    pub fn known(name: &str) -> Self {
+        Self { name: name.into(), keep: true }
+    }
+
     /// Leaves it there when this is dropped.
     pub fn keep(&mut self) {
         self.keep = true;

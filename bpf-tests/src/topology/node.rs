@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Agent, Invocation, Netns, Pod, Prefix, run};
+use super::{Agent, Invocation, Launch, Netns, Pod, Prefix, run};
 
 /// A node of a cluster.
 #[derive(Debug)]
@@ -96,10 +97,46 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub fn start_with(&self, further: &[&str]) -> Result<()> {
-        let arguments: Vec<_> =
-            self.agent_arguments().into_iter().chain(further.iter().map(|word| (*word).to_owned())).collect();
-        let agent = Agent::start(&self.netns, &arguments, &self.folder())?;
-        *self.agent() = Some(agent);
+        self.start_binary("ferrule-agent", further)
+    }
+
+    /// The same, by another of the workspace's binaries.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_binary(&self, binary: &str, further: &[&str]) -> Result<()> {
+        self.launch(&Launch { binary, ..Launch::usual(&self.arguments_with(further)) })
+    }
+
+    /// The same, with an agent that believes to be in a boot of this id.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_in_boot(&self, id: &str) -> Result<()> {
+        self.launch(&Launch { boot: Some(id), ..Launch::usual(&self.agent_arguments()) })
+    }
+
+    /// The same, with an agent that may take so long until it is ready.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_within(&self, patience: Duration) -> Result<()> {
+        self.launch(&Launch { patience, ..Launch::usual(&self.agent_arguments()) })
+    }
+
+    fn launch(&self, launch: &Launch<'_>) -> Result<()> {
+        *self.agent() = Some(Agent::start(&self.netns, launch, &self.folder())?);
+        Ok(())
+    }
+
+    /// The same, without waiting until it is ready.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn spawn_binary(&self, binary: &str) -> Result<()> {
+        let arguments = self.agent_arguments();
+        let launch = Launch { binary, ..Launch::usual(&arguments) };
+        *self.agent() = Some(Agent::spawn(&self.netns, &launch, &self.folder())?);
         Ok(())
     }
 
@@ -229,6 +266,16 @@ impl Node {
 
     fn take(&self) -> Result<Agent> {
         self.agent().take().with_context(|| format!("{} has no running agent", self.name))
+    }
+
+    /// A flag that stands twice would be refused: what stands in `further` replaces the node's own.
+    fn arguments_with(&self, further: &[&str]) -> Vec<String> {
+        let mut arguments = Vec::new();
+        for pair in self.agent_arguments().chunks(2).filter(|pair| !further.contains(&pair[0].as_str())) {
+            arguments.extend_from_slice(pair);
+        }
+        arguments.extend(further.iter().map(|word| (*word).to_owned()));
+        arguments
     }
 
     fn agent_arguments(&self) -> Vec<String> {
