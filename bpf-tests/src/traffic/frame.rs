@@ -48,10 +48,10 @@ const EVERY: u16 = (libc::ETH_P_ALL as u16).to_be();
 const LENGTH: libc::socklen_t = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
 
 /// A packet socket on one device.
-struct Packets(OwnedFd);
+pub(super) struct Packets(OwnedFd);
 
 impl Packets {
-    fn on(device: &str) -> io::Result<Self> {
+    pub(super) fn on(device: &str) -> io::Result<Self> {
         // SAFETY: a system call without pointers.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, EVERY.into()) };
         if fd < 0 {
@@ -69,7 +69,7 @@ impl Packets {
         if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
     }
 
-    fn send(&self, frame: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
         // SAFETY: the frame outlives the call, and its length is given.
         let sent = unsafe { libc::send(self.0.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod echo;
+mod flood;
 mod flow;
 mod frame;
 pub mod load;
@@ -10,6 +11,7 @@ mod probe;
 
 pub use bulk::transfer;
 pub use echo::{Echo, PORT};
+pub use flood::Flood;
 pub use flow::Flow;
 pub use frame::{receive, send};
 pub use ping::{Ping, Pinging};

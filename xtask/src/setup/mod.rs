@@ -97,6 +97,10 @@ pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
             apt::ensure(&[host_local()])?;
             bpffs::ensure()
         }
+        Tier::Load => {
+            networking()?;
+            bpffs::ensure()
+        }
         Tier::Runtimes => {
             networking()?;
             apt::ensure(&[

@@ -30,6 +30,9 @@ pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> R
     ebpf::build(workspace)?;
     // One build for all tiers: the same packages with the same features, so that nothing is compiled twice.
     step("build everything and its tests", workspace.cargo().args(["build", "--bins", "--tests"]))?;
+    if tiers.contains(&Tier::Netns) {
+        other_agent(workspace)?;
+    }
 
     let (mut sum, mut wrong) = (Summary::default(), Vec::new());
     for tier in tiers {
@@ -50,6 +53,15 @@ pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> R
         bail!("tests: {}", wrong.join(", "));
     }
     Ok(())
+}
+
+/// The agent with another layout of every map, for takeovers. Built with the features of everything, so that nothing but
+/// the agent is compiled again.
+fn other_agent(workspace: &Workspace) -> Result<()> {
+    ebpf::build_other(workspace)?;
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--bin", "ferrule-agent-other", "--features", "ferrule-agent/other-layout"]);
+    step("build the agent with another layout", &mut cargo)
 }
 
 fn tier_of(workspace: &Workspace, tier: Tier, privilege: Privilege, arguments: &[String]) -> Result<Summary> {

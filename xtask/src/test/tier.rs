@@ -13,6 +13,8 @@ pub enum Tier {
     Packets,
     /// Nodes and pods as network namespaces, with the real agent and plugin
     Netns,
+    /// Many pods, many nodes, many packets
+    Load,
     /// Real container runtimes that call the plugin
     Runtimes,
     /// Other kernels in virtual machines
@@ -30,7 +32,7 @@ pub struct Part {
 
 impl Tier {
     /// All tiers, the quickest first.
-    pub const ALL: [Self; 5] = [Self::Unit, Self::Packets, Self::Netns, Self::Runtimes, Self::Kernels];
+    pub const ALL: [Self; 6] = [Self::Unit, Self::Packets, Self::Netns, Self::Load, Self::Runtimes, Self::Kernels];
 
     /// One line.
     pub const fn about(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Tier {
             Self::Unit => "every crate's own tests, and the plugin against a stand-in for the agent",
             Self::Packets => "packets through the loaded programs",
             Self::Netns => "nodes and pods as network namespaces",
+            Self::Load => "many pods, many nodes, many packets",
             Self::Runtimes => "real container runtimes",
             Self::Kernels => "other kernels, in virtual machines",
         }
@@ -59,6 +62,7 @@ impl Tier {
                 // Alone: what it measures takes whole CPUs.
                 Part { filter: "package(bpf-tests) and kind(test) and binary(~bench)", privileged: true },
             ],
+            Self::Load => &[Part { filter: "package(bpf-tests) and binary(~load)", privileged: true }],
             Self::Runtimes => &[Part { filter: "package(bpf-tests) and binary(~runtimes)", privileged: true }],
             // Guests run tests without nextest.
             Self::Kernels => &[],
@@ -72,6 +76,7 @@ impl fmt::Display for Tier {
             Self::Unit => "unit",
             Self::Packets => "packets",
             Self::Netns => "netns",
+            Self::Load => "load",
             Self::Runtimes => "runtimes",
             Self::Kernels => "kernels",
         })

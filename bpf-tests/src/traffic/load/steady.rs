@@ -78,7 +78,11 @@ fn spin(cpu: usize, stop: &AtomicBool) {
     }
 }
 
-fn pin(cpu: usize) -> Result<()> {
+/// Keeps the calling thread on a CPU.
+///
+/// # Errors
+/// Where there is no such CPU.
+pub fn pin(cpu: usize) -> Result<()> {
     let mut cpus = CpuSet::new();
     cpus.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &cpus).with_context(|| format!("CPU {cpu} cannot be had"))
