@@ -58,7 +58,7 @@ fn exchange(mut stream: TcpStream, stop: &AtomicBool) -> Result<Duration> {
         stream.write_all(&buffer).context("the flow broke")?;
         stream.read_exact(&mut buffer).context("the flow broke")?;
         longest = longest.max(start.elapsed());
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(patience(Duration::from_millis(1)));
     }
     Ok(longest)
 }

@@ -59,13 +59,14 @@ impl Ping {
         Ok(Duration::from_secs_f64(milliseconds / 1000.0))
     }
 
-    /// Sends one each five milliseconds, `count` in all.
+    /// Sends one each five milliseconds, or what [`patience`] makes of them, `count` in all.
     ///
     /// # Errors
     /// Where `ping` cannot be started.
     pub fn many(&self, from: &Netns, count: u32) -> Result<Pinging> {
         let mut command = self.command(from);
-        command.args(["-q", "-i0.005", &format!("-c{count}")]);
+        let pause = patience(Duration::from_millis(5)).as_secs_f32();
+        command.args(["-q", &format!("-i{pause}"), &format!("-c{count}")]);
         Ok(Pinging { process: command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()? })
     }
 
