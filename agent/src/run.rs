@@ -84,34 +84,23 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     }));
     let (writer, reader) = store::store();
     tokio::spawn(source::files::run(config.manifests.clone(), writer));
-    let path_changes = Arc::clone(&changes);
-    let (app_net, app_programs, app_changes) = (net.clone(), Arc::clone(&programs), Arc::clone(&changes));
-    let with = With {
-        config: Arc::clone(config),
-        net,
-        programs,
-        attachments: Arc::clone(&attachments),
-        state,
-        changes,
-        pins: pins.clone(),
-    };
-    let reconciler = Reconciler::new(with, loaded.remote);
-    tokio::spawn(reconciler.run(reader));
-    tokio::spawn(path_mtu::watch(pins.clone(), path_changes));
-    tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
-    tokio::spawn(announce(state_reader.clone()));
-
     let app = App {
         config: Arc::clone(config),
-        net: app_net,
-        programs: app_programs,
-        changes: app_changes,
-        attachments,
-        state: state_reader,
+        net: net.clone(),
+        programs: Arc::clone(&programs),
+        changes: Arc::clone(&changes),
+        attachments: Arc::clone(&attachments),
+        state: state_reader.clone(),
         metrics: Mutex::new(loaded.metrics),
-        pins,
+        pins: pins.clone(),
         adopted: loaded.adopted,
     };
+    tokio::spawn(path_mtu::watch(pins.clone(), Arc::clone(&changes)));
+    let with = With { config: Arc::clone(config), net, programs, attachments, state, changes, pins };
+    tokio::spawn(Reconciler::new(with, loaded.remote).run(reader));
+    tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
+    tokio::spawn(announce(state_reader));
+
     let server = axum::serve(listener, api::router(Arc::new(app))).with_graceful_shutdown(stopped());
     server.await.context("the socket cannot be served")?;
     tracing::info!("stopped; pods keep their network");

@@ -36,7 +36,7 @@ pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok("pods", format!("{} of {0} pods have all they need", leases.len())));
+        findings.push(Finding::ok("pods", format!("all {} pods have what they need", leases.len())));
     }
     findings
 }

@@ -1,9 +1,9 @@
 //! The host's own firewall, as far as it may drop what Ferrule leaves to the stack: base chains of nf_tables whose policy
 //! is drop. Rules are not read: what one of them accepts is not known here.
 
-use std::{io, mem::size_of};
+use std::{io, os::fd::AsRawFd};
 
-use netlink_packet_core::{DefaultNla, NLA_HEADER_SIZE, Nla, NlasIterator};
+use netlink_packet_core::{DefaultNla, Nla, NlasIterator, Parseable};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 /// `NFNL_SUBSYS_NFTABLES`, the upper byte of a message's type.
@@ -65,7 +65,6 @@ pub fn dropping_chains() -> io::Result<Vec<Dropping>> {
     request.extend(GET_CHAIN.to_ne_bytes());
     request.extend(DUMP.to_ne_bytes());
     request.extend([0; 8 + GENERIC]);
-    use std::os::fd::AsRawFd;
     send(netfilter.as_raw_fd(), &request, MsgFlags::empty())?;
     let mut found = Vec::new();
     let mut buffer = vec![0; 1 << 16];
@@ -76,13 +75,18 @@ pub fn dropping_chains() -> io::Result<Vec<Dropping>> {
             match kind {
                 NEW_CHAIN => found.extend(chain(body)),
                 DONE => return Ok(found),
-                // A kernel without nf_tables.
-                ERROR => return Ok(found),
+                ERROR => return refusal(body).map_or(Ok(found), Err),
                 _ => {}
             }
             rest = after;
         }
     }
+}
+
+/// What the kernel complains about; nothing where it only lacks nf_tables.
+fn refusal(body: &[u8]) -> Option<io::Error> {
+    let errno = i32::from_ne_bytes(body.get(..4)?.try_into().ok()?).saturating_neg();
+    (![0, libc::EINVAL, libc::EOPNOTSUPP].contains(&errno)).then(|| io::Error::from_raw_os_error(errno))
 }
 
 /// A message's type and body, and what follows it.
@@ -123,8 +127,6 @@ fn attributes(bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
         (nla.kind(), value)
     };
     let all = NlasIterator::new(bytes).filter_map(Result::ok);
-    use netlink_packet_core::Parseable;
-    debug_assert!(NLA_HEADER_SIZE == size_of::<u32>());
     all.filter_map(|buffer| DefaultNla::parse(&buffer).ok()).map(|nla| read(&nla)).collect()
 }
 

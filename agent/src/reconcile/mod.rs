@@ -191,6 +191,7 @@ impl Reconciler {
             self.compute(&snapshot, state)?;
             self.snapshot = snapshot;
         }
+        self.pods_changed |= parts.has(Part::Pods);
         // Where another layout's maps are pinned, its programs are in force, and know what these maps may lack yet.
         let successor = !self.with.pins.other_layouts().is_empty();
         if successor && !whole {
@@ -217,8 +218,7 @@ impl Reconciler {
         }
         self.errors.leases = self.with.attachments.flush().await;
         // What was wrong with a pod may have gone with its lease.
-        let mended = parts.has(Part::Leases) && !self.errors.pods.is_empty();
-        self.pods_changed |= parts.has(Part::Pods) || mended;
+        self.pods_changed |= parts.has(Part::Leases) && !self.errors.pods.is_empty();
         if self.pods_changed && (parts.is_full() || self.pods_looked_at.elapsed() >= PODS) {
             self.errors.pods = self.with.attachments.heal().await;
             (self.pods_changed, self.pods_looked_at) = (false, Instant::now());
