@@ -5,10 +5,10 @@
 
 use core::mem::size_of;
 
-use crate::{Address, endpoint, link, metric, peer, prefix, source};
+use crate::{Address, endpoint, event, flow, link, metric, peer, policy, prefix, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 3 + if OTHER { 1_000_000 } else { 0 };
+pub const VERSION: u32 = 4 + if OTHER { 1_000_000 } else { 0 };
 
 /// Tests only (the feature `other-layout`): every map has more entries and fields stand in another order, for an agent that
 /// takes over from one with the usual layout.
@@ -30,6 +30,12 @@ pub enum Kind {
     PerCpuArray,
     /// `BPF_MAP_TYPE_LPM_TRIE`.
     LpmTrie,
+    /// `BPF_MAP_TYPE_LRU_HASH`.
+    LruHash,
+    /// `BPF_MAP_TYPE_QUEUE`.
+    Queue,
+    /// `BPF_MAP_TYPE_RINGBUF`; entries are bytes.
+    RingBuf,
 }
 
 /// A pinned map's definition.
@@ -64,10 +70,29 @@ pub const ROUTES: u32 = entries(32_768);
 /// CIDRs that are asked for by flag.
 pub const CIDRS: u32 = entries(1024);
 
+/// Endpoints' words, by endpoint index.
+pub const EP_STATE: u32 = LINKS;
+/// Tables, by number; number 0 is none.
+pub const TABLES: u32 = 1 << policy::TABLE_BITS;
+/// Keys of all tables.
+pub const POLICY: u32 = entries(524_288);
+/// Pods' classes, of two generations while an agent starts.
+pub const CLASSES: u32 = entries(2 * 262_144);
+/// Prefixes of CIDR policies, of two generations while an agent starts.
+pub const BLOCKS: u32 = entries(2 * 65_536);
+/// Flows, unless configured otherwise.
+pub const CONNTRACK: u32 = entries(131_072);
+/// How many more keys than flows wait in the queue: those of entries that went in another way.
+pub const QUEUE_SLACK: u32 = 4096;
+/// Datagrams whose later fragments are awaited.
+pub const FRAGMENTS: u32 = entries(8192);
+/// Bytes of events that wait to be read.
+pub const EVENTS: u32 = 1 << 18;
+
 const LPM: usize = 4 + size_of::<prefix::PrefixKey>();
 
 /// Every pinned map.
-pub const MAPS: [Map; 8] = [
+pub const MAPS: [Map; 20] = [
     hash("fr_endpoints", size_of::<Address>(), size_of::<endpoint::Endpoint>(), ENDPOINTS, false),
     hash("fr_links", 4, size_of::<link::Link>(), LINKS, false),
     hash("fr_peers", size_of::<Address>(), size_of::<peer::Peer>(), PEERS, true),
@@ -83,6 +108,39 @@ pub const MAPS: [Map; 8] = [
         entries: metric::ENTRIES,
         no_prealloc: false,
     },
+    array("fr_ep_state", size_of::<policy::Word>(), EP_STATE),
+    array("fr_tables", size_of::<policy::Table>(), TABLES),
+    hash("fr_policy", size_of::<policy::RuleKey>(), size_of::<policy::Rule>(), POLICY, true),
+    hash("fr_classes", size_of::<policy::ClassKey>(), size_of::<policy::Class>(), CLASSES, true),
+    lpm("fr_blocks", size_of::<policy::Block>(), BLOCKS),
+    hash("fr_conntrack", size_of::<flow::FlowKey>(), size_of::<flow::Flow>(), CONNTRACK, false),
+    Map {
+        name: "fr_flow_queue",
+        kind: Kind::Queue,
+        key: 0,
+        value: size_of::<flow::QueuedFlow>(),
+        entries: CONNTRACK + QUEUE_SLACK,
+        no_prealloc: false,
+    },
+    array("fr_shares", size_of::<flow::Share>(), LINKS),
+    Map {
+        name: "fr_fragments",
+        kind: Kind::LruHash,
+        key: size_of::<flow::FragmentKey>(),
+        value: size_of::<flow::Fragment>(),
+        entries: FRAGMENTS,
+        no_prealloc: false,
+    },
+    Map { name: "fr_events", kind: Kind::RingBuf, key: 0, value: 0, entries: EVENTS, no_prealloc: false },
+    Map {
+        name: "fr_sampling",
+        kind: Kind::PerCpuArray,
+        key: 4,
+        value: size_of::<event::Sampling>(),
+        entries: entries(1),
+        no_prealloc: false,
+    },
+    array("fr_watch", size_of::<event::Watch>(), entries(1)),
 ];
 
 const fn hash(name: &'static str, key: usize, value: usize, entries: u32, no_prealloc: bool) -> Map {

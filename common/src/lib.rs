@@ -10,11 +10,14 @@ mod value;
 
 pub mod address;
 pub mod endpoint;
+pub mod event;
+pub mod flow;
 pub mod layout;
 pub mod link;
 pub mod mac;
 pub mod metric;
 pub mod peer;
+pub mod policy;
 pub mod prefix;
 pub mod settings;
 pub mod source;

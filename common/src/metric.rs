@@ -130,6 +130,18 @@ numbered! {
         ForeignSource = 36, "foreign-source";
         /// Link-local traffic other than neighbour discovery and echo.
         LinkLocal = 37, "link-local";
+        /// No policy allows it into the pod.
+        PolicyIngress = 38, "policy-ingress";
+        /// No policy allows the pod to send it.
+        PolicyEgress = 39, "policy-egress";
+        /// The pod's policy is not in force yet.
+        PolicyUnknown = 40, "policy-unknown";
+        /// The connection table is full of flows that live.
+        ConntrackFull = 41, "conntrack-full";
+        /// The pod's share of the connection table is full of flows that live.
+        ConntrackShare = 42, "conntrack-share";
+        /// A fragment whose first fragment was not seen before it.
+        FragmentUnknown = 43, "fragment-unknown";
     }
 }
 

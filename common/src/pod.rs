@@ -1,6 +1,6 @@
 //! Userspace only: which types aya may copy to and from maps byte by byte.
 
-use crate::{Address, Mac, endpoint, link, metric, peer, prefix, source};
+use crate::{Address, Mac, endpoint, event, flow, link, metric, peer, policy, prefix, source};
 
 macro_rules! pod {
     ($($type:ty),+) => {
@@ -23,5 +23,21 @@ pod!(
     prefix::PrefixKey,
     prefix::Route,
     prefix::Cidr,
-    metric::Counter
+    metric::Counter,
+    policy::Word,
+    policy::Table,
+    policy::RuleKey,
+    policy::Rule,
+    policy::ClassKey,
+    policy::Class,
+    policy::Block,
+    flow::FlowKey,
+    flow::Flow,
+    flow::QueuedFlow,
+    flow::Share,
+    flow::FragmentKey,
+    flow::Fragment,
+    event::Event,
+    event::Sampling,
+    event::Watch
 );

@@ -26,6 +26,13 @@ impl PrefixKey {
         Self { family: family(v4), address: address.octets }
     }
 
+    /// The key of a prefix of `fr_blocks`: the generation of classes stands beside the family.
+    #[must_use]
+    pub const fn of_generation(address: Address, v4: bool, generation: u32) -> Self {
+        let [family, ..] = family(v4);
+        Self { family: [family, generation as u8, 0, 0], address: address.octets }
+    }
+
     /// The number of significant bits of a prefix with `bits` bits in its own family.
     #[must_use]
     pub const fn bits(bits: u8, v4: bool) -> u32 {
@@ -52,6 +59,14 @@ impl Question {
     #[must_use]
     pub const fn of(address: Address, v4: bool) -> Self {
         Self { bits: FULL_BITS, family: u32::from_ne_bytes(family(v4)), address }
+    }
+
+    /// Asks `fr_blocks` for the longest prefix of a generation that holds `address`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_generation(address: Address, v4: bool, generation: u32) -> Self {
+        let [family, ..] = family(v4);
+        Self { bits: FULL_BITS, family: u32::from_ne_bytes([family, generation as u8, 0, 0]), address }
     }
 }
 

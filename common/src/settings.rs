@@ -11,3 +11,24 @@ pub const DEFAULT_VXLAN_PORT: u16 = 8472;
 pub const GATEWAY_V4: [u8; 4] = [169, 254, 1, 1];
 /// Every pod's IPv6 gateway, `fe80::1`, on link, answered by `from_pod`.
 pub const GATEWAY_V6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// The global with the jiffies that an established TCP connection may be silent.
+pub const TIMEOUT_TCP: &str = "TIMEOUT_TCP";
+/// The global with the jiffies that an opening TCP connection waits for its peer's answer.
+pub const TIMEOUT_OPENING: &str = "TIMEOUT_OPENING";
+/// The global with the jiffies that a closed TCP connection is remembered.
+pub const TIMEOUT_CLOSING: &str = "TIMEOUT_CLOSING";
+/// The global with the jiffies that a UDP flow may be silent.
+pub const TIMEOUT_UDP: &str = "TIMEOUT_UDP";
+/// The global with the jiffies that any other flow may be silent.
+pub const TIMEOUT_OTHER: &str = "TIMEOUT_OTHER";
+/// The global with the number of flows that one endpoint may have.
+pub const FLOW_SHARE: &str = "FLOW_SHARE";
+/// The global with the jiffies of a second (`CONFIG_HZ`).
+pub const JIFFIES: &str = "JIFFIES";
+/// The global, a byte: 1 where a pod's packets to its own node are judged by its policies.
+pub const OWN_NODE_POLICED: &str = "OWN_NODE_POLICED";
+/// The global with the bit of a packet's mark that says that its sender's egress is not judged yet.
+pub const OPEN_MARK: &str = "OPEN_MARK";
+/// The default of [`OPEN_MARK`]: none of the bits that kube-proxy, portmap, Calico, Cilium or Tailscale use.
+pub const DEFAULT_OPEN_MARK: u32 = 1 << 20;

@@ -1,0 +1,174 @@
+//! `fr_conntrack` and what keeps it within bounds: `fr_flow_queue`, `fr_shares`, `fr_fragments`.
+//!
+//! One entry stands for both directions of a flow. It says who opened the flow and which words of `fr_ep_state` its local
+//! ends had when that was allowed; while those words stand, so does the decision.
+//!
+//! Every entry's key waits in `fr_flow_queue`, the clock whose hand an insert into a full table moves on: what has
+//! expired or is closing gives its place away, the rest goes to the queue's end.
+
+use crate::{Address, policy::is_lower};
+
+value! {
+    /// The key of `fr_conntrack`: both ends in [`is_lower`]'s order.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub struct FlowKey {
+        /// One end.
+        pub lower: Address,
+        /// The other end.
+        pub higher: Address,
+        /// The lower end's port, network byte order; the identifier of an echo; else 0.
+        pub lower_port_be: u16,
+        /// The higher end's port, or the same identifier, or 0.
+        pub higher_port_be: u16,
+        /// The protocol's number.
+        pub protocol: u8,
+        /// [`PORTS`], [`ECHO_FROM_LOWER`], [`ECHO_FROM_HIGHER`] or [`BARE`].
+        pub kind: u8,
+        /// Zero.
+        pub pad: u16,
+    }
+}
+
+/// [`FlowKey::kind`]: TCP, UDP, SCTP.
+pub const PORTS: u8 = 0;
+/// [`FlowKey::kind`]: ICMP echo that the lower end asks for.
+pub const ECHO_FROM_LOWER: u8 = 1;
+/// [`FlowKey::kind`]: ICMP echo that the higher end asks for.
+pub const ECHO_FROM_HIGHER: u8 = 2;
+/// [`FlowKey::kind`]: a protocol whose ports are not known, or that has none.
+pub const BARE: u8 = 3;
+
+value! {
+    /// The value of `fr_conntrack`. Programs write single fields of it in place, each at its own alignment.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Flow {
+        /// The lower end's word when it was decided; 0 where that end is not a pod of this node.
+        pub lower_word: u64,
+        /// The higher end's word when it was decided; 0 where that end is not a pod of this node.
+        pub higher_word: u64,
+        /// The lower end's endpoint index; 0 where it is not a pod of this node.
+        pub lower_endpoint: u32,
+        /// The higher end's endpoint index; 0 where it is not a pod of this node.
+        pub higher_endpoint: u32,
+        /// When a packet was seen last: the low half of the kernel's jiffies.
+        pub seen: u32,
+        /// Tells an entry from a later one with the same key.
+        pub stamp: u32,
+        /// The endpoint whose share it counts in.
+        pub charged: u32,
+        /// Zero.
+        pub pad: u32,
+        /// 1 if the higher end opened it.
+        pub opened_by_higher: u8,
+        /// 0, or why its opener's packets are denied: [`DENIED_EGRESS`], [`DENIED_INGRESS`].
+        pub denied: u8,
+        /// Of the lower end's TCP packets: [`FIN`], [`RST`].
+        pub lower_tcp: u8,
+        /// Of the higher end's TCP packets: [`FIN`], [`RST`].
+        pub higher_tcp: u8,
+        /// 1 once the end that did not open it has answered.
+        pub answered: u8,
+        /// 1 if the host's stack carried it towards a pod: what answers it goes by the stack, too.
+        pub via_stack: u8,
+        /// 1 if its remote end was a known pod.
+        pub remote_pod: u8,
+        /// Zero.
+        pub pad2: u8,
+    }
+}
+
+/// [`Flow::denied`]: by the egress table of its opener.
+pub const DENIED_EGRESS: u8 = 1;
+/// [`Flow::denied`]: by the ingress table of its target.
+pub const DENIED_INGRESS: u8 = 2;
+
+/// [`Flow::lower_tcp`]: this end has sent its last byte.
+pub const FIN: u8 = 1;
+/// [`Flow::lower_tcp`]: this end has reset the connection.
+pub const RST: u8 = 2;
+
+value! {
+    /// The value of `fr_flow_queue`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct QueuedFlow {
+        /// The flow's key.
+        pub key: FlowKey,
+        /// The stamp of the entry that it was queued for.
+        pub stamp: u32,
+    }
+}
+
+value! {
+    /// The value of `fr_shares`: what an endpoint's index has of the table.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Share {
+        /// Flows charged to it.
+        pub flows: u64,
+    }
+}
+
+value! {
+    /// The key of `fr_fragments`: RFC 791 section 3.2, RFC 8200 section 4.5.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub struct FragmentKey {
+        /// The source.
+        pub source: Address,
+        /// The destination.
+        pub destination: Address,
+        /// The identification, network byte order.
+        pub id: u32,
+        /// The protocol's number.
+        pub protocol: u32,
+    }
+}
+
+value! {
+    /// The value of `fr_fragments`: what the first fragment said of its flow.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Fragment {
+        /// The source port, or the identifier of an echo, or 0; network byte order.
+        pub source_port_be: u16,
+        /// The destination port, or the identifier of an echo, or 0; network byte order.
+        pub destination_port_be: u16,
+        /// The kind of layer 4 message: the program's own numbers.
+        pub message: u32,
+    }
+}
+
+impl FlowKey {
+    /// The key of a flow with ports, or of one without any (both 0, [`BARE`]), and whether `source` is its lower end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(
+        source: &Address,
+        source_port_be: u16,
+        destination: &Address,
+        destination_port_be: u16,
+        protocol: u8,
+        kind: u8,
+    ) -> (Self, bool) {
+        if is_lower(source, source_port_be, destination, destination_port_be) {
+            let key = Self {
+                lower: *source,
+                higher: *destination,
+                lower_port_be: source_port_be,
+                higher_port_be: destination_port_be,
+                protocol,
+                kind,
+                pad: 0,
+            };
+            (key, true)
+        } else {
+            let key = Self {
+                lower: *destination,
+                higher: *source,
+                lower_port_be: destination_port_be,
+                higher_port_be: source_port_be,
+                protocol,
+                kind,
+                pad: 0,
+            };
+            (key, false)
+        }
+    }
+}
