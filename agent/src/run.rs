@@ -64,7 +64,7 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         bail!("this node cannot run Ferrule; `ferrule-agent preflight` shows all that was checked:\n{why}");
     }
     let pins = Pins::new(&config.bpffs);
-    let mut loaded = bpf::load(&pins, config.vxlan_port)?;
+    let mut loaded = bpf::load(&pins, &bpf::Globals::new(config))?;
     let attach = loaded.programs.attach_by(config.attach)?;
     tracing::info!(node = config.node_name, adopted = loaded.adopted, ?attach, "the programs are loaded");
 

@@ -56,8 +56,8 @@ value! {
         pub stamp: u32,
         /// The endpoint whose share it counts in.
         pub charged: u32,
-        /// Zero.
-        pub pad: u32,
+        /// When it was opened: jiffies, the low half.
+        pub opened: u32,
         /// 1 if the higher end opened it.
         pub opened_by_higher: u8,
         /// 0, or why its opener's packets are denied: [`DENIED_EGRESS`], [`DENIED_INGRESS`].
@@ -72,10 +72,15 @@ value! {
         pub via_stack: u8,
         /// 1 if its remote end was a known pod.
         pub remote_pod: u8,
-        /// Zero.
-        pub pad2: u8,
+        /// What its opener is not asked for: [`EXEMPT_EGRESS`], [`EXEMPT_INGRESS`].
+        pub exempt: u8,
     }
 }
+
+/// [`Flow::exempt`]: a pod's way to its own node.
+pub const EXEMPT_EGRESS: u8 = 1;
+/// [`Flow::exempt`]: what the pod's own node opened.
+pub const EXEMPT_INGRESS: u8 = 2;
 
 /// [`Flow::denied`]: by the egress table of its opener.
 pub const DENIED_EGRESS: u8 = 1;
@@ -130,7 +135,7 @@ value! {
         pub source_port_be: u16,
         /// The destination port, or the identifier of an echo, or 0; network byte order.
         pub destination_port_be: u16,
-        /// The kind of layer 4 message: the program's own numbers.
+        /// What the layer 4 message is: the programs' own numbers.
         pub message: u32,
     }
 }

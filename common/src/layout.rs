@@ -15,7 +15,7 @@ pub const VERSION: u32 = 4 + if OTHER { 1_000_000 } else { 0 };
 const OTHER: bool = cfg!(feature = "other-layout");
 
 /// The number of a map's entries.
-pub(crate) const fn entries(usual: u32) -> u32 {
+pub const fn entries(usual: u32) -> u32 {
     if OTHER { usual + 64 } else { usual }
 }
 

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod prefix;
 pub mod settings;
 pub mod source;
+pub mod sweep;
 pub mod wire;
 
 pub use address::Address;

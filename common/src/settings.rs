@@ -18,8 +18,10 @@ pub const TIMEOUT_TCP: &str = "TIMEOUT_TCP";
 pub const TIMEOUT_OPENING: &str = "TIMEOUT_OPENING";
 /// The global with the jiffies that a closed TCP connection is remembered.
 pub const TIMEOUT_CLOSING: &str = "TIMEOUT_CLOSING";
-/// The global with the jiffies that a UDP flow may be silent.
+/// The global with the jiffies that a short UDP exchange may be silent.
 pub const TIMEOUT_UDP: &str = "TIMEOUT_UDP";
+/// The global with the jiffies that a lasting UDP or SCTP flow may be silent.
+pub const TIMEOUT_STREAM: &str = "TIMEOUT_STREAM";
 /// The global with the jiffies that any other flow may be silent.
 pub const TIMEOUT_OTHER: &str = "TIMEOUT_OTHER";
 /// The global with the number of flows that one endpoint may have.
@@ -32,3 +34,5 @@ pub const OWN_NODE_POLICED: &str = "OWN_NODE_POLICED";
 pub const OPEN_MARK: &str = "OPEN_MARK";
 /// The default of [`OPEN_MARK`]: none of the bits that kube-proxy, portmap, Calico, Cilium or Tailscale use.
 pub const DEFAULT_OPEN_MARK: u32 = 1 << 20;
+/// The global with the events that one CPU may write in a second.
+pub const EVENTS_A_SECOND: &str = "EVENTS_A_SECOND";

@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::TC_ACT_SHOT, programs::TcContext};
 use ferrule_common::{Drop, Outcome, Program, metric};
 
-use crate::maps::METRICS;
+use crate::{event, maps::METRICS};
 
 /// A packet that goes on: what it is counted as, and what the kernel does with it.
 pub struct Passed {
@@ -18,6 +18,7 @@ pub fn finish(ctx: &TcContext, program: Program, decision: Result<Passed, Drop>)
         Ok(passed) => (passed.outcome as u32, passed.action),
         Err(reason) => {
             log(ctx, program, reason);
+            event::fr_dropped(ctx.skb.skb, program as u32, reason as u32);
             (reason as u32, TC_ACT_SHOT)
         }
     };

@@ -20,16 +20,26 @@ pub fn local(address: &Address) -> Option<&'static Endpoint> {
     unsafe { ENDPOINTS.get(address) }
 }
 
-/// Checks that the packet's source address and MAC are those of the pod behind this device. Gives the pod's flags.
+/// Who sends.
+#[derive(Clone, Copy)]
+pub struct Sender {
+    /// As in `fr_endpoints`.
+    pub flags: u16,
+    /// The endpoint's index.
+    pub index: u32,
+}
+
+/// Checks that the packet's source address and MAC are those of the pod behind this device.
 #[inline(always)]
-pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<u16, Drop> {
+pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<Sender, Drop> {
     let mac = source_mac(ctx)?;
-    if let Some(own) = SOURCES.get(class(ctx))
+    let index = class(ctx);
+    if let Some(own) = SOURCES.get(index)
         && own.ifindex == ifindex(ctx)
         && own.mac.halves() == mac
         && packet.source == if packet.v4 { own.v4 } else { own.v6 }
     {
-        return Ok(own.flags);
+        return Ok(Sender { flags: own.flags, index });
     }
     // Another address of the pod's, a filter without its class, or a stranger.
     let endpoint = local(&packet.source).ok_or(Drop::SpoofedAddress)?;
@@ -39,7 +49,7 @@ pub fn sender(ctx: &TcContext, packet: &Packet) -> Result<u16, Drop> {
     if mac != endpoint.mac.halves() {
         return Err(Drop::SpoofedMac);
     }
-    Ok(endpoint.flags)
+    Ok(Sender { flags: endpoint.flags, index: endpoint.index })
 }
 
 /// Whether a pod's packets pass its veth's queueing disciplines.

@@ -11,17 +11,29 @@
 //! Everything that forwards between pods happens here; the node's stack sees what is for the node, for the outside, or
 //! needs an ICMP error. Drops leave through [`count::finish`] with a numbered reason.
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), expect(internal_features, reason = "atomic addition"))]
 
 mod arp;
+mod clock;
+mod conntrack;
 mod count;
 mod deliver;
 mod endpoint;
+mod event;
+mod fragment;
 mod maps;
+mod mark;
 mod nd;
 mod owner;
 mod packet;
+mod policy;
+mod related;
 mod scope;
 mod stages;
+mod sweep;
+mod transport;
 mod tunnel;
+mod verdict;
 
 pub use stages::{from_netdev, from_overlay, from_pod, to_netdev, to_overlay, to_pod};
+pub use sweep::sweep;

@@ -40,6 +40,12 @@ pub fn to_netdev(ctx: TcContext) -> i32 {
     ferrule_ebpf::to_netdev(&ctx)
 }
 
+/// Attached nowhere: the agent runs it to remove flows that have expired.
+#[classifier]
+pub fn sweep(ctx: TcContext) -> i32 {
+    ferrule_ebpf::sweep(&ctx)
+}
+
 /// The helpers that redirect are for GPL-compatible programs only.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

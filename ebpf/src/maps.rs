@@ -3,20 +3,25 @@
 use aya_ebpf::{
     Global,
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue, RingBuf},
     macros::btf_map,
 };
 use ferrule_common::{
     Address,
     endpoint::Endpoint,
+    event::{Event, Sampling, Watch},
+    flow::{Flow, FlowKey, Fragment, FragmentKey, QueuedFlow, Share},
     layout,
     link::Link,
     metric::{self, Counter},
     peer::{Node, Peer},
+    policy::{Block, Class, ClassKey, Rule, RuleKey, Table, Word},
     prefix::{Cidr, PrefixKey, Route},
     settings,
     source::Source,
 };
+
+use crate::verdict::Question;
 
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
@@ -51,6 +56,85 @@ pub static CIDRS: LpmTrie<PrefixKey, Cidr, { layout::CIDRS as usize }> = LpmTrie
 /// What became of packets.
 #[btf_map(name = "fr_metrics")]
 pub static METRICS: PerCpuArray<Counter, { metric::ENTRIES as usize }> = PerCpuArray::new();
+
+/// What holds for local pods, by endpoint index; the agent's own counter stands at [`EPOCH_INDEX`].
+///
+/// [`EPOCH_INDEX`]: ferrule_common::policy::EPOCH_INDEX
+#[btf_map(name = "fr_ep_state")]
+pub static EP_STATE: Array<Word, { layout::EP_STATE as usize }> = Array::new();
+
+/// Tables by number.
+#[btf_map(name = "fr_tables")]
+pub static TABLES: Array<Table, { layout::TABLES as usize }> = Array::new();
+
+/// What tables allow.
+#[btf_map(name = "fr_policy")]
+pub static POLICY: HashMap<RuleKey, Rule, { layout::POLICY as usize }, ON_DEMAND> = HashMap::new();
+
+/// What policies can tell pods apart by.
+#[btf_map(name = "fr_classes")]
+pub static CLASSES: HashMap<ClassKey, Class, { layout::CLASSES as usize }, ON_DEMAND> = HashMap::new();
+
+/// The same of other addresses.
+#[btf_map(name = "fr_blocks")]
+pub static BLOCKS: LpmTrie<PrefixKey, Block, { layout::BLOCKS as usize }> = LpmTrie::new();
+
+/// Flows.
+#[btf_map(name = "fr_conntrack")]
+pub static CONNTRACK: HashMap<FlowKey, Flow, { layout::CONNTRACK as usize }> = HashMap::new();
+
+/// Flows' keys in the order in which their places may be asked for.
+#[btf_map(name = "fr_flow_queue")]
+pub static FLOW_QUEUE: Queue<QueuedFlow, { (layout::CONNTRACK + layout::QUEUE_SLACK) as usize }> = Queue::new();
+
+/// How many flows each endpoint has.
+#[btf_map(name = "fr_shares")]
+pub static SHARES: Array<Share, { layout::LINKS as usize }> = Array::new();
+
+/// First fragments.
+#[btf_map(name = "fr_fragments")]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Fragment, { layout::FRAGMENTS as usize }> = LruHashMap::new();
+
+/// For watchers.
+#[btf_map(name = "fr_events")]
+pub static EVENTS: RingBuf<Event, { layout::EVENTS as usize }> = RingBuf::new();
+
+/// How many events each CPU has written.
+#[btf_map(name = "fr_sampling")]
+pub static SAMPLING: PerCpuArray<Sampling, { layout::entries(1) as usize }> = PerCpuArray::new();
+
+/// What watchers ask for.
+#[btf_map(name = "fr_watch")]
+pub static WATCH: Array<Watch, { layout::entries(1) as usize }> = Array::new();
+
+/// What a program decides on, for functions that it calls. No agent reads it.
+#[btf_map(name = "fr_question")]
+pub static QUESTION: PerCpuArray<Question, 1> = PerCpuArray::new();
+
+/// Globals that the agent sets at load, by the names in `ferrule_common::settings`.
+macro_rules! globals {
+    ($($name:ident: $type:ty = $default:expr;)+) => {
+        $(
+            #[doc = concat!("`ferrule_common::settings::", stringify!($name), "`.")]
+            #[unsafe(no_mangle)]
+            pub static $name: Global<$type> = Global::new($default);
+        )+
+    };
+}
+
+globals! {
+    JIFFIES: u32 = 250;
+    TIMEOUT_TCP: u32 = 250 * 8000;
+    TIMEOUT_OPENING: u32 = 250 * 60;
+    TIMEOUT_CLOSING: u32 = 250 * 10;
+    TIMEOUT_UDP: u32 = 250 * 30;
+    TIMEOUT_STREAM: u32 = 250 * 120;
+    TIMEOUT_OTHER: u32 = 250 * 30;
+    FLOW_SHARE: u32 = layout::CONNTRACK / 4;
+    OWN_NODE_POLICED: u8 = 0;
+    OPEN_MARK: u32 = settings::DEFAULT_OPEN_MARK;
+    EVENTS_A_SECOND: u32 = 100;
+}
 
 /// `ferrule_common::settings::VXLAN_PORT`.
 #[unsafe(no_mangle)]

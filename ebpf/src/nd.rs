@@ -46,7 +46,14 @@ pub fn is_of_link(ctx: &TcContext, packet: &Packet) -> Result<bool, Drop> {
     {
         return Ok(true);
     }
+    is_discovery(ctx, packet)
+}
+
+/// Whether this is neighbour discovery.
+#[inline(always)]
+pub fn is_discovery(ctx: &TcContext, packet: &Packet) -> Result<bool, Drop> {
     Ok(packet.protocol == protocol::ICMPV6
+        && !packet.v4
         && !packet.later_fragment
         && matches!(byte(ctx, packet.l4)?, ROUTER_SOLICITATION..=REDIRECT))
 }
@@ -159,8 +166,9 @@ const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 const TARGET_LINK_LAYER: [u8; 2] = [2, 1];
 
-/// Turns a solicitation for the gateway into its advertisement, back to the pod.
-#[inline(always)]
+/// Turns a solicitation for the gateway into its advertisement, back to the pod. Not inlined: what it builds would lie on
+/// the stack of whoever calls the verdict's functions.
+#[inline(never)]
 fn answer(ctx: &TcContext, packet: &Packet, link: &Link) -> Result<Passed, Drop> {
     const LENGTH: usize = size_of::<Advertisement>();
     const ICMP: u8 = size_of::<Icmp>() as u8;

@@ -23,6 +23,10 @@ pub struct Packet {
     pub hop_limit: u8,
     /// Not the first fragment: there is no layer 4 header.
     pub later_fragment: bool,
+    /// The first of several fragments.
+    pub first_fragment: bool,
+    /// What fragments of one packet have in common, network byte order.
+    pub fragment_id: u32,
     /// There were IPv6 extension headers.
     pub extended: bool,
     /// Where layer 4 begins, from the packet's start.
@@ -63,6 +67,13 @@ pub fn ifindex(ctx: &TcContext) -> u32 {
 pub fn class(ctx: &TcContext) -> u32 {
     // SAFETY: the context pointer is valid while the program runs.
     unsafe { (*ctx.skb.skb).tc_classid }
+}
+
+/// The interface that the packet came in by; 0 for what this node's own stack made.
+#[inline(always)]
+pub fn came_by(ctx: &TcContext) -> u32 {
+    // SAFETY: the context pointer is valid while the program runs.
+    unsafe { (*ctx.skb.skb).ingress_ifindex }
 }
 
 /// Bytes of payload in each segment of a GSO packet; 0 where it is none.
@@ -129,7 +140,7 @@ impl Packet {
             return Err(Drop::Malformed);
         }
         let fragment = u16::from_be(ip.fragment_be);
-        let (source, destination) = (ip.source, ip.destination);
+        let (source, destination, identification) = (ip.source, ip.destination, ip.id_be);
         Ok(Self {
             v4: true,
             source: v4(source),
@@ -137,6 +148,8 @@ impl Packet {
             protocol: ip.protocol,
             hop_limit: ip.ttl,
             later_fragment: fragment & 0x1fff != 0,
+            first_fragment: fragment & 0x3fff == MORE_FRAGMENTS,
+            fragment_id: u32::from(identification),
             extended: false,
             l4: ETHERNET as u32 + header_length,
         })
@@ -163,6 +176,8 @@ impl Packet {
             protocol: ip.next_header,
             hop_limit: ip.hop_limit,
             later_fragment: false,
+            first_fragment: false,
+            fragment_id: 0,
             extended: false,
             l4: start,
         };
@@ -174,7 +189,8 @@ impl Packet {
 
     #[inline(always)]
     fn follow_extensions(&mut self, ctx: &TcContext) -> Result<(), Drop> {
-        let end = follow_extensions(ctx.skb.skb, u32::from(self.protocol));
+        let mut fragment_id = 0;
+        let end = follow_extensions(ctx.skb.skb, self.protocol.into(), self.l4, &raw mut fragment_id);
         if end == MALFORMED {
             return Err(Drop::Malformed);
         }
@@ -183,6 +199,8 @@ impl Packet {
         }
         self.protocol = end as u8;
         self.later_fragment = end & LATER_FRAGMENT != 0;
+        self.first_fragment = end & FIRST_FRAGMENT != 0;
+        self.fragment_id = fragment_id;
         self.extended = true;
         self.l4 = end >> L4_SHIFT;
         Ok(())
@@ -242,18 +260,27 @@ impl Packet {
 /// Bytes of a hop-by-hop header with the jumbo payload option.
 const JUMBO: u32 = 8;
 
-const MALFORMED: u32 = u32::MAX;
-const TOO_MANY: u32 = u32::MAX - 1;
-const LATER_FRAGMENT: u32 = 1 << 8;
-const L4_SHIFT: u32 = 16;
+/// What [`follow_extensions`] gives where headers do not add up.
+pub const MALFORMED: u32 = u32::MAX;
+/// What [`follow_extensions`] gives where there are more than it follows.
+pub const TOO_MANY: u32 = u32::MAX - 1;
+/// In what [`follow_extensions`] gives: not the first fragment.
+pub const LATER_FRAGMENT: u32 = 1 << 8;
+const FIRST_FRAGMENT: u32 = 1 << 9;
+/// Of an IPv4 header's fragment field, host byte order.
+const MORE_FRAGMENTS: u16 = 0x2000;
+/// In what [`follow_extensions`] gives: where the next header begins.
+pub const L4_SHIFT: u32 = 16;
 
 /// RFC 8200 section 4: from one extension header to the next until something else comes. Gives its protocol, whether
-/// it is a later fragment's, and where it begins, in one word: a function of its own, so that programs stay short.
+/// it is a fragment's, and where it begins, in one word: a function of its own, so that programs stay short. `fragment_id`
+/// is written where there is a fragment header.
 #[inline(never)]
-fn follow_extensions(skb: *mut __sk_buff, first: u32) -> u32 {
+pub fn follow_extensions(skb: *mut __sk_buff, first: u32, start: u32, fragment_id: *mut u32) -> u32 {
     let ctx = TcContext::new(skb);
     let mut protocol = first as u8;
-    let mut l4 = (ETHERNET + wire::IPV6) as u32;
+    let mut first_fragment = 0;
+    let mut l4 = start;
     for _ in 0..MOST_EXTENSIONS {
         // Every extension header is at least eight bytes long.
         let Ok(start) = ctx.load::<[u8; 4]>(l4 as usize) else { return MALFORMED };
@@ -264,14 +291,23 @@ fn follow_extensions(skb: *mut __sk_buff, first: u32) -> u32 {
             _ => (u32::from(start[1]) + 1) * 8,
         };
         protocol = start[0];
-        if fragment && u16::from_be_bytes([start[2], start[3]]) & 0xfff8 != 0 {
-            return l4 << L4_SHIFT | LATER_FRAGMENT | u32::from(protocol);
+        if fragment {
+            let Ok(id) = ctx.load::<u32>(l4 as usize - 4) else { return MALFORMED };
+            // SAFETY: the caller's variable, which outlives the call.
+            unsafe { *fragment_id = id };
+            let place = u16::from_be_bytes([start[2], start[3]]);
+            if place & 0xfff8 != 0 {
+                return l4 << L4_SHIFT | LATER_FRAGMENT | u32::from(protocol);
+            }
+            if place & 1 != 0 {
+                first_fragment = FIRST_FRAGMENT;
+            }
         }
         if l4 > ctx.len() {
             return MALFORMED;
         }
         if !is_extension(protocol) {
-            return l4 << L4_SHIFT | u32::from(protocol);
+            return l4 << L4_SHIFT | first_fragment | u32::from(protocol);
         }
     }
     TOO_MANY
@@ -286,8 +322,9 @@ const MOBILITY: u8 = 135;
 const HIP: u8 = 139;
 const SHIM6: u8 = 140;
 
+/// Whether another header follows an IPv6 header of this kind.
 #[inline(always)]
-const fn is_extension(next_header: u8) -> bool {
+pub const fn is_extension(next_header: u8) -> bool {
     matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HIP | SHIM6)
 }
 
@@ -297,8 +334,9 @@ pub fn v4(halves: [u16; 2]) -> Address {
     Address::v4(word(halves[0], halves[1]).to_ne_bytes())
 }
 
+/// The address of an IPv6 header.
 #[inline(always)]
-fn v6(h: [u16; 8]) -> Address {
+pub fn v6(h: [u16; 8]) -> Address {
     Address::from_words([word(h[0], h[1]), word(h[2], h[3]), word(h[4], h[5]), word(h[6], h[7])])
 }
 

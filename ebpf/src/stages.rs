@@ -3,6 +3,7 @@
 use aya_ebpf::programs::TcContext;
 use ferrule_common::{
     Address, Drop, Outcome, Program,
+    endpoint::Endpoint,
     settings::GATEWAY_V4,
     wire::ethertype::{ARP, QINQ, VLAN},
 };
@@ -12,10 +13,11 @@ use crate::{
     count::{Passed, finish},
     deliver::{self, Origin},
     endpoint,
-    maps::VXLAN_PORT,
-    nd, owner,
-    packet::{Packet, ethertype, has_vlan, ifindex},
+    maps::{OWN_NODE_POLICED, VXLAN_PORT},
+    mark, nd, owner,
+    packet::{Packet, came_by, ethertype, has_vlan, ifindex},
     scope, tunnel,
+    verdict::{self, End},
 };
 
 /// What a pod sends, seen on the host side of its veth.
@@ -39,8 +41,16 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     if nd::is_of_link(ctx, &packet)? {
         return nd::from_pod(ctx, &packet);
     }
-    let via_stack = endpoint::is_via_stack(endpoint::sender(ctx, &packet)?);
+    let sender = endpoint::sender(ctx, &packet)?;
+    let shaped = endpoint::is_via_stack(sender.flags);
+    let source = End::local(sender.index);
     if let Some(pod) = endpoint::local(&packet.destination) {
+        // A pod reaches itself.
+        if pod.index == sender.index {
+            return deliver::to_pod(ctx, &packet, pod, Origin::Pod);
+        }
+        let passage = verdict::between(ctx, &packet, source, End::local(pod.index), 0, Program::FromPod)?;
+        let via_stack = shaped || passage.via_stack;
         return if via_stack { deliver::to_stack() } else { deliver::to_pod(ctx, &packet, pod, Origin::Pod) };
     }
     let owner = owner::of(&packet.destination, packet.v4);
@@ -48,25 +58,34 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         return Err(Drop::TunnelFromPod);
     }
     if owner.is_nobody() {
-        return to_outside(&packet);
+        is_for_one(&packet)?;
     }
+    let own_node = owner.is_self() && owner.is_node();
+    let circumstances = if own_node && OWN_NODE_POLICED.load() == 0 { verdict::OWN_NODE } else { 0 };
+    let passage = verdict::between(ctx, &packet, source, End::REMOTE, circumstances, Program::FromPod)?;
     match owner.node() {
-        Some(node) if !owner.is_self() && !via_stack => deliver::to_node(ctx, &packet, node),
-        // This node itself, or an address of its pod CIDR that no pod has, which the stack answers.
-        _ => deliver::to_stack(),
+        Some(node) if !owner.is_self() && !shaped && !passage.via_stack => deliver::to_node(ctx, &packet, node),
+        _ => {
+            if own_node {
+                // Whatever the host's NAT makes of it is judged by the ends that it then has.
+                mark::set_open(ctx);
+            }
+            // This node itself, or nobody's address, which the stack answers or its routes call unreachable.
+            deliver::to_stack()
+        }
     }
 }
 
-/// To the outside, or to an address of the cluster that nobody owns, which the stack's routes call unreachable.
+/// Whether an address outside of the cluster may be of one host.
 #[inline(always)]
-fn to_outside(packet: &Packet) -> Result<Passed, Drop> {
+fn is_for_one(packet: &Packet) -> Result<(), Drop> {
     if packet.v4 && scope::is_multicast_v4(&packet.destination) {
         return Err(Drop::Multicast);
     }
     if packet.v4 && packet.destination.last4() == GATEWAY_V4 {
         return Err(Drop::LinkLocal);
     }
-    deliver::to_stack()
+    Ok(())
 }
 
 /// What the node's stack delivers to a pod.
@@ -81,10 +100,27 @@ fn reach_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         // The stack asks for the pod's MAC where its own entry is gone.
         return if ethertype(ctx) == ARP { on(Outcome::Pod) } else { Err(Drop::Ethertype) };
     };
-    if endpoint::owns(ctx, &packet.destination) {
-        return on(Outcome::Pod);
+    if let Some(own) = endpoint::local(&packet.destination)
+        && own.ifindex == ifindex(ctx)
+    {
+        return if nd::is_discovery(ctx, &packet)? { on(Outcome::Pod) } else { reach_own(ctx, &packet, own.index) };
     }
     if nd::is_of_link(ctx, &packet)? { nd::to_pod(ctx, &packet) } else { Err(Drop::NotThisPod) }
+}
+
+/// A pod is reached by its own node, and by whoever its policies let the stack deliver from.
+#[inline(always)]
+fn reach_own(ctx: &TcContext, packet: &Packet, index: u32) -> Result<Passed, Drop> {
+    let own = End::local(index);
+    let circumstances = if came_by(ctx) == 0 { verdict::BY_NODE } else { verdict::CARRIED };
+    let source = match endpoint::local(&packet.source) {
+        // By way of the host's NAT.
+        Some(pod) if pod.index == index => return on(Outcome::Pod),
+        Some(pod) => End::local(pod.index),
+        None => End::REMOTE,
+    };
+    verdict::between(ctx, packet, source, own, circumstances, Program::ToPod)?;
+    on(Outcome::Pod)
 }
 
 /// What arrives through the tunnel, decapsulated.
@@ -110,13 +146,34 @@ fn leave_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
         return Err(Drop::WrongNode);
     }
     if let Some(pod) = endpoint::local(&packet.destination) {
-        return deliver::to_pod(ctx, &packet, pod, Origin::Device);
+        return reach_from_device(ctx, &packet, pod, Program::FromOverlay);
     }
     // This node, or an unused address of its pod CIDR, which the stack's routes call unreachable.
     if owner::of(&packet.destination, packet.v4).is_self() {
         return deliver::adopted_by_stack(ctx);
     }
     Err(Drop::NotHere)
+}
+
+/// A pod is reached by another node's pod or by another node.
+#[inline(always)]
+fn reach_from_device(ctx: &TcContext, packet: &Packet, pod: &Endpoint, program: Program) -> Result<Passed, Drop> {
+    let passage = verdict::between(ctx, packet, End::REMOTE, End::local(pod.index), 0, program)?;
+    if passage.via_stack {
+        return deliver::adopted_by_stack(ctx);
+    }
+    deliver::to_pod(ctx, packet, pod, Origin::Device)
+}
+
+/// Judges what left a pod for its own node and got other ends from the host's NAT since.
+#[inline(always)]
+fn close(ctx: &TcContext, packet: &Packet, program: Program) -> Result<(), Drop> {
+    if mark::take_open(ctx)
+        && let Some(pod) = endpoint::local(&packet.source)
+    {
+        verdict::between(ctx, packet, End::local(pod.index), End::REMOTE, verdict::CARRIED, program)?;
+    }
+    Ok(())
 }
 
 /// What is about to be encapsulated: pods' packets from `from_pod`, and the node's own from its stack.
@@ -128,6 +185,7 @@ pub fn to_overlay(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn reach_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     let packet = Packet::parse(ctx)?.ok_or(Drop::Ethertype)?;
+    close(ctx, &packet, Program::ToOverlay)?;
     if endpoint::local(&packet.source).is_some() || owner::of(&packet.source, packet.v4).is_self() {
         return on(Outcome::Overlay);
     }
@@ -178,7 +236,7 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
         if owner.node().is_none_or(|node| node.ifindex != ifindex(ctx)) {
             return Err(Drop::WrongNode);
         }
-        return deliver::to_pod(ctx, &packet, pod, Origin::Device);
+        return reach_from_device(ctx, &packet, pod, Program::FromNetdev);
     }
     if owner.is_node() { deliver::leave() } else { Err(Drop::Unencapsulated) }
 }
@@ -192,6 +250,7 @@ pub fn to_netdev(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };
+    close(ctx, &packet, Program::ToNetdev)?;
     if packet.is_udp_to(ctx, VXLAN_PORT.load()) {
         return deliver::leave();
     }

@@ -13,10 +13,10 @@ use aya::{
 use ferrule_common::{
     Program,
     layout::{self, Kind},
-    settings,
+    sweep,
 };
 
-use super::{EndpointMaps, Metrics, Pins, Programs, RemoteMaps, memlock, pins::PinsError};
+use super::{EndpointMaps, Events, FlowTable, Globals, Metrics, Pins, Programs, RemoteMaps, memlock, pins::PinsError};
 
 /// The compiled programs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ferrule-ebpf"));
@@ -31,8 +31,28 @@ pub struct Loaded {
     pub remote: RemoteMaps,
     /// Counters.
     pub metrics: Metrics,
+    /// What may pass.
+    pub policy: RawPolicyMaps,
+    /// Flows.
+    pub flows: FlowTable,
+    /// What programs tell of single packets.
+    pub events: Events,
     /// The maps were there before: what they hold is in force.
     pub adopted: bool,
+}
+
+/// The maps of `ferrule_common::policy`.
+pub struct RawPolicyMaps {
+    /// `fr_ep_state`.
+    pub words: Map,
+    /// `fr_tables`.
+    pub tables: Map,
+    /// `fr_policy`.
+    pub rules: Map,
+    /// `fr_classes`.
+    pub classes: Map,
+    /// `fr_blocks`.
+    pub blocks: Map,
 }
 
 /// Why the datapath cannot be loaded.
@@ -80,11 +100,11 @@ pub enum LoadError {
     Missing(&'static str),
 }
 
-/// Loads programs and maps. `vxlan_port` is fixed until the next load.
+/// Loads programs and maps; what `globals` say is fixed until the next load.
 ///
 /// # Errors
 /// See [`LoadError`]; what was pinned before is left as it was.
-pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
+pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
     pins.prepare()?;
     lift_limit();
     let adopted = pins.has_maps();
@@ -93,12 +113,13 @@ pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
     for map in layout::MAPS {
         loader.map_pin_path(map.name, pins.map(map.name));
     }
-    loader.override_global(settings::VXLAN_PORT, &vxlan_port, true);
+    globals.apply(&mut loader);
     let mut ebpf = loader.load(OBJECT).map_err(LoadError::Object)?;
     start_log(&mut ebpf);
     for program in Program::ALL {
         classifier(&mut ebpf, program)?.load().map_err(|source| LoadError::Program { name: program.name(), source })?;
     }
+    open_words(&mut ebpf)?;
     Ok(Loaded {
         endpoints: EndpointMaps::new(
             map(&mut ebpf, "fr_endpoints")?,
@@ -112,6 +133,15 @@ pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
             map(&mut ebpf, "fr_cidrs")?,
         )?,
         metrics: Metrics::new(map(&mut ebpf, "fr_metrics")?)?,
+        policy: RawPolicyMaps {
+            words: map(&mut ebpf, "fr_ep_state")?,
+            tables: map(&mut ebpf, "fr_tables")?,
+            rules: map(&mut ebpf, "fr_policy")?,
+            classes: map(&mut ebpf, "fr_classes")?,
+            blocks: map(&mut ebpf, "fr_blocks")?,
+        },
+        flows: FlowTable::new(map(&mut ebpf, "fr_conntrack")?, map(&mut ebpf, "fr_shares")?, sweeper(&mut ebpf)?)?,
+        events: Events::new(map(&mut ebpf, "fr_events")?, map(&mut ebpf, "fr_watch")?)?,
         programs: Programs::new(ebpf, pins.clone()),
         adopted,
     })
@@ -122,10 +152,10 @@ pub fn load(pins: &Pins, vxlan_port: u16) -> Result<Loaded, LoadError> {
 ///
 /// # Errors
 /// What the kernel refuses.
-pub fn rehearse(vxlan_port: u16, device: &str) -> anyhow::Result<usize> {
+pub fn rehearse(globals: &Globals, device: &str) -> anyhow::Result<usize> {
     lift_limit();
     let mut loader = EbpfLoader::new();
-    loader.override_global(settings::VXLAN_PORT, &vxlan_port, true);
+    globals.apply(&mut loader);
     let mut ebpf = loader.load(OBJECT).map_err(LoadError::Object)?;
     for program in Program::ALL {
         let classifier = classifier(&mut ebpf, program)?;
@@ -151,6 +181,30 @@ pub(super) fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut Sched
     ebpf.program_mut(program.name())
         .and_then(|program| <&mut SchedClassifier>::try_from(program).ok())
         .ok_or(LoadError::Missing(program.name()))
+}
+
+/// As long as no policy is compiled: nothing isolates anybody.
+fn open_words(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    use aya::maps::Array;
+    use ferrule_common::policy::Word;
+    let failed = |source| LoadError::Map { name: "fr_ep_state".into(), source };
+    let map = ebpf.map_mut("fr_ep_state").ok_or(LoadError::Missing("fr_ep_state"))?;
+    let mut words: Array<_, Word> = map.try_into().map_err(failed)?;
+    for index in 1..words.len() {
+        if words.get(&index, 0).map_err(failed)? == Word::UNKNOWN {
+            words.set(index, Word::new(0, 0, 1), 0).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// The program that sweeps flows, loaded; it is attached nowhere.
+fn sweeper(ebpf: &mut Ebpf) -> Result<&SchedClassifier, LoadError> {
+    let name = sweep::PROGRAM;
+    let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    let Ok(program) = <&mut SchedClassifier>::try_from(program) else { return Err(LoadError::Missing(name)) };
+    program.load().map_err(|source| LoadError::Program { name, source })?;
+    Ok(program)
 }
 
 fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, LoadError> {
@@ -187,12 +241,18 @@ fn check_layout(pins: &Pins) -> Result<(), LoadError> {
             Kind::Array => MapType::Array,
             Kind::PerCpuArray => MapType::PerCpuArray,
             Kind::LpmTrie => MapType::LpmTrie,
+            Kind::LruHash => MapType::LruHash,
+            Kind::Queue => MapType::Queue,
+            Kind::RingBuf => MapType::RingBuf,
         };
         let found = info.map_type().map_err(|source| LoadError::Map { name: map.name.into(), source })?;
         differ(&path, "kind", format!("{found:?}"), format!("{kind:?}"))?;
         differ(&path, "key size", info.key_size().to_string(), map.key.to_string())?;
         differ(&path, "value size", info.value_size().to_string(), map.value.to_string())?;
-        differ(&path, "entries", info.max_entries().to_string(), map.entries.to_string())?;
+        // The operator says how large these two are; a table that is there keeps its size.
+        if !matches!(map.name, "fr_conntrack" | "fr_flow_queue") {
+            differ(&path, "entries", info.max_entries().to_string(), map.entries.to_string())?;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pins ──▶ load (checks the layout of what is pinned) ──▶ Programs ──▶ attach
-//!                                                    └──▶ EndpointMaps, RemoteMaps, Metrics
+//!                                                    └──▶ EndpointMaps, RemoteMaps, policy maps, FlowTable, Events, Metrics
 //! ```
 
 pub mod attach;
@@ -10,6 +10,9 @@ mod batch;
 pub mod devices;
 pub mod dump;
 pub mod endpoint_maps;
+pub mod events;
+pub mod flow_table;
+pub mod globals;
 pub mod load;
 pub mod memlock;
 pub mod metrics;
@@ -21,6 +24,9 @@ pub(crate) mod sys;
 pub use attach::{Direction, Programs};
 pub use devices::has_tcx;
 pub use endpoint_maps::EndpointMaps;
+pub use events::Events;
+pub use flow_table::FlowTable;
+pub use globals::Globals;
 pub use load::{Loaded, load};
 pub use metrics::Metrics;
 pub use pins::Pins;

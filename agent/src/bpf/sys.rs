@@ -4,7 +4,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
@@ -12,6 +12,7 @@ use std::{
 
 const PROG_LOAD: libc::c_int = 5;
 const OBJ_GET: libc::c_int = 7;
+const PROG_TEST_RUN: libc::c_int = 10;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 
 #[repr(C)]
@@ -101,6 +102,54 @@ pub fn accepts_cmpxchg() -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The uapi's `__sk_buff`, as far as a test run of a program reads and writes its control block.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Context {
+    before: [u32; 12],
+    /// The control block.
+    pub cb: [u32; 5],
+    after: [u32; 31],
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    program: u32,
+    returned: u32,
+    size_in: u32,
+    size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    context_size_in: u32,
+    context_size_out: u32,
+    context_in: u64,
+    context_out: u64,
+}
+
+/// Runs a classifier once on a frame, and gives the control block that it leaves.
+///
+/// # Errors
+/// The kernel's.
+pub fn run(program: BorrowedFd<'_>, frame: &[u8], context: &Context) -> io::Result<Context> {
+    let mut after = Context::default();
+    let size = u32::try_from(size_of::<Context>()).unwrap_or(u32::MAX);
+    let mut run = TestRun {
+        program: program.as_raw_fd().cast_unsigned(),
+        size_in: u32::try_from(frame.len()).unwrap_or(u32::MAX),
+        data_in: frame.as_ptr() as u64,
+        context_size_in: size,
+        context_size_out: size,
+        context_in: std::ptr::from_ref(context) as u64,
+        context_out: std::ptr::from_mut(&mut after) as u64,
+        ..TestRun::default()
+    };
+    bpf(PROG_TEST_RUN, &mut run)?;
+    Ok(after)
 }
 
 pub(super) fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {

@@ -16,8 +16,8 @@ use crate::{
 
 /// Every check of devices; one that says why, where there can be none.
 pub(super) fn all(config: &Config, depth: Depth) -> Vec<Check> {
-    let (port, routing) = (config.vxlan_port, config.routing);
-    let probing = thread::Builder::new().name("preflight".into()).spawn(move || probe(port, routing, depth));
+    let (globals, routing) = (bpf::Globals::new(config), config.routing);
+    let probing = thread::Builder::new().name("preflight".into()).spawn(move || probe(globals, routing, depth));
     let outcome = probing.map_err(anyhow::Error::from).and_then(|thread| match thread.join() {
         Ok(outcome) => outcome,
         Err(_) => Err(anyhow::anyhow!("a check panicked")),
@@ -31,7 +31,7 @@ pub(super) fn all(config: &Config, depth: Depth) -> Vec<Check> {
     })
 }
 
-fn probe(port: u16, routing: Routing, depth: Depth) -> anyhow::Result<Vec<Check>> {
+fn probe(globals: bpf::Globals, routing: Routing, depth: Depth) -> anyhow::Result<Vec<Check>> {
     unshare(CloneFlags::CLONE_NEWNET)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut checks = runtime.block_on(async {
@@ -40,7 +40,7 @@ fn probe(port: u16, routing: Routing, depth: Depth) -> anyhow::Result<Vec<Check>
     })?;
     checks.push(clsact());
     if depth == Depth::Whole {
-        checks.push(programs(port));
+        checks.push(programs(&globals));
     }
     Ok(checks)
 }
@@ -71,9 +71,9 @@ fn clsact() -> Check {
     }
 }
 
-fn programs(port: u16) -> Check {
+fn programs(globals: &bpf::Globals) -> Check {
     const WHAT: &str = "the programs";
-    match bpf::load::rehearse(port, "lo") {
+    match bpf::load::rehearse(globals, "lo") {
         Ok(count) => Check::ok(WHAT, format!("{count} of {count}"), "the verifier and clsact take them"),
         Err(error) => Check::fails(WHAT, "refused", format!("{error:#}; report it with this table")),
     }

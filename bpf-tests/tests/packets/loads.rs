@@ -9,15 +9,38 @@ use crate::run;
 /// The default, IANA's, and the ends of the range.
 const PORTS: [u16; 4] = [settings::DEFAULT_VXLAN_PORT, 4789, 1, u16::MAX];
 
+/// Numbers that all others lie between.
+const NUMBERS: [u32; 3] = [1, 1 << 20, u32::MAX];
+const COUNTED: [&str; 10] = [
+    settings::JIFFIES,
+    settings::TIMEOUT_TCP,
+    settings::TIMEOUT_OPENING,
+    settings::TIMEOUT_CLOSING,
+    settings::TIMEOUT_UDP,
+    settings::TIMEOUT_STREAM,
+    settings::TIMEOUT_OTHER,
+    settings::FLOW_SHARE,
+    settings::OPEN_MARK,
+    settings::EVENTS_A_SECOND,
+];
+
 fn check(object: &str, wanted: &[&str]) {
-    for port in PORTS {
+    let configurations = PORTS.iter().flat_map(|port| NUMBERS.map(|number| (*port, number)));
+    for (port, number) in configurations {
+        let policed = u8::from(number == 1);
         let mut loader = EbpfLoader::new();
         loader.override_global(settings::VXLAN_PORT, &port, true);
+        loader.override_global(settings::OWN_NODE_POLICED, &policed, true);
+        for name in COUNTED {
+            loader.override_global(name, &number, true);
+        }
         let mut ebpf = loader.load_file(run::object(object)).unwrap_or_else(|error| panic!("{object}: {error:?}"));
         let mut loaded = Vec::new();
         for (name, program) in ebpf.programs_mut() {
             let classifier: &mut SchedClassifier = program.try_into().expect("all are classifiers");
-            classifier.load().unwrap_or_else(|error| panic!("{object}, port {port}: {name}: {error}"));
+            classifier
+                .load()
+                .unwrap_or_else(|error| panic!("{object}, port {port}, numbers {number}: {name}: {error}"));
             loaded.push(name.to_owned());
         }
         for name in wanted {

@@ -11,6 +11,7 @@ use ferrule_common::{
     endpoint::{Endpoint, VIA_STACK},
     link::Link,
     peer::{self, Node, Peer},
+    policy::Word,
     prefix::{CLUSTER, Cidr, PrefixKey, Route},
     source::Source,
 };
@@ -85,6 +86,7 @@ fn address(ip: impl Into<IpAddr>) -> Address {
 /// Fills an object's maps.
 pub fn fill(ebpf: &mut Ebpf) {
     endpoints(ebpf);
+    words(ebpf);
     nodes(ebpf);
     peers(ebpf);
     prefixes(ebpf);
@@ -111,6 +113,14 @@ fn endpoints(ebpf: &mut Ebpf) {
         ebpf.map_mut("fr_links").expect("the map is there").try_into().expect("a hash");
     let link = Link { index: CLASS_A, mac: Mac::new(MAC_A), host_mac: Mac::new(HOST_A) };
     map.insert(HERE, link, 0).expect("the map has room");
+}
+
+/// Nothing isolates any of them.
+fn words(ebpf: &mut Ebpf) {
+    let mut map: Array<_, Word> = ebpf.map_mut("fr_ep_state").expect("the map is there").try_into().expect("an array");
+    for index in 1..=3 {
+        map.set(index, Word::new(0, 0, 1), 0).expect("the map has room");
+    }
 }
 
 fn nodes(ebpf: &mut Ebpf) {

@@ -1,12 +1,17 @@
 //! The agent's configuration: a TOML file, overridden by flags. Every setting has one name in both.
 
+mod flows;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use ferrule_common::settings::DEFAULT_VXLAN_PORT;
+use ferrule_common::layout;
+use ferrule_common::settings::{DEFAULT_OPEN_MARK, DEFAULT_VXLAN_PORT};
 use ferrule_model::desired::Routing as ModelRouting;
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
+
+pub use flows::{Flows, Timeouts};
 
 /// How pods' packets travel between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -38,6 +43,16 @@ pub enum Attach {
     Tcx,
     /// Filters of a clsact qdisc.
     Clsact,
+}
+
+/// What a pod may send to its own node where egress policies select it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnNodeEgress {
+    /// Everything.
+    Allow,
+    /// What a policy allows.
+    Policed,
 }
 
 /// Every setting, unset where the user gave none: as flags and as the file's keys.
@@ -81,6 +96,39 @@ pub struct Options {
     /// The overlay's UDP port [default: 8472]
     #[arg(long, value_name = "PORT")]
     pub vxlan_port: Option<u16>,
+    /// What a pod may send to its own node where egress policies select it [default: allow]
+    #[arg(long)]
+    pub own_node_egress: Option<OwnNodeEgress>,
+    /// The bit of a packet's mark that Ferrule uses between its programs, within the node [default: 0x100000]
+    #[arg(long, value_name = "BIT", value_parser = mark)]
+    pub mark: Option<u32>,
+    /// Flows that the connection table has room for; a table that is there keeps its size [default: 131072]
+    #[arg(long, value_name = "FLOWS")]
+    pub conntrack_entries: Option<u32>,
+    /// How much of the connection table one pod may fill [default: 25]
+    #[arg(long, value_name = "PERCENT")]
+    pub conntrack_share: Option<u32>,
+    /// How long an established TCP connection may be silent [default: 8000]
+    #[arg(long, value_name = "SECONDS")]
+    pub conntrack_tcp: Option<u32>,
+    /// How long a TCP connection that nobody answers is remembered [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub conntrack_tcp_opening: Option<u32>,
+    /// How long a TCP connection that has ended is remembered [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub conntrack_tcp_closing: Option<u32>,
+    /// How long a short exchange by UDP or SCTP is remembered [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub conntrack_udp: Option<u32>,
+    /// How long a lasting flow by UDP or SCTP may be silent [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    pub conntrack_udp_stream: Option<u32>,
+    /// How long any other flow may be silent [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub conntrack_other: Option<u32>,
+    /// Drops and new flows that each CPU tells of in a second [default: 100]
+    #[arg(long, value_name = "EVENTS")]
+    pub events_per_second: Option<u32>,
     /// error, warn, info, debug or trace, or tracing directives [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -113,6 +161,14 @@ pub struct Config {
     pub cluster_cidrs: Vec<IpNetwork>,
     /// See [`Options::vxlan_port`].
     pub vxlan_port: u16,
+    /// See [`Options::own_node_egress`].
+    pub own_node_egress: OwnNodeEgress,
+    /// See [`Options::mark`].
+    pub mark: u32,
+    /// See [`Options::conntrack_entries`] and what follows it.
+    pub flows: Flows,
+    /// See [`Options::events_per_second`].
+    pub events_per_second: u32,
     /// See [`Options::log_level`].
     pub log_level: String,
 }
@@ -148,6 +204,12 @@ pub enum ConfigError {
 
 /// The smallest MTU that IPv6 allows (RFC 8200 section 5).
 const LEAST_MTU: u32 = 1280;
+/// The smallest connection table that is of use.
+const LEAST_FLOWS: u32 = 1024;
+/// The largest: 2.5 GB.
+const MOST_FLOWS: u32 = 1 << 24;
+/// Jiffies are counted in 32 bits, at up to a thousand a second, and a timeout may be doubled.
+const MOST_SECONDS: u32 = 1_000_000;
 /// The largest an IP packet can be.
 const MOST_MTU: u32 = 65_535;
 
@@ -177,6 +239,17 @@ impl Options {
             mtu: self.mtu.or(other.mtu),
             cluster_cidrs: self.cluster_cidrs.or(other.cluster_cidrs),
             vxlan_port: self.vxlan_port.or(other.vxlan_port),
+            own_node_egress: self.own_node_egress.or(other.own_node_egress),
+            mark: self.mark.or(other.mark),
+            conntrack_entries: self.conntrack_entries.or(other.conntrack_entries),
+            conntrack_share: self.conntrack_share.or(other.conntrack_share),
+            conntrack_tcp: self.conntrack_tcp.or(other.conntrack_tcp),
+            conntrack_tcp_opening: self.conntrack_tcp_opening.or(other.conntrack_tcp_opening),
+            conntrack_tcp_closing: self.conntrack_tcp_closing.or(other.conntrack_tcp_closing),
+            conntrack_udp: self.conntrack_udp.or(other.conntrack_udp),
+            conntrack_udp_stream: self.conntrack_udp_stream.or(other.conntrack_udp_stream),
+            conntrack_other: self.conntrack_other.or(other.conntrack_other),
+            events_per_second: self.events_per_second.or(other.events_per_second),
             log_level: self.log_level.or(other.log_level),
         }
     }
@@ -187,6 +260,7 @@ impl Options {
     /// The first value that cannot be used.
     pub fn check(self) -> Result<Config, ConfigError> {
         let bad = |key, problem: String| Err(ConfigError::Value { key, problem });
+        let flows = self.flows()?;
         let node_name = match self.node_name {
             Some(name) => name,
             None => match nix::unistd::gethostname() {
@@ -205,6 +279,10 @@ impl Options {
         let vxlan_port = self.vxlan_port.unwrap_or(DEFAULT_VXLAN_PORT);
         if vxlan_port == 0 {
             return bad("vxlan-port", "0 is no port; use 8472 or 4789".into());
+        }
+        let mark = self.mark.unwrap_or(DEFAULT_OPEN_MARK);
+        if !mark.is_power_of_two() {
+            return bad("mark", format!("{mark:#x} is not one bit; give one that nothing else on the node uses"));
         }
         let cluster_cidrs = self.cluster_cidrs.unwrap_or_default();
         for (at, cidr) in cluster_cidrs.iter().enumerate() {
@@ -235,6 +313,10 @@ impl Options {
             mtu: self.mtu,
             cluster_cidrs,
             vxlan_port,
+            own_node_egress: self.own_node_egress.unwrap_or(OwnNodeEgress::Allow),
+            mark,
+            flows,
+            events_per_second: self.events_per_second.unwrap_or(100),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
         };
         for (key, value) in [("socket", &config.socket), ("state-dir", &config.state_dir), ("bpffs", &config.bpffs)] {
@@ -244,6 +326,46 @@ impl Options {
         }
         Ok(config)
     }
+}
+
+impl Options {
+    fn flows(&self) -> Result<Flows, ConfigError> {
+        let usual = Timeouts::default();
+        let seconds = |key, given: Option<u32>, usual| match given.unwrap_or(usual) {
+            seconds @ 1..=MOST_SECONDS => Ok(seconds),
+            other => Err(ConfigError::Value { key, problem: format!("{other} is not between 1 and {MOST_SECONDS}") }),
+        };
+        let flows = Flows {
+            entries: self.conntrack_entries.unwrap_or(layout::CONNTRACK),
+            share_percent: self.conntrack_share.unwrap_or(25),
+            timeouts: Timeouts {
+                tcp: seconds("conntrack-tcp", self.conntrack_tcp, usual.tcp)?,
+                tcp_opening: seconds("conntrack-tcp-opening", self.conntrack_tcp_opening, usual.tcp_opening)?,
+                tcp_closing: seconds("conntrack-tcp-closing", self.conntrack_tcp_closing, usual.tcp_closing)?,
+                udp: seconds("conntrack-udp", self.conntrack_udp, usual.udp)?,
+                udp_stream: seconds("conntrack-udp-stream", self.conntrack_udp_stream, usual.udp_stream)?,
+                other: seconds("conntrack-other", self.conntrack_other, usual.other)?,
+            },
+        };
+        let bad = |key, problem| Err(ConfigError::Value { key, problem });
+        if !(LEAST_FLOWS..=MOST_FLOWS).contains(&flows.entries) {
+            let problem = format!("{} is not between {LEAST_FLOWS} and {MOST_FLOWS}", flows.entries);
+            return bad("conntrack-entries", problem);
+        }
+        if !(1..=100).contains(&flows.share_percent) {
+            return bad("conntrack-share", format!("{} is not between 1 and 100", flows.share_percent));
+        }
+        Ok(flows)
+    }
+}
+
+/// A number as people write bits: decimal, or hexadecimal after `0x`.
+fn mark(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| error.to_string())
 }
 
 fn overlap(a: &IpNetwork, b: &IpNetwork) -> bool {
@@ -286,6 +408,11 @@ mod tests {
         check("cluster-cidrs = ['0.0.0.0/0']", Err("cluster-cidrs: 0.0.0.0/0 is every address"));
         check("socket = 'agent.sock'", Err("socket: agent.sock is not an absolute path"));
         check("vxlan-port = 0", Err("vxlan-port"));
+        check("mark = 3", Err("mark: 0x3 is not one bit"));
+        check("conntrack-entries = 10", Err("conntrack-entries: 10 is not between 1024"));
+        check("conntrack-share = 0", Err("conntrack-share: 0 is not between 1 and 100"));
+        check("conntrack-udp = 0", Err("conntrack-udp: 0 is not between 1 and 1000000"));
+        check("own-node-egress = 'deny'", Err("deny"));
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! What the programs' read-only globals are set to at load.
+
+use aya::EbpfLoader;
+use ferrule_common::{layout, settings};
+use nix::time::{ClockId, clock_getres};
+
+use crate::config::{Config, OwnNodeEgress};
+
+/// Values of `ferrule_common::settings`, in the programs' units.
+#[derive(Debug, Clone, Copy)]
+pub struct Globals {
+    vxlan_port: u16,
+    own_node_policed: u8,
+    mark: u32,
+    jiffies: u32,
+    tcp: u32,
+    opening: u32,
+    closing: u32,
+    udp: u32,
+    stream: u32,
+    other: u32,
+    share: u32,
+    events: u32,
+    entries: u32,
+    queue: u32,
+}
+
+impl Globals {
+    /// From the configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let jiffies = jiffies();
+        let timeouts = config.flows.timeouts;
+        let ticks = |seconds: u32| seconds.saturating_mul(jiffies);
+        Self {
+            vxlan_port: config.vxlan_port,
+            own_node_policed: u8::from(config.own_node_egress == OwnNodeEgress::Policed),
+            mark: config.mark,
+            jiffies,
+            tcp: ticks(timeouts.tcp),
+            opening: ticks(timeouts.tcp_opening),
+            closing: ticks(timeouts.tcp_closing),
+            udp: ticks(timeouts.udp),
+            stream: ticks(timeouts.udp_stream),
+            other: ticks(timeouts.other),
+            share: config.flows.share(),
+            events: config.events_per_second,
+            entries: config.flows.entries,
+            queue: config.flows.entries.saturating_add(layout::QUEUE_SLACK),
+        }
+    }
+
+    /// Sets them.
+    pub fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        loader.override_global(settings::VXLAN_PORT, &self.vxlan_port, true);
+        loader.override_global(settings::OWN_NODE_POLICED, &self.own_node_policed, true);
+        for (name, value) in [
+            (settings::OPEN_MARK, &self.mark),
+            (settings::JIFFIES, &self.jiffies),
+            (settings::TIMEOUT_TCP, &self.tcp),
+            (settings::TIMEOUT_OPENING, &self.opening),
+            (settings::TIMEOUT_CLOSING, &self.closing),
+            (settings::TIMEOUT_UDP, &self.udp),
+            (settings::TIMEOUT_STREAM, &self.stream),
+            (settings::TIMEOUT_OTHER, &self.other),
+            (settings::FLOW_SHARE, &self.share),
+            (settings::EVENTS_A_SECOND, &self.events),
+        ] {
+            loader.override_global(name, value, true);
+        }
+        loader.map_max_entries("fr_conntrack", self.entries);
+        loader.map_max_entries("fr_flow_queue", self.queue);
+    }
+}
+
+/// The kernel's ticks in a second (`CONFIG_HZ`): the coarse clock moves once a tick.
+#[must_use]
+pub fn jiffies() -> u32 {
+    const USUAL: u32 = 250;
+    let Ok(tick) = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE) else { return USUAL };
+    let nanoseconds = u64::try_from(tick.tv_nsec()).unwrap_or_default();
+    if nanoseconds == 0 {
+        return USUAL;
+    }
+    u32::try_from((1_000_000_000 + nanoseconds / 2) / nanoseconds).unwrap_or(USUAL)
+}

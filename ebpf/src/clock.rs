@@ -1,0 +1,54 @@
+//! How old a flow is, and which flow's place another may have.
+
+use aya_ebpf::helpers::bpf_jiffies64;
+use ferrule_common::{
+    flow::{FIN, Flow, RST},
+    wire::protocol,
+};
+
+use crate::maps::{JIFFIES, TIMEOUT_CLOSING, TIMEOUT_OPENING, TIMEOUT_OTHER, TIMEOUT_STREAM, TIMEOUT_TCP, TIMEOUT_UDP};
+
+/// The low half of the kernel's jiffies.
+#[inline(always)]
+pub fn now() -> u32 {
+    // SAFETY: takes nothing and gives a number.
+    (unsafe { bpf_jiffies64() }) as u32
+}
+
+/// How long a flow may be silent, in jiffies.
+#[inline(always)]
+pub fn timeout(flow: &Flow, protocol: u8) -> u32 {
+    if flow.denied != 0 {
+        // TCP tries again after two minutes at most (RFC 6298), and its packets keep the entry.
+        return TIMEOUT_STREAM.load() * 2;
+    }
+    match protocol {
+        protocol::TCP if is_closed(flow) => TIMEOUT_CLOSING.load(),
+        protocol::TCP if flow.answered == 0 => TIMEOUT_OPENING.load(),
+        protocol::TCP => TIMEOUT_TCP.load(),
+        protocol::UDP | protocol::SCTP => {
+            let lasting = flow.seen.wrapping_sub(flow.opened) > JIFFIES.load() * 2;
+            if lasting && flow.answered != 0 { TIMEOUT_STREAM.load() } else { TIMEOUT_UDP.load() }
+        }
+        _ => TIMEOUT_OTHER.load(),
+    }
+}
+
+/// Whether a TCP connection has ended.
+#[inline(always)]
+pub const fn is_closed(flow: &Flow) -> bool {
+    (flow.lower_tcp | flow.higher_tcp) & RST != 0 || flow.lower_tcp & flow.higher_tcp & FIN != 0
+}
+
+/// Whether it was silent for too long.
+#[inline(always)]
+pub fn is_expired(flow: &Flow, protocol: u8, now: u32) -> bool {
+    now.wrapping_sub(flow.seen) > timeout(flow, protocol)
+}
+
+/// Whether another flow may have its place where there is no other: it has expired or has ended.
+#[inline(always)]
+pub fn gives_way(flow: &Flow, protocol: u8, now: u32) -> bool {
+    let closed = protocol == protocol::TCP && is_closed(flow) && now.wrapping_sub(flow.seen) > JIFFIES.load() / 8;
+    closed || is_expired(flow, protocol, now)
+}

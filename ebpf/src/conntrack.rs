@@ -1,0 +1,137 @@
+//! The table of flows: how an entry comes, and how it goes.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use ferrule_common::{
+    Drop,
+    flow::{Flow, FlowKey, QueuedFlow},
+};
+
+use crate::{
+    clock,
+    maps::{CONNTRACK, FLOW_QUEUE, FLOW_SHARE, SHARES},
+    verdict::{self, Question},
+};
+
+/// How far the clock's hand moves for one packet.
+const STEPS: u32 = 24;
+/// No error.
+pub const DONE: u32 = 0;
+const EEXIST: i32 = -17;
+
+/// The entry of a flow.
+#[inline(always)]
+pub fn find(key: &FlowKey) -> Option<*mut Flow> {
+    CONNTRACK.get_ptr_mut(key)
+}
+
+/// Makes the entry that the question has drafted. Gives [`DONE`] or the number of a [`Drop`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_insert() -> u32 {
+    let Some(question) = verdict::question() else { return Drop::ConntrackFull as u32 };
+    let Question { key, draft, queued, .. } = question;
+    let (key, flow) = (&*key, &*draft);
+    let charged = flow.charged;
+    if share(charged) >= u64::from(FLOW_SHARE.load()) && fr_turn(charged) == 0 {
+        return Drop::ConntrackShare as u32;
+    }
+    if let Err(error) = CONNTRACK.insert(key, flow, BPF_NOEXIST.into()) {
+        if error == EEXIST {
+            // Another CPU's packet of the same flow came first.
+            return DONE;
+        }
+        if fr_turn(EVERYBODY) == 0 || CONNTRACK.insert(key, flow, BPF_NOEXIST.into()).is_err() {
+            return Drop::ConntrackFull as u32;
+        }
+    }
+    charge(charged, 1);
+    (queued.key, queued.stamp) = (*key, flow.stamp);
+    if FLOW_QUEUE.push(&*queued, 0).is_err() {
+        // Full of keys whose entries have gone otherwise.
+        fr_turn(NOBODY);
+        if FLOW_QUEUE.push(&*queued, 0).is_err() {
+            remove(key, charged);
+            return Drop::ConntrackFull as u32;
+        }
+    }
+    DONE
+}
+
+/// Removes an entry that counts in `charged`'s share.
+#[inline(always)]
+pub fn remove(key: &FlowKey, charged: u32) {
+    // Of several that try, one succeeds.
+    if CONNTRACK.remove(key).is_ok() {
+        charge(charged, -1);
+    }
+}
+
+#[inline(always)]
+fn share(endpoint: u32) -> u64 {
+    SHARES.get(endpoint).map_or(0, |share| share.flows)
+}
+
+#[inline(always)]
+fn charge(endpoint: u32, flows: i64) {
+    if let Some(share) = SHARES.get_ptr_mut(endpoint) {
+        // SAFETY: an aligned word of an array, which is never freed while the program is loaded.
+        unsafe { add(&raw mut (*share).flows, flows as u64) };
+    }
+}
+
+/// Atomic, and one instruction on every kernel: whoever asked for the sum would need Linux 5.12.
+#[inline(always)]
+unsafe fn add(counter: *mut u64, summand: u64) {
+    // SAFETY: the caller's.
+    #[cfg(target_arch = "bpf")]
+    unsafe {
+        use core::intrinsics::{AtomicOrdering, atomic_xadd};
+        atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, summand);
+    }
+    // SAFETY: as above.
+    #[cfg(not(target_arch = "bpf"))]
+    unsafe {
+        use core::sync::atomic::{AtomicU64, Ordering};
+        AtomicU64::from_ptr(counter).fetch_add(summand, Ordering::Relaxed);
+    }
+}
+
+/// For [`fr_turn`]: whosever place it is.
+const EVERYBODY: u32 = u32::MAX;
+/// For [`fr_turn`]: no entry, but a place in the queue.
+const NOBODY: u32 = u32::MAX - 1;
+
+/// Moves the clock's hand until a place of `wanted`'s share is free. Gives 1 if one is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_turn(wanted: u32) -> u32 {
+    let now = clock::now();
+    for _ in 0..STEPS {
+        let Ok(Some(queued)) = FLOW_QUEUE.pop() else { return 0 };
+        let flow = match find(&queued.key) {
+            // SAFETY: a value of the map, which a program may read while it runs.
+            Some(flow) => unsafe { &*flow },
+            None if wanted == NOBODY => return 1,
+            None => continue,
+        };
+        if flow.stamp != queued.stamp {
+            if wanted == NOBODY {
+                return 1;
+            }
+            continue;
+        }
+        let charged = flow.charged;
+        if clock::gives_way(flow, queued.key.protocol, now) {
+            remove(&queued.key, charged);
+            if wanted != NOBODY && wanted != EVERYBODY && wanted != charged {
+                continue;
+            }
+            return 1;
+        }
+        if FLOW_QUEUE.push(&queued, 0).is_err() {
+            // An entry that nothing would ever look at again.
+            remove(&queued.key, charged);
+        }
+    }
+    0
+}

@@ -1,0 +1,133 @@
+//! What watchers are told: drops, and new flows while somebody asks for them; sampled, so that a flood costs no more than
+//! a bound.
+
+use aya_ebpf::{bindings::__sk_buff, helpers::bpf_ktime_get_ns, programs::TcContext};
+use ferrule_common::{
+    Address, Drop, Program,
+    event::{ALLOWED, EGRESS, Event, INGRESS},
+};
+
+use crate::{
+    clock, endpoint,
+    maps::{EVENTS, EVENTS_A_SECOND, JIFFIES, SAMPLING, WATCH},
+    packet::Packet,
+    transport::Transport,
+    verdict,
+};
+
+/// Tells of a packet that was dropped.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_dropped(skb: *mut __sk_buff, program: u32, reason: u32) -> u32 {
+    let left_out = admit();
+    if left_out == REFUSED {
+        return 0;
+    }
+    let ctx = TcContext::new(skb);
+    let Some(mut entry) = EVENTS.reserve(0) else { return 0 };
+    // SAFETY: room for one event, all of which is written before it is submitted.
+    let event = unsafe { &mut *entry.as_mut_ptr() };
+    // SAFETY: takes nothing and gives a number.
+    event.time_ns = unsafe { bpf_ktime_get_ns() };
+    (event.source, event.destination) = (Address::UNSPECIFIED, Address::UNSPECIFIED);
+    (event.endpoint, event.reason, event.rule, event.bytes) = (0, reason, 0, ctx.len());
+    (event.left_out, event.source_port_be, event.destination_port_be) = (left_out, 0, 0);
+    (event.protocol, event.program, event.direction, event.pad, event.pad2) = (0, program as u8, 0, 0, 0);
+    if let Ok(Some(packet)) = Packet::parse(&ctx) {
+        (event.source, event.destination, event.protocol) = (packet.source, packet.destination, packet.protocol);
+        if !packet.later_fragment
+            && let Ok(transport) = Transport::parse(&ctx, &packet)
+        {
+            event.source_port_be = transport.source_port_be;
+            event.destination_port_be = transport.destination_port_be;
+        }
+    }
+    concern(&ctx, event);
+    entry.submit(0);
+    0
+}
+
+/// Which endpoint a drop concerns: whose policy it was, else who sent it, else who should have got it.
+#[inline(always)]
+fn concern(ctx: &TcContext, event: &mut Event) {
+    const INTO: u32 = Drop::PolicyIngress as u32;
+    if event.reason != INTO {
+        let own = if event.program == Program::FromPod as u8 {
+            endpoint::by_link(ctx).ok().map(|link| link.index)
+        } else {
+            endpoint::local(&event.source).map(|own| own.index)
+        };
+        if let Some(own) = own {
+            (event.endpoint, event.direction) = (own, EGRESS);
+            return;
+        }
+    }
+    if let Some(own) = endpoint::local(&event.destination) {
+        (event.endpoint, event.direction) = (own.index, INGRESS);
+    }
+}
+
+/// Tells of a new flow that may pass.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_allowed(skb: *mut __sk_buff, rule: u32) -> u32 {
+    if WATCH.get(0).is_none_or(|watch| watch.allowed == 0) {
+        return 0;
+    }
+    let left_out = admit();
+    if left_out == REFUSED {
+        return 0;
+    }
+    let Some(question) = verdict::question() else { return 0 };
+    let Some(mut entry) = EVENTS.reserve(0) else { return 0 };
+    let ctx = TcContext::new(skb);
+    let (source_port_be, destination_port_be) = if question.source_is_lower != 0 {
+        (question.key.lower_port_be, question.key.higher_port_be)
+    } else {
+        (question.key.higher_port_be, question.key.lower_port_be)
+    };
+    let outward = question.source.endpoint != 0;
+    entry.write(Event {
+        // SAFETY: takes nothing and gives a number.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        source: question.from,
+        destination: question.to,
+        endpoint: if outward { question.source.endpoint } else { question.destination.endpoint },
+        reason: ALLOWED,
+        rule,
+        bytes: ctx.len(),
+        left_out,
+        source_port_be,
+        destination_port_be,
+        protocol: question.key.protocol,
+        program: question.program as u8,
+        direction: if outward { EGRESS } else { INGRESS },
+        pad: 0,
+        pad2: 0,
+    });
+    entry.submit(0);
+    0
+}
+
+/// What [`admit`] gives where there were enough.
+const REFUSED: u32 = u32::MAX;
+
+/// Whether this CPU may write another event: how many were left out before it, or [`REFUSED`].
+#[inline(always)]
+fn admit() -> u32 {
+    let Some(sampling) = SAMPLING.get_ptr_mut(0) else { return REFUSED };
+    // SAFETY: this CPU's own slot, and a classifier is not interrupted by another run of itself on one CPU.
+    let sampling = unsafe { &mut *sampling };
+    let now = clock::now();
+    if now.wrapping_sub(sampling.since) >= JIFFIES.load() {
+        (sampling.since, sampling.written) = (now, 0);
+    }
+    if sampling.written >= EVENTS_A_SECOND.load() {
+        sampling.left_out = sampling.left_out.wrapping_add(1);
+        return REFUSED;
+    }
+    sampling.written += 1;
+    let left_out = sampling.left_out;
+    sampling.left_out = 0;
+    left_out
+}

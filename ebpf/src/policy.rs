@@ -1,0 +1,108 @@
+//! What a table says of a peer, a protocol and a port.
+//!
+//! Functions with a prefix are global: the verifier reads each once, whoever calls it. Their arguments are numbers.
+
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use ferrule_common::{
+    Address,
+    policy::{ANY_POD, ANY_PROTOCOL, ANYONE, BY_ANYONE, BY_CLASS, BY_POD, ClassKey, FIRST_CLASS, RuleKey},
+    prefix::{PrefixKey, Question},
+};
+
+use crate::{
+    maps::{BLOCKS, CLASSES, POLICY, TABLES},
+    verdict::{self, V4},
+};
+
+/// No rule allows it.
+pub const DENIED: u32 = u32::MAX;
+/// Of [`RuleKey::port_bits`].
+const LONGEST: u32 = 16;
+
+/// What is asked of a table: a protocol with a destination port.
+#[inline(always)]
+pub const fn port(protocol: u8, port_be: u16) -> u32 {
+    (protocol as u32) << 16 | u16::from_be(port_be) as u32
+}
+
+/// What is asked of a table: something that only a rule for every protocol allows.
+pub const ANYTHING: u32 = 0;
+/// For [`fr_allows`]: the peer is the question's sender.
+pub const SENDER: u32 = 0;
+/// For [`fr_allows`]: the peer is the question's receiver.
+pub const RECEIVER: u32 = 1;
+
+/// The number of the rule of `table` that allows the peer at one end of the question, or [`DENIED`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_allows(table: u32, peer: u32, asked: u32) -> u32 {
+    let Some(question) = verdict::question() else { return DENIED };
+    let peer = if peer == SENDER { &question.from } else { &question.to };
+    let v4 = question.circumstances & V4;
+    let Some(found) = TABLES.get(table) else { return DENIED };
+    let (uses, generation) = (found.uses, found.generation);
+    let (mut class, mut pod) = (ANYONE, 0);
+    if uses & (BY_CLASS | BY_POD) != 0 {
+        // SAFETY: four bytes each; an entry that is being replaced has the value before or after.
+        if let Some(found) = unsafe { CLASSES.get(ClassKey::of(*peer, generation)) } {
+            class = found.class;
+            pod = found.pod;
+        } else if uses & BY_CLASS != 0 {
+            class = block(peer, v4, generation);
+        }
+    }
+    if uses & BY_CLASS != 0 && class >= FIRST_CLASS {
+        let rule = fr_rule(table, class, uses, asked);
+        if rule != DENIED {
+            return rule;
+        }
+    }
+    if uses & BY_POD != 0 && pod != 0 {
+        let rule = fr_rule(table, ANY_POD, uses, asked);
+        if rule != DENIED {
+            return rule;
+        }
+    }
+    if uses & BY_ANYONE != 0 { fr_rule(table, ANYONE, uses, asked) } else { DENIED }
+}
+
+/// The class of an address that is no pod's.
+#[inline(always)]
+fn block(address: &Address, v4: u32, generation: u32) -> u32 {
+    let question = Question::of_generation(*address, v4 != 0, generation);
+    const { assert!(size_of::<Question>() == size_of::<Key<PrefixKey>>()) };
+    // SAFETY: the same fields in the same order and of the same size, and `Key` asks for no alignment.
+    let key: &Key<PrefixKey> = unsafe { &*core::ptr::from_ref(&question).cast() };
+    BLOCKS.get(key).map_or(ANYONE, |block| block.class)
+}
+
+/// The rule for one class: every protocol first, then the longest port prefix in use.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_rule(table: u32, class: u32, uses: u32, asked: u32) -> u32 {
+    let mut key = RuleKey { table, class, port: 0, port_bits: 0, protocol: 0 };
+    if uses & ANY_PROTOCOL != 0
+        // SAFETY: as in `allows`.
+        && let Some(found) = unsafe { POLICY.get(&key) }
+    {
+        return found.rule;
+    }
+    if asked == ANYTHING {
+        return DENIED;
+    }
+    key.protocol = (asked >> 16) as u8;
+    let port = asked & 0xffff;
+    for shorter in 0..=LONGEST {
+        let bits = LONGEST - shorter;
+        if uses >> bits & 1 == 0 {
+            continue;
+        }
+        key.port = (port >> shorter << shorter) as u16;
+        key.port_bits = bits as u8;
+        // SAFETY: as in `allows`.
+        if let Some(found) = unsafe { POLICY.get(&key) } {
+            return found.rule;
+        }
+    }
+    DENIED
+}

@@ -1,0 +1,98 @@
+//! ICMP errors pass where the packet that they quote belongs to a flow that may pass. This finds the flow; `verdict` decides.
+
+use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
+use ferrule_common::{
+    Address,
+    wire::{self, Ipv4, Ipv6, protocol},
+};
+
+use crate::{
+    conntrack, endpoint,
+    packet::{self, L4_SHIFT, LATER_FRAGMENT, MALFORMED, TOO_MANY},
+    transport::{self, BARE, ECHO_REPLY, ECHO_REQUEST, PORTS, Transport},
+    verdict::{self, End, QUOTED, Question, V4},
+};
+
+/// Bytes of an ICMP error before what it quotes.
+const ERROR: u32 = 8;
+
+/// What [`fr_related`] gives where the quoted packet has no flow.
+pub const NO_FLOW: u32 = 0;
+/// What [`fr_related`] gives where it has one, and the question is about it.
+const A_FLOW: u32 = 1;
+
+/// Turns the question into one about the packet that an ICMP error at `l4` quotes, which the error's receiver once sent.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_related(skb: *mut __sk_buff, l4: u32) -> u32 {
+    let Some(question) = verdict::question() else { return NO_FLOW };
+    let ctx = TcContext::new(skb);
+    let inner = l4 + ERROR;
+    let (from, to, mut protocol, mut start);
+    if question.circumstances & V4 != 0 {
+        let Ok(ip) = ctx.load::<Ipv4>(inner as usize) else { return NO_FLOW };
+        // Later fragments quote no ports.
+        if u16::from_be(ip.fragment_be) & 0x1fff != 0 {
+            return NO_FLOW;
+        }
+        (from, to, protocol) = (packet::v4(ip.source), packet::v4(ip.destination), ip.protocol);
+        start = inner + u32::from(ip.version_ihl & 0xf) * 4;
+    } else {
+        let Ok(ip) = ctx.load::<Ipv6>(inner as usize) else { return NO_FLOW };
+        (from, to, protocol) = (packet::v6(ip.source), packet::v6(ip.destination), ip.next_header);
+        start = inner + wire::IPV6 as u32;
+        if packet::is_extension(protocol) {
+            let mut fragment_id = 0;
+            let end = packet::follow_extensions(skb, protocol.into(), start, &raw mut fragment_id);
+            if end == MALFORMED || end == TOO_MANY || end & LATER_FRAGMENT != 0 {
+                return NO_FLOW;
+            }
+            (protocol, start) = (end as u8, end >> L4_SHIFT);
+        }
+    }
+    if !question.turn_to(&from, &to) {
+        return NO_FLOW;
+    }
+    let Ok([first, second]) = ctx.load::<[u16; 2]>(start as usize) else { return NO_FLOW };
+    let v4 = question.circumstances & V4 != 0;
+    let transport = match protocol {
+        protocol::TCP | protocol::UDP | protocol::SCTP => {
+            Transport { source_port_be: first, destination_port_be: second, message: PORTS }
+        }
+        protocol::ICMP | protocol::ICMPV6 => {
+            let Ok(identifier) = ctx.load::<u16>(start as usize + 4) else { return NO_FLOW };
+            let message = transport::message(v4, first.to_ne_bytes()[0]);
+            if message != ECHO_REQUEST && message != ECHO_REPLY {
+                return NO_FLOW;
+            }
+            Transport { source_port_be: identifier, destination_port_be: identifier, message }
+        }
+        _ => Transport { message: BARE, ..Transport::NONE },
+    };
+    question.message = transport.message;
+    question.name(transport, protocol);
+    if conntrack::find(&question.key).is_some() { A_FLOW } else { NO_FLOW }
+}
+
+impl Question {
+    /// Turns a question about an error into one about the quoted packet; false where it is none of its receiver's, or
+    /// where a pod speaks for another.
+    #[inline(always)]
+    fn turn_to(&mut self, from: &Address, to: &Address) -> bool {
+        if *from != self.to {
+            return false;
+        }
+        let speaker = self.source;
+        let spoken_for = if *to == self.from {
+            speaker
+        } else if speaker.endpoint != 0 {
+            return false;
+        } else {
+            endpoint::local(to).map_or(End::REMOTE, |endpoint| End::local(endpoint.index))
+        };
+        (self.source, self.destination) = (self.destination, spoken_for);
+        (self.from, self.to) = (*from, *to);
+        self.circumstances |= QUOTED;
+        true
+    }
+}

@@ -1,0 +1,78 @@
+//! The agent's broom: what the clock's hand would do at need, done in time. Run by BPF_PROG_TEST_RUN; it is attached to
+//! nothing.
+
+use aya_ebpf::programs::TcContext;
+use ferrule_common::{
+    Address,
+    flow::{Flow, FlowKey},
+    peer,
+    sweep::{ALL, OF_ADDRESS},
+};
+
+use crate::{
+    clock, conntrack, endpoint,
+    maps::{FLOW_QUEUE, PEERS},
+};
+
+/// Flows that one run looks at.
+const RUN: u32 = 64;
+
+/// Looks at the next flows of the queue and removes those that have expired, or whose ends are gone. `cb[0]` says what
+/// else goes; an address is the packet's IPv6 source. Gives how many flows were looked at in `cb[1]`, removed in `cb[2]`, and
+/// in `cb[3]` how many keys had no flow any more.
+#[inline(always)]
+pub fn sweep(ctx: &TcContext) -> i32 {
+    // SAFETY: the context pointer is valid while the program runs, and `cb` is a classifier's to write.
+    let cb = unsafe { &mut (*ctx.skb.skb).cb };
+    let what = cb[0];
+    let address = if what == OF_ADDRESS {
+        ctx.load::<Address>(SOURCE).unwrap_or(Address::UNSPECIFIED)
+    } else {
+        Address::UNSPECIFIED
+    };
+    let now = clock::now();
+    let (mut seen, mut removed, mut stale) = (0, 0, 0);
+    for _ in 0..RUN {
+        let Ok(Some(queued)) = FLOW_QUEUE.pop() else { break };
+        // SAFETY: a value of the map, which a program may read while it runs.
+        let Some(flow) = conntrack::find(&queued.key).map(|flow| unsafe { &*flow }) else {
+            stale += 1;
+            continue;
+        };
+        if flow.stamp != queued.stamp {
+            stale += 1;
+            continue;
+        }
+        seen += 1;
+        let asked = what == ALL || what == OF_ADDRESS && (queued.key.lower == address || queued.key.higher == address);
+        let charged = flow.charged;
+        if asked || clock::is_expired(flow, queued.key.protocol, now) || is_orphan(&queued.key, flow) {
+            conntrack::remove(&queued.key, charged);
+            removed += 1;
+        } else if FLOW_QUEUE.push(&queued, 0).is_err() {
+            conntrack::remove(&queued.key, charged);
+            removed += 1;
+        }
+    }
+    (cb[1], cb[2], cb[3]) = (seen, removed, stale);
+    0
+}
+
+/// Where the source address stands in an IPv6 packet.
+const SOURCE: usize = 14 + 8;
+
+/// Whether an end that was a pod is gone, or is another pod by now.
+#[inline(never)]
+fn is_orphan(key: &FlowKey, flow: &Flow) -> bool {
+    is_gone(&key.lower, flow.lower_endpoint, flow.remote_pod)
+        || is_gone(&key.higher, flow.higher_endpoint, flow.remote_pod)
+}
+
+#[inline(always)]
+fn is_gone(address: &Address, endpoint: u32, remote_pod: u8) -> bool {
+    if endpoint != 0 {
+        return endpoint::local(address).is_none_or(|own| own.index != endpoint);
+    }
+    // SAFETY: eight bytes, of which one field is read.
+    remote_pod != 0 && unsafe { PEERS.get(address) }.is_none_or(|peer| peer.kind != peer::POD)
+}
