@@ -3,6 +3,7 @@
 //! ```text
 //! objects ──▶ desired ──▶ plan ──▶ (the agent writes maps and routes)
 //!    node's pod CIDRs ──▶ ipam ──▶ (the agent writes leases)
+//! objects, a packet ──▶ oracle: would it pass, and which rule says so?
 //! ```
 
 #![forbid(unsafe_code)]
@@ -11,5 +12,8 @@ pub mod cidr;
 pub mod desired;
 pub mod ipam;
 pub mod objects;
+pub mod oracle;
 pub mod plan;
 pub mod selector;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -19,6 +19,7 @@ mod tests;
 
 pub use indices::assign;
 pub use issue::{DesiredError, Issue, Reason};
+pub(crate) use peers::precedence;
 pub use reach::{Overhead, Path, Routing, Underlay};
 pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target};
 pub use routes::{KernelRoute, RouteKind};

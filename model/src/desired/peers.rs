@@ -86,7 +86,7 @@ fn owners<'a>(
 
 /// Of two pods that claim one address, the greater one is its present owner: the one that is not terminating, then the
 /// younger. (Pods that ended claim nothing.) Names settle the rest, the same on every node.
-fn precedence(pod: &Pod) -> impl Ord + '_ {
+pub(crate) fn precedence(pod: &Pod) -> impl Ord + '_ {
     (!pod.terminating, pod.created, Reverse(&pod.name))
 }
 

@@ -1,0 +1,13 @@
+//! Clusters for tests: written as text, and random ones with what happens to them.
+
+mod cluster;
+mod events;
+mod policies;
+mod random;
+mod text;
+mod universe;
+mod words;
+
+pub use cluster::{Cluster, Event};
+pub use random::{Case, Step, cases, generate};
+pub use text::{cluster, packet};
