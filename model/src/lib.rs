@@ -14,6 +14,7 @@ pub mod ipam;
 pub mod objects;
 pub mod oracle;
 pub mod plan;
+pub mod policy;
 pub mod selector;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

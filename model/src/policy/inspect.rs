@@ -1,0 +1,124 @@
+//! What is in force, for the CLI and metrics.
+
+use std::net::IpAddr;
+
+use super::engine::Engine;
+use super::issue::{InForceStill, Issue, Reason};
+use super::locals::Full;
+use super::policies::{DIRECTIONS, list};
+use super::rule::RuleName;
+use crate::objects::{NetworkPolicy, ObjectName, PortMatch};
+
+/// What holds for an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// The pod object that it belongs to.
+    pub pod: Option<ObjectName>,
+    /// The tables of its word, ingress and egress, 0 where it is not isolated; none: nothing passes.
+    pub tables: Option<[u32; 2]>,
+    /// The policies that isolate it in each direction.
+    pub isolated_by: [Vec<ObjectName>; 2],
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Tables, superseded ones included.
+    pub tables: usize,
+    /// Keys of all tables.
+    pub keys: usize,
+    /// What tables ask of peers.
+    pub terms: usize,
+    /// Classes that tables tell apart.
+    pub classes: usize,
+    /// Known addresses.
+    pub addresses: usize,
+    /// Prefixes of blocks.
+    pub blocks: usize,
+}
+
+impl Engine {
+    /// What holds for an endpoint.
+    #[must_use]
+    pub fn endpoint(&self, index: u32) -> Option<InForce> {
+        let local = self.locals.get(index)?;
+        Some(InForce {
+            pod: self.locals.pod(index, &self.pods).map(|pod| pod.name.clone()),
+            tables: local.tables,
+            isolated_by: [0, 1].map(|at| local.policies[at].to_vec()),
+        })
+    }
+
+    /// The rule that a number in the maps stands for.
+    #[must_use]
+    pub fn rule(&self, number: u32) -> Option<&RuleName> {
+        self.policies.rules.name(number)
+    }
+
+    /// The class that a known address has in the maps, and whether it is a pod's.
+    #[must_use]
+    pub fn class(&self, address: IpAddr) -> Option<(u32, bool)> {
+        self.space.addresses.get(address)?.held.map(|held| (held.class, held.pod))
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let space = &self.space;
+        Summary {
+            tables: space.tables.iter().count(),
+            keys: space.keys,
+            terms: space.terms.len(),
+            classes: space.classes.len(),
+            addresses: space.addresses.len(),
+            blocks: space.blocks.len(),
+        }
+    }
+
+    /// What is not in force as its object says.
+    #[must_use]
+    pub fn issues(&self) -> Vec<Issue> {
+        let mut issues = Vec::new();
+        for (index, local) in self.locals.iter() {
+            let Some(full) = local.stuck else { continue };
+            let in_force = local.tables.map_or(InForceStill::Nothing, |_| InForceStill::Before);
+            let reason = match full {
+                Full::Keys => Reason::KeysFull { capacity: self.limits.keys, in_force },
+                Full::Tables => Reason::TablesFull { capacity: self.limits.tables, in_force },
+                Full::Blocks => Reason::BlocksFull { capacity: self.limits.blocks, in_force },
+            };
+            let object = match &local.endpoint.pod {
+                Some(pod) => format!("Pod {pod}"),
+                None => format!("endpoint {index}"),
+            };
+            issues.push(Issue { object, reason });
+        }
+        for address in &self.left_out {
+            let pod = self.space.addresses.get(*address).and_then(|entry| match entry.endpoint {
+                0 => entry.owner(),
+                index => self.locals.pod(index, &self.pods),
+            });
+            let object = pod.map_or_else(|| format!("address {address}"), |pod| format!("Pod {}", pod.name));
+            issues.push(Issue { object, reason: Reason::PeerLeftOut { address: *address } });
+        }
+        let compiled = self.policies.iter().filter(|policy| policy.is_compiled());
+        compiled.for_each(|policy| empty_ranges(&policy.object, &mut issues));
+        issues
+    }
+}
+
+/// Sources refuse such ranges; one that comes all the same allows nothing.
+fn empty_ranges(policy: &NetworkPolicy, issues: &mut Vec<Issue>) {
+    for direction in DIRECTIONS {
+        for (rule, spec) in list(policy, direction).iter().enumerate() {
+            for (port, entry) in spec.ports.iter().enumerate() {
+                if let PortMatch::Range(first, last) = entry.port
+                    && last < first
+                {
+                    let reason = Reason::EmptyRange { direction, rule, port, first, last };
+                    issues.push(Issue { object: format!("NetworkPolicy {}", policy.name), reason });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is not in force as its object says, one sentence each: which object, which field, what to do.
+
+use std::net::IpAddr;
+
+use crate::objects::Direction;
+
+/// Something about an object that the operator should know. Shown as one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Kind and name: `Pod shop/web-0`, `NetworkPolicy shop/only-web`.
+    pub object: String,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+impl std::fmt::Display for Issue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.object, self.reason)
+    }
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The keys of an endpoint's tables do not fit.
+    #[error(
+        "the rules of the policies that select it do not fit into the policy map with its {capacity} entries; {in_force}; raise the map's size, or let the rules name fewer ports and peers"
+    )]
+    KeysFull {
+        /// How many fit.
+        capacity: usize,
+        /// What holds meanwhile.
+        in_force: InForceStill,
+    },
+    /// There are as many tables as there can be.
+    #[error("all {capacity} policy tables are in use; {in_force}; let more pods share their policies")]
+    TablesFull {
+        /// How many there can be.
+        capacity: u32,
+        /// What holds meanwhile.
+        in_force: InForceStill,
+    },
+    /// Too many CIDRs.
+    #[error(
+        "the ipBlocks of the policies that select it do not fit into the block map with its {capacity} entries; {in_force}; raise the map's size, or let the rules name fewer CIDRs"
+    )]
+    BlocksFull {
+        /// How many fit.
+        capacity: usize,
+        /// What holds meanwhile.
+        in_force: InForceStill,
+    },
+    /// A peer that no table can know.
+    #[error(
+        "status.podIPs: policies cannot tell {address} from other addresses, since the policy maps are full, so rules that select it by labels do not let it in; raise the maps' sizes"
+    )]
+    PeerLeftOut {
+        /// The address.
+        address: IpAddr,
+    },
+    /// A range that ends before it starts.
+    #[error("spec.{}[{rule}].ports[{port}].endPort: {last} is below port {first}, so the entry allows nothing; correct it", list(*.direction))]
+    EmptyRange {
+        /// Which list.
+        direction: Direction,
+        /// The rule's place.
+        rule: usize,
+        /// The port's place.
+        port: usize,
+        /// `port`.
+        first: u16,
+        /// `endPort`.
+        last: u16,
+    },
+}
+
+/// What holds for an endpoint whose present state cannot be put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InForceStill {
+    /// What was in force before.
+    Before,
+    /// Nothing was: nothing passes.
+    Nothing,
+}
+
+impl std::fmt::Display for InForceStill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Before => "what was in force before stays",
+            Self::Nothing => "nothing passes",
+        })
+    }
+}
+
+fn list(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "ingress",
+        Direction::Egress => "egress",
+    }
+}

@@ -1,0 +1,264 @@
+//! Clusters in a few words a line, and what Kubernetes says about them, read as plainly as can be.
+//!
+//! ```text
+//! ns NAME LABEL=VALUE…
+//! pod NAMESPACE/NAME IP,… LABEL=VALUE… [:PORTNAME=NUMBER/PROTOCOL…] [terminating|ended|host|created N]
+//! lease INDEX IP,… NAMESPACE/NAME | -
+//! policy NAMESPACE/NAME SELECTOR | in PEERS on PORTS | out PEERS on PORTS | in none | out none
+//! ```
+//! A selector is `*` or `key=a|b`, `key!=a|b`, `key`, `!key`, joined by `,`. Peers are `all`, or of `SELECTOR` (own
+//! namespace), `NAMESPACESELECTOR/SELECTOR`, `CIDR-EXCEPT-EXCEPT` (with a dot or a colon), joined by `;`. Ports are `all`,
+//! or of `80/tcp`, `80:90/tcp`, `*/udp`, `http/tcp`, joined by `,`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::objects::*;
+use crate::policy::{Change, Endpoint};
+use crate::selector::{Labels, Requirement, Selector, Test};
+
+pub(super) fn selector(text: &str) -> Selector {
+    let values = |list: &str| list.split('|').map(str::to_owned).collect();
+    let requirement = |word: &str| {
+        let (key, test) = if let Some((key, list)) = word.split_once("!=") {
+            (key, Test::NotIn(values(list)))
+        } else if let Some((key, list)) = word.split_once('=') {
+            (key, Test::In(values(list)))
+        } else if let Some(key) = word.strip_prefix('!') {
+            (key, Test::DoesNotExist)
+        } else {
+            (word, Test::Exists)
+        };
+        Requirement { key: key.to_owned(), test }
+    };
+    Selector::new(if text == "*" { vec![] } else { text.split(',').map(requirement).collect() })
+}
+
+fn protocol(text: &str) -> Protocol {
+    match text {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "sctp" => Protocol::Sctp,
+        other => panic!("{other}"),
+    }
+}
+
+fn name(text: &str) -> ObjectName {
+    let (namespace, name) = text.split_once('/').unwrap();
+    ObjectName::new(namespace, name)
+}
+
+fn labels(words: &[&str]) -> Labels {
+    words.iter().filter(|word| !word.starts_with(':')).filter_map(|word| word.split_once('=')).collect()
+}
+
+fn peer(text: &str) -> PolicyPeer {
+    if text.starts_with(|c: char| c.is_ascii_digit()) || text.contains(':') {
+        let mut parts = text.split('-').map(|part| part.parse().unwrap());
+        return PolicyPeer::Block(IpBlock { cidr: parts.next().unwrap(), except: parts.collect() });
+    }
+    match text.rsplit_once('/') {
+        // A label's key may hold a slash.
+        Some((namespaces, pods)) => {
+            PolicyPeer::Pods { namespaces: Some(selector(&namespaces.replace("@name", NAME))), pods: selector(pods) }
+        }
+        None => PolicyPeer::Pods { namespaces: None, pods: selector(text) },
+    }
+}
+
+const NAME: &str = "kubernetes.io/metadata.name";
+
+fn port(text: &str) -> PolicyPort {
+    let (port, protocol_name) = text.split_once('/').unwrap();
+    let port = match port.split_once(':') {
+        Some((first, last)) => PortMatch::Range(first.parse().unwrap(), last.parse().unwrap()),
+        None if port == "*" => PortMatch::Any,
+        None => port.parse().map_or_else(|_| PortMatch::Named(port.into()), |one| PortMatch::Range(one, one)),
+    };
+    PolicyPort { protocol: protocol(protocol_name), port }
+}
+
+fn policy(text: &str) -> NetworkPolicy {
+    let mut parts = text.split(" | ").map(str::trim);
+    let (title, pods) = parts.next().unwrap().split_once(' ').unwrap();
+    let mut policy = NetworkPolicy {
+        name: name(title),
+        pod_selector: selector(pods),
+        isolates: vec![],
+        ingress: vec![],
+        egress: vec![],
+    };
+    for part in parts {
+        let (direction, rule) = part.split_once(' ').unwrap();
+        let (direction, list) = match direction {
+            "in" => (Direction::Ingress, &mut policy.ingress),
+            "out" => (Direction::Egress, &mut policy.egress),
+            other => panic!("{other}"),
+        };
+        if !policy.isolates.contains(&direction) {
+            policy.isolates.push(direction);
+        }
+        if rule == "none" {
+            continue;
+        }
+        let (peers, ports) = rule.split_once(" on ").unwrap();
+        let peers = if peers == "all" { vec![] } else { peers.split(';').map(peer).collect() };
+        let ports = if ports == "all" { vec![] } else { ports.split(',').map(port).collect() };
+        list.push(PolicyRule { peers, ports });
+    }
+    policy
+}
+
+fn pod(words: &[&str]) -> Pod {
+    let has = |word| words.contains(&word);
+    let created = words.iter().position(|word| *word == "created").map_or(0, |at| words[at + 1].parse().unwrap());
+    let ports = words.iter().filter_map(|word| word.strip_prefix(':')).map(|word| {
+        let (name, port) = word.split_once('=').unwrap();
+        let (port, protocol_name) = port.split_once('/').unwrap();
+        ContainerPort { name: name.into(), port: port.parse().unwrap(), protocol: protocol(protocol_name) }
+    });
+    Pod {
+        name: name(words[1]),
+        uid: words.iter().find_map(|word| word.strip_prefix("uid:")).unwrap_or_default().into(),
+        labels: labels(&words[3..]),
+        created,
+        terminating: has("terminating"),
+        node: Some("a".into()),
+        host_network: has("host"),
+        phase: if has("ended") { Phase::Succeeded } else { Phase::Running },
+        ips: words[2].split(',').filter(|ip| *ip != "-").map(|ip| ip.parse().unwrap()).collect(),
+        ports: ports.collect(),
+    }
+}
+
+/// One line as a change. `-` before it takes the object away.
+pub(super) fn change(line: &str) -> Change {
+    let (gone, line) = match line.strip_prefix('-') {
+        Some(line) => (true, line),
+        None => (false, line),
+    };
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[0] {
+        "ns" => {
+            let namespace = Namespace { name: words[1].into(), labels: labels(&words[2..]) };
+            Change::Namespace(words[1].into(), (!gone).then(|| namespace.into()))
+        }
+        "pod" if gone => Change::Pod(name(words[1]), None),
+        "pod" => Change::Pod(name(words[1]), Some(pod(&words).into())),
+        "policy" if gone => Change::Policy(name(words[1]), None),
+        "policy" => Change::Policy(name(words[1]), Some(policy(line.strip_prefix("policy ").unwrap()).into())),
+        "lease" if gone => Change::Endpoint(words[1].parse().unwrap(), None),
+        "lease" => {
+            let endpoint = Endpoint {
+                addresses: words[2].split(',').map(|ip| ip.parse().unwrap()).collect(),
+                pod: (words[3] != "-").then(|| name(words[3])),
+                uid: words.get(4).map(|uid| (*uid).to_owned()),
+            };
+            Change::Endpoint(words[1].parse().unwrap(), Some(endpoint))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+pub(super) fn changes(text: &str) -> Vec<Change> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(change).collect()
+}
+
+/// A packet's protocol and destination port.
+pub(super) type Ask = (u8, u16);
+
+/// The objects of a moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cluster {
+    pub(super) objects: Objects,
+    pub(super) endpoints: BTreeMap<u32, Endpoint>,
+}
+
+impl Cluster {
+    pub(super) fn take(&mut self, change: &Change) {
+        fn set<K: Ord + Clone, V: Clone>(map: &mut BTreeMap<K, V>, key: &K, value: &Option<V>) {
+            match value {
+                Some(value) => _ = map.insert(key.clone(), value.clone()),
+                None => _ = map.remove(key),
+            }
+        }
+        match change {
+            Change::Namespace(name, object) => set(&mut self.objects.namespaces, name, object),
+            Change::Pod(name, object) => set(&mut self.objects.pods, name, object),
+            Change::Policy(name, object) => set(&mut self.objects.policies, name, object),
+            Change::Endpoint(index, endpoint) => set(&mut self.endpoints, index, endpoint),
+        }
+    }
+
+    fn subject(&self, index: u32) -> Option<&Pod> {
+        let endpoint = &self.endpoints[&index];
+        let pod = self.objects.pods.get(endpoint.pod.as_ref()?)?;
+        let uid = endpoint.uid.as_deref().filter(|_| !pod.uid.is_empty());
+        (!pod.host_network && uid.is_none_or(|uid| uid == pod.uid)).then_some(pod)
+    }
+
+    fn owner(&self, address: IpAddr) -> Option<&Pod> {
+        if let Some((index, _)) = self.endpoints.iter().find(|(_, one)| one.addresses.contains(&address)) {
+            return self.subject(*index).filter(|pod| pod.is_networked());
+        }
+        let claimants = self.objects.pods.values().filter(|pod| pod.is_networked() && pod.ips.contains(&address));
+        claimants.max_by_key(|pod| (!pod.terminating, pod.created, std::cmp::Reverse(&pod.name))).map(|pod| &**pod)
+    }
+
+    /// Whether an endpoint lets pass what comes from a peer, or goes to it; `None` for one that does not exist.
+    pub(super) fn allows(&self, index: u32, direction: Direction, peer: IpAddr, ask: Ask) -> Option<bool> {
+        self.endpoints.get(&index)?;
+        let Some(subject) = self.subject(index) else { return Some(true) };
+        let policies = self.objects.policies.values().filter(|policy| policy.selects(subject));
+        let mut policies = policies.filter(|policy| policy.isolates.contains(&direction)).peekable();
+        if policies.peek().is_none() {
+            return Some(true);
+        }
+        let owner = self.owner(peer);
+        let target = if direction == Direction::Ingress { Some(subject) } else { owner };
+        Some(policies.any(|policy| {
+            let rules = if direction == Direction::Ingress { &policy.ingress } else { &policy.egress };
+            rules.iter().any(|rule| {
+                let peers = rule.peers.is_empty()
+                    || rule.peers.iter().any(|one| self.matches(one, &policy.name.namespace, owner, peer));
+                peers && (rule.ports.is_empty() || rule.ports.iter().any(|port| matches_port(port, target, ask)))
+            })
+        }))
+    }
+
+    fn matches(&self, peer: &PolicyPeer, own: &str, pod: Option<&Pod>, address: IpAddr) -> bool {
+        match peer {
+            PolicyPeer::Block(block) => {
+                block.cidr.contains(address) && !block.except.iter().any(|part| part.contains(address))
+            }
+            PolicyPeer::Pods { namespaces, pods } => pod.is_some_and(|pod| {
+                let namespace = &*pod.name.namespace;
+                let in_namespace = match (namespaces, self.objects.namespaces.get(namespace)) {
+                    (None, _) => namespace == own,
+                    (Some(selector), Some(object)) => {
+                        let with_name = object.labels.iter().chain([(NAME, namespace)]).collect();
+                        selector.matches(&with_name)
+                    }
+                    (Some(selector), None) => selector.requirements().iter().all(|one| {
+                        matches!(one.test, Test::In(_) | Test::Exists)
+                            && one.matches(&[(NAME, namespace)].into_iter().collect())
+                    }),
+                };
+                in_namespace && pods.matches(&pod.labels)
+            }),
+        }
+    }
+}
+
+fn matches_port(port: &PolicyPort, target: Option<&Pod>, (protocol, number): Ask) -> bool {
+    if crate::policy::port::number(port.protocol) != protocol {
+        return false;
+    }
+    match &port.port {
+        PortMatch::Any => true,
+        PortMatch::Range(first, last) => (*first..=*last).contains(&number),
+        PortMatch::Named(name) => target.is_some_and(|pod| {
+            pod.ports.iter().any(|one| one.port == number && *one.name == **name && one.protocol == port.protocol)
+        }),
+    }
+}
