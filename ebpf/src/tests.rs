@@ -42,6 +42,36 @@ pub fn test_from_pod(ctx: TcContext) -> i32 {
     ferrule_ebpf::from_pod(&ctx)
 }
 
+/// Beside the others, so that all of them share one object's maps.
+#[classifier]
+pub fn test_to_pod(ctx: TcContext) -> i32 {
+    ferrule_ebpf::to_pod(&ctx)
+}
+
+/// As above.
+#[classifier]
+pub fn test_to_overlay(ctx: TcContext) -> i32 {
+    ferrule_ebpf::to_overlay(&ctx)
+}
+
+/// As above.
+#[classifier]
+pub fn test_to_netdev(ctx: TcContext) -> i32 {
+    ferrule_ebpf::to_netdev(&ctx)
+}
+
+/// As above.
+#[classifier]
+pub fn test_from_netdev(ctx: TcContext) -> i32 {
+    ferrule_ebpf::from_netdev(&ctx)
+}
+
+/// As above.
+#[classifier]
+pub fn sweep(ctx: TcContext) -> i32 {
+    ferrule_ebpf::sweep(&ctx)
+}
+
 /// The helpers that redirect are for GPL-compatible programs only.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

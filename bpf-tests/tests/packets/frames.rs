@@ -42,6 +42,56 @@ pub fn tcp(v4: bool, payload: usize) -> Vec<u8> {
     }
 }
 
+/// Flags of a TCP segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tcp {
+    Syn,
+    SynAck,
+    Ack,
+    Fin,
+    Rst,
+}
+
+/// A TCP segment from one end to another, from A's MAC.
+pub fn segment(source: ([u8; 4], u16), destination: ([u8; 4], u16), flags: Tcp) -> Vec<u8> {
+    let builder = ethernet().ipv4(source.0, destination.0, TTL).tcp(source.1, destination.1, 1, 1024);
+    let builder = match flags {
+        Tcp::Syn => builder.syn(),
+        Tcp::SynAck => builder.syn().ack(1),
+        Tcp::Ack => builder.ack(1),
+        Tcp::Fin => builder.fin().ack(1),
+        Tcp::Rst => builder.rst(),
+    };
+    written(|out| builder.write(out, &[]))
+}
+
+/// UDP over IPv4 between two ports, from A's MAC.
+pub fn datagram(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Vec<u8> {
+    let builder = ethernet().ipv4(source.0, destination.0, TTL).udp(source.1, destination.1);
+    written(|out| builder.write(out, PAYLOAD))
+}
+
+/// An ICMP echo request or reply, from A's MAC.
+pub fn echo4(source: [u8; 4], destination: [u8; 4], id: u16, reply: bool) -> Vec<u8> {
+    let builder = ethernet().ipv4(source, destination, TTL);
+    let builder = if reply { builder.icmpv4_echo_reply(id, 1) } else { builder.icmpv4_echo_request(id, 1) };
+    written(|out| builder.write(out, PAYLOAD))
+}
+
+/// An ICMP error (type 3, code 3) that quotes a frame's packet, from A's MAC.
+pub fn error4(source: [u8; 4], destination: [u8; 4], quoted: &[u8]) -> Vec<u8> {
+    let builder = ethernet().ipv4(source, destination, TTL).icmpv4_raw(3, 3, [0; 4]);
+    written(|out| builder.write(out, &quoted[14..]))
+}
+
+/// A fragment of a datagram: its first eight bytes of payload with `later` unset, else what follows.
+pub fn fragment_of(frame: &[u8], id: u16, later: bool) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[18..20].copy_from_slice(&id.to_be_bytes());
+    frame[20..22].copy_from_slice(&if later { [0, 2] } else { [0x20, 0] });
+    with_checksum(frame)
+}
+
 /// UDP from A to B with IPv4 options (three no-operations and an end).
 pub fn with_options() -> Vec<u8> {
     let mut header = etherparse::Ipv4Header::new(UDP_LENGTH, TTL, IpNumber::UDP, A4, B4).expect("it is short");

@@ -5,14 +5,18 @@
 //! takes (34 bytes for IPv4, 54 for IPv6) are sent over real veths in the `netns` tests.
 
 mod arp;
+mod carried;
 mod extensions;
+mod flows;
 mod frames;
 mod from_netdev;
 mod from_overlay;
 mod from_pod;
 mod loads;
 mod nd;
+mod policed;
 mod run;
+mod table;
 mod to_devices;
 mod to_pod;
 mod world;

@@ -93,6 +93,8 @@ struct Loaded {
     metrics: PerCpuArray<MapData, Counter>,
     /// What the counters held last, by program.
     counted: HashMap<u32, Vec<u64>>,
+    /// Its maps are a test's own.
+    written: bool,
 }
 
 impl Object {
@@ -110,6 +112,10 @@ impl Object {
 
 impl std::ops::Drop for Object {
     fn drop(&mut self) {
+        // What a test wrote to its own maps stays with it.
+        if self.0.as_ref().is_some_and(|loaded| loaded.written) {
+            return;
+        }
         IDLE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.0.take());
     }
 }
@@ -145,6 +151,46 @@ impl Bench {
         let mut bench = Self::load("ferrule-ebpf-tests");
         bench.context.cb = [0, class, 0, 0, 0];
         bench
+    }
+
+    /// An object of the test's own, whose maps it may write; with A's class on the filter.
+    pub fn alone() -> Self {
+        let context = SkBuff { ifindex: world::HERE, cb: [0, world::CLASS_A, 0, 0, 0], ..SkBuff::default() };
+        let mut loaded = Loaded::new("ferrule-ebpf-tests");
+        world::put_together(&mut loaded.ebpf);
+        loaded.written = true;
+        Self { object: Object(Some(loaded)), context }
+    }
+
+    /// The object itself.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.object.get().ebpf
+    }
+
+    /// The next packets come in by this device; 0 for what the node itself makes.
+    pub fn come_by(&mut self, ifindex: u32) {
+        self.context.ingress_ifindex = ifindex;
+    }
+
+    /// The next packets are sent by this pod.
+    pub fn by(&mut self, class: u32) {
+        self.context.cb[1] = class;
+    }
+
+    /// The next packets have this mark.
+    pub fn mark(&mut self, mark: u32) {
+        self.context.mark = mark;
+    }
+
+    /// Runs one packet; what it was counted as, and its mark afterwards.
+    #[track_caller]
+    pub fn outcome(&mut self, program: Program, frame: &[u8]) -> (u32, u32) {
+        let before = self.object.get().counters(program);
+        let (_, _, context) = self.run(program, frame);
+        let after = self.object.get().count(program);
+        let counted: Vec<u32> = (0..metric::SLOTS).filter(|n| after[*n as usize] != before[*n as usize]).collect();
+        assert_eq!(counted.len(), 1, "{}: one outcome for {frame:02x?}, not {counted:?}", program.name());
+        (counted[0], context.mark)
     }
 
     /// Runs one packet and compares everything.
@@ -215,7 +261,7 @@ impl Loaded {
             .unwrap_or_else(|error| panic!("{}: {error:?}; build it with `cargo xtask build-ebpf`", path.display()));
         world::fill(&mut ebpf);
         let metrics = ebpf.take_map("fr_metrics").expect("the object counts").try_into().expect("a per-CPU array");
-        Self { name, ebpf, metrics, counted: HashMap::new() }
+        Self { name, ebpf, metrics, counted: HashMap::new(), written: false }
     }
 
     /// What a program has counted so far, by outcome.

@@ -92,6 +92,19 @@ pub fn fill(ebpf: &mut Ebpf) {
     prefixes(ebpf);
 }
 
+/// Puts B behind the device that programs run on, too, so that a test may send from both.
+pub fn put_together(ebpf: &mut Ebpf) {
+    let mut map: HashMap<_, Address, Endpoint> =
+        ebpf.map_mut("fr_endpoints").expect("the map is there").try_into().expect("a hash");
+    for key in [address(B4), address(B6)] {
+        let b = map.get(&key, 0).expect("B is there");
+        map.insert(key, Endpoint { ifindex: HERE, ..b }, 0).expect("the map has room");
+    }
+    let mut map: Array<_, Source> = ebpf.map_mut("fr_sources").expect("the map is there").try_into().expect("an array");
+    let b = map.get(&CLASS_B, 0).expect("B is there");
+    map.set(CLASS_B, Source { ifindex: HERE, ..b }, 0).expect("the map has room");
+}
+
 fn endpoints(ebpf: &mut Ebpf) {
     let mut map: HashMap<_, Address, Endpoint> =
         ebpf.map_mut("fr_endpoints").expect("the map is there").try_into().expect("a hash");

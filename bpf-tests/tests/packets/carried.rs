@@ -1,0 +1,61 @@
+//! What the host's stack carries between pods, after a NAT of somebody's.
+
+use ferrule_common::{
+    Drop, Outcome,
+    Program::{FromPod, ToNetdev, ToOverlay, ToPod},
+    settings::DEFAULT_OPEN_MARK,
+};
+
+use crate::{
+    frames::{Tcp, from_mac, segment},
+    policed::Ports,
+    run::Bench,
+    world::{A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, OUTSIDE4, POD1, SELF4},
+};
+
+const TCP: u8 = 6;
+const A: ([u8; 4], u16) = (A4, 40_000);
+const B: ([u8; 4], u16) = (B4, 80);
+const HOST_PORT: ([u8; 4], u16) = (SELF4, 8080);
+const STACK: u32 = Outcome::Stack as u32;
+
+#[test]
+fn a_pods_way_to_its_own_node_is_open_and_marked() {
+    let mut bench = Bench::alone();
+    bench.table(6);
+    bench.word(CLASS_A, 6, 6, 2);
+    assert_eq!(bench.outcome(FromPod, &segment(A, HOST_PORT, Tcp::Syn)), (STACK, DEFAULT_OPEN_MARK));
+}
+
+#[test]
+fn what_was_dnated_to_a_pod_is_judged_by_the_real_ends_and_answered_through_the_stack() {
+    let mut bench = Bench::alone();
+    bench.table(5);
+    bench.word(CLASS_B, 5, 0, 2);
+    let carried = segment(A, B, Tcp::Syn);
+    let answer = from_mac(segment(B, A, Tcp::SynAck), MAC_B);
+    bench.by(CLASS_B);
+    bench.come_by(HERE);
+    assert_eq!(bench.outcome(ToPod, &carried).0, Drop::PolicyIngress as u32);
+    bench.allow_anyone(5, Ports(TCP, 80, 16));
+    assert_eq!(bench.outcome(ToPod, &carried).0, Outcome::Pod as u32);
+    assert_eq!(bench.outcome(FromPod, &answer).0, STACK, "not straight to A");
+    bench.table(6);
+    bench.word(CLASS_A, 0, 6, 3);
+    assert_eq!(bench.outcome(ToPod, &carried).0, Drop::PolicyEgress as u32, "the sender's egress counts");
+}
+
+#[test]
+fn what_was_dnated_to_another_node_is_judged_where_it_leaves() {
+    let mut bench = Bench::alone();
+    bench.table(6);
+    bench.word(CLASS_A, 0, 6, 2);
+    bench.by(CLASS_A);
+    bench.mark(DEFAULT_OPEN_MARK | 0x4000);
+    let carried = segment(A, (POD1, 80), Tcp::Syn);
+    assert_eq!(bench.outcome(ToOverlay, &carried).0, Drop::PolicyEgress as u32);
+    assert_eq!(bench.outcome(ToNetdev, &segment(A, (OUTSIDE4, 80), Tcp::Syn)).0, Drop::PolicyEgress as u32);
+    bench.allow_anyone(6, Ports(TCP, 80, 16));
+    assert_eq!(bench.outcome(ToOverlay, &carried), (Outcome::Overlay as u32, 0x4000), "others' bits stay");
+    assert_eq!(bench.flows()[0].1.via_stack, 1);
+}
