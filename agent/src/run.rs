@@ -21,7 +21,9 @@ use crate::{
     bpf::{self, Pins},
     changes::Changes,
     config::Config,
+    flows::Flows,
     lease::Leases,
+    monitor::Monitor,
     net, path_mtu, preflight,
     reconcile::{Reconciler, With},
     source, state, store,
@@ -83,6 +85,10 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         host_local: config.host_local.clone(),
     }));
     let (writer, reader) = store::store();
+    let flows = Arc::new(Flows::new(loaded.flows));
+    let monitor = Arc::new(Monitor::new(loaded.events));
+    tokio::spawn(Arc::clone(&flows).keep());
+    tokio::spawn(read_events(Arc::clone(&monitor)));
     tokio::spawn(source::files::run(config.manifests.clone(), writer));
     let app = App {
         config: Arc::clone(config),
@@ -91,12 +97,15 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         changes: Arc::clone(&changes),
         attachments: Arc::clone(&attachments),
         state: state_reader.clone(),
+        flows: Arc::clone(&flows),
+        monitor,
+        store: reader.clone(),
         metrics: Mutex::new(loaded.metrics),
         pins: pins.clone(),
         adopted: loaded.adopted,
     };
     tokio::spawn(path_mtu::watch(pins.clone(), Arc::clone(&changes)));
-    let with = With { config: Arc::clone(config), net, programs, attachments, state, changes, pins };
+    let with = With { config: Arc::clone(config), net, programs, attachments, state, changes, pins, flows };
     tokio::spawn(Reconciler::new(with, loaded.remote).run(reader));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
     tokio::spawn(announce(state_reader));
@@ -105,6 +114,12 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     server.await.context("the socket cannot be served")?;
     tracing::info!("stopped; pods keep their network");
     Ok(())
+}
+
+async fn read_events(monitor: Arc<Monitor>) {
+    if let Err(error) = monitor.read().await {
+        tracing::error!(%error, "events of single packets cannot be read; restart the agent for `ferrule monitor`");
+    }
 }
 
 async fn stopped() {

@@ -153,6 +153,31 @@ impl Agent {
         self.answer("the order", limit, sent)
     }
 
+    /// Asks the agent to remove what a path names; for the operator's command line.
+    ///
+    /// # Errors
+    /// The agent does not serve it.
+    pub fn remove<A: DeserializeOwned>(&self, path: &str, limit: Duration) -> Result<A, AgentError> {
+        let sent = self.http.delete(uri(path)).config().timeout_global(Some(limit)).build().call();
+        self.answer("the order", limit, sent)
+    }
+
+    /// Listens to what a path tells, line by line, until the agent ends; for the operator's command line.
+    ///
+    /// # Errors
+    /// The agent does not serve it.
+    pub fn follow(&self, path: &str) -> Result<impl io::BufRead + use<>, AgentError> {
+        let sent = self.http.get(uri(path)).call();
+        let response = sent.map_err(|error| self.failed("the question", REQUEST, error))?;
+        if response.status().is_success() {
+            return Ok(io::BufReader::new(response.into_body().into_reader()));
+        }
+        match self.answer::<Empty>("the question", REQUEST, Ok(response)) {
+            Err(error) => Err(error),
+            Ok(Empty {}) => Err(self.garbled("the question", "no success, and no error")),
+        }
+    }
+
     fn post<A: DeserializeOwned>(
         &self,
         path: &'static str,

@@ -144,6 +144,6 @@ pub(super) async fn map(State(app): State<Arc<App>>, Path(name): Path<String>) -
     }
 }
 
-fn unreadable(error: &(dyn std::error::Error + 'static)) -> Refusal {
+pub(super) fn unreadable(error: &(dyn std::error::Error + 'static)) -> Refusal {
     Refusal(ApiError { code: code::KERNEL, msg: "the maps cannot be read".into(), details: chain(error) })
 }

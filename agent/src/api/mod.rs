@@ -2,6 +2,7 @@
 
 mod cni;
 mod doctor;
+mod flows;
 mod inspect;
 mod prometheus;
 mod socket;
@@ -25,7 +26,10 @@ use crate::{
     bpf::{Metrics, Pins, Programs},
     changes::Changes,
     config::Config,
+    flows::Flows,
+    monitor::Monitor,
     state::NodeState,
+    store::Reader,
 };
 
 /// What handlers answer from.
@@ -44,6 +48,12 @@ pub struct App {
     pub state: watch::Receiver<Arc<NodeState>>,
     /// The programs' counters.
     pub metrics: Mutex<Metrics>,
+    /// The connection table.
+    pub flows: Arc<Flows>,
+    /// What programs tell of single packets.
+    pub monitor: Arc<Monitor>,
+    /// The objects.
+    pub store: Reader,
     /// The pinned maps.
     pub pins: Pins,
     /// Maps were taken over from a former agent: what they hold is in force before the first reconciliation.
@@ -65,6 +75,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route(view::IPS, get(inspect::ips))
         .route(view::METRICS, get(inspect::metrics))
         .route(view::DOCTOR, get(doctor::examine).post(doctor::mend))
+        .route(view::CONNTRACK, get(flows::list).delete(flows::flush))
+        .route(view::MONITOR, get(flows::monitor))
         .route("/v1/maps/{name}", get(inspect::map))
         .route("/metrics", get(prometheus::text))
         .fallback(|| async {

@@ -16,6 +16,19 @@ pub const METRICS: &str = "/v1/metrics";
 /// `GET`: a list of [`crate::doctor::Finding`]; `POST`: the same, after the agent mended what it can.
 pub const DOCTOR: &str = "/v1/doctor";
 
+/// `GET`: a list of [`crate::flows::ShownFlow`]; `DELETE`: [`Flushed`], of one `?address=` or of all.
+pub const CONNTRACK: &str = "/v1/conntrack";
+
+/// `GET`: lines of [`crate::monitor::ShownEvent`], for as long as somebody listens; `?allowed=true` for new flows, too.
+pub const MONITOR: &str = "/v1/monitor";
+
+/// How many flows went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flushed {
+    /// Flows.
+    pub removed: u64,
+}
+
 /// The path of a map: `GET` gives a list of objects, column to value.
 #[must_use]
 pub fn map(name: &str) -> String {

@@ -1,5 +1,6 @@
 //! `ferrule`: asks the agent of this node and prints what it says, as a table or as JSON.
 
+mod monitor;
 mod table;
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
@@ -9,9 +10,10 @@ use ferrule_cni::agent::Agent;
 use serde_json::Value;
 
 use crate::{
-    api::view::{self, Endpoint, Ip, Node, Status},
+    api::view::{self, Endpoint, Flushed, Ip, Node, Status},
     bpf::metrics::Sample,
     doctor::{Finding, Verdict},
+    flows::ShownFlow,
 };
 
 /// Look into Ferrule on this node
@@ -52,6 +54,11 @@ enum Command {
     /// The datapath's maps
     #[command(subcommand)]
     Map(MapCommand),
+    /// Flows of this node's pods
+    #[command(subcommand)]
+    Conntrack(ConntrackCommand),
+    /// Packets that are dropped, as it happens, with the policies that had a say
+    Monitor(monitor::Options),
     /// What became of packets, by program and outcome
     Metrics,
     /// Check every link from lease to veth to program to map entry to the other nodes; fails where something is broken
@@ -81,6 +88,18 @@ enum EndpointCommand {
     Get {
         /// namespace/name, address, or container id
         endpoint: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConntrackCommand {
+    /// All of them, each from the end that opened it
+    List,
+    /// Forget them: what goes on is judged as if it had just begun
+    Flush {
+        /// Those of one address only
+        #[arg(long)]
+        address: Option<std::net::IpAddr>,
     },
 }
 
@@ -150,6 +169,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             anyhow::ensure!(broken == 0, "{broken} of {} checks failed", findings.len());
             Ok(())
         }
+        Command::Conntrack(ConntrackCommand::List) => {
+            print::<Vec<ShownFlow>>(get(view::CONNTRACK)?, json, |rows| table::flows(&rows))
+        }
+        Command::Conntrack(ConntrackCommand::Flush { address }) => {
+            let query = address.map_or_else(String::new, |address| format!("?address={address}"));
+            let answer = agent.remove::<Value>(&format!("{}{query}", view::CONNTRACK), LIMIT)?;
+            print::<Flushed>(answer, json, |flushed| format!("{} flows are forgotten", flushed.removed))
+        }
+        Command::Monitor(options) => monitor::run(&agent, &options, json),
         Command::Metrics => print::<Vec<Sample>>(get(view::METRICS)?, json, |rows| table::metrics(&rows)),
     }
 }

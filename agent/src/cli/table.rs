@@ -7,6 +7,7 @@ use crate::{
     api::view::{Endpoint, Ip, Node, Status},
     bpf::metrics::Sample,
     doctor::{Finding, Verdict},
+    flows::ShownFlow,
 };
 
 fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -124,6 +125,24 @@ pub(super) fn ips(rows: &[Ip]) -> String {
         rows.iter().map(|row| {
             let container = row.container_id.chars().take(12).collect();
             vec![row.address.clone(), or_dash(row.pod.as_deref()), row.source.clone(), container]
+        }),
+    )
+}
+
+pub(super) fn flows(rows: &[ShownFlow]) -> String {
+    let end = |address: &str, port: u16| if port == 0 { address.to_owned() } else { format!("{address} {port}") };
+    table(
+        &["protocol", "opened by", "towards", "state", "idle", "endpoint", ""],
+        rows.iter().map(|row| {
+            vec![
+                row.protocol.clone(),
+                end(&row.source, row.source_port),
+                end(&row.destination, row.destination_port),
+                row.state.clone(),
+                format!("{} s", row.idle),
+                row.endpoint.to_string(),
+                if row.via_stack { "via stack".into() } else { String::new() },
+            ]
         }),
     )
 }

@@ -31,6 +31,7 @@ use crate::{
     bpf::{Pins, Programs, RemoteMaps},
     changes::{Changes, Part, Parts},
     config::Config,
+    flows::Flows,
     net::{self, overlay},
     state::NodeState,
     store::{Reader, Snapshot},
@@ -63,6 +64,8 @@ pub struct With {
     pub changes: Arc<Changes>,
     /// Where maps are pinned.
     pub pins: Pins,
+    /// Flows, which go with their ends' addresses.
+    pub flows: Arc<Flows>,
 }
 
 /// Keeps the datapath as it should be.
@@ -255,7 +258,7 @@ impl Reconciler {
             resting: &resting,
         })?;
         let desired = Arc::new(desired);
-        let applied = self.keeper.apply(&desired, snapshot.whole);
+        let applied = self.keeper.apply(&desired, snapshot.whole, &self.with.flows);
         self.unfinished = applied.is_err() || !resting.is_empty();
         self.errors.maps = applied.err();
         let peers = desired.remote.peers.values();

@@ -13,7 +13,10 @@ use ferrule_model::{
 };
 
 use super::chain;
-use crate::bpf::RemoteMaps;
+use crate::{
+    bpf::RemoteMaps,
+    flows::{Flows, Sweep},
+};
 
 /// How long a removed node's index is not given to another: packets on their way may still name it.
 const REST: Duration = Duration::from_secs(30);
@@ -85,17 +88,23 @@ impl Keeper {
     ///
     /// # Errors
     /// In words, at the first step that fails: what follows may rest on it, and the next round plans anew.
-    pub fn apply(&mut self, desired: &Arc<Desired>, whole: bool) -> Result<(), String> {
+    pub fn apply(&mut self, desired: &Arc<Desired>, whole: bool, flows: &Flows) -> Result<(), String> {
         let Some((read, seen)) = &mut self.seen else { return Ok(()) };
         let steps = plan(seen.remote(), &desired.remote);
         let (kept, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| !whole && removes(step));
         let mut done = 0;
         let outcome = steps.iter().try_for_each(|step| {
+            // Whoever gets an address anew gets no flow of its former owner.
+            if matches!(step, Step::SetPeer(address, _) if flows.is_lost(*address)) {
+                flows.sweep(Sweep::Stale).map_err(|error| format!("flows cannot be swept: {}", chain(&error)))?;
+            }
             let applied = self.maps.apply(step);
             applied.map_err(|error| format!("{step}: {}; a full map takes no more entries", chain(&error)))?;
             done += 1;
-            if let Step::RemoveNode(index) = step {
-                self.resting.insert(*index, Instant::now());
+            match step {
+                Step::RemoveNode(index) => _ = self.resting.insert(*index, Instant::now()),
+                Step::RemovePeer(address) => flows.lose(*address),
+                _ => {}
             }
             Ok(())
         });

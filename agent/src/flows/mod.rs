@@ -1,0 +1,104 @@
+//! The connection table as the agent keeps it: swept of what has expired, listed and flushed for operators.
+//!
+//! The programs make entries and could do without all of this: an insert that meets a full table takes the place of what
+//! has expired. The agent's sweeps keep the table small, and see to it that an address that changes hands takes no flow
+//! with it.
+
+mod show;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ferrule_common::flow::{Flow, FlowKey};
+use tokio::sync::Notify;
+
+pub use show::{ShownFlow, protocol, shown};
+
+use crate::bpf::{FlowTable, flow_table::Swept};
+
+pub use crate::bpf::flow_table::Sweep;
+
+/// How often what has expired is removed.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// The connection table.
+pub struct Flows {
+    table: Mutex<FlowTable>,
+    /// Addresses that have lost their owner since the last sweep.
+    lost: Mutex<BTreeSet<IpAddr>>,
+    told: Notify,
+}
+
+impl Flows {
+    /// Over the pinned table.
+    #[must_use]
+    pub fn new(table: FlowTable) -> Self {
+        Self { table: Mutex::new(table), lost: Mutex::default(), told: Notify::new() }
+    }
+
+    /// Sweeps until the agent ends.
+    pub async fn keep(self: Arc<Self>) {
+        loop {
+            let flows = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || flows.sweep(Sweep::Stale)).await {
+                Ok(Ok(swept)) if swept.removed != 0 => {
+                    tracing::debug!(seen = swept.seen, removed = swept.removed, "swept flows");
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "flows cannot be swept; the programs do without it"),
+                _ => {}
+            }
+            let _ = tokio::time::timeout(PERIOD, self.told.notified()).await;
+        }
+    }
+
+    /// Looks at every flow once. Waits for the kernel: not for an async task.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn sweep(&self, what: Sweep) -> io::Result<Swept> {
+        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
+        let swept = self.table().sweep(what);
+        if swept.is_err() {
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
+        }
+        swept
+    }
+
+    /// An address has no owner any more, as the maps of peers and endpoints say, too: its flows go soon.
+    pub fn lose(&self, address: IpAddr) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
+        self.told.notify_one();
+    }
+
+    /// Whether an address that gets an owner may still have flows of its former one.
+    #[must_use]
+    pub fn is_lost(&self, address: IpAddr) -> bool {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&address)
+    }
+
+    /// Every flow.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn list(&self) -> io::Result<Vec<(FlowKey, Flow)>> {
+        self.table().flows()
+    }
+
+    /// How many flows there are, and how many there may be.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn count(&self) -> io::Result<(u64, u32)> {
+        let table = self.table();
+        Ok((table.shares()?.iter().map(|(_, flows)| *flows).sum(), table.capacity()))
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, FlowTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

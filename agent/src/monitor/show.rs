@@ -1,0 +1,158 @@
+//! An event in words: whose packet it was, and which policies had a say in it.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use ferrule_common::{
+    Drop, Program,
+    event::{ALLOWED, EGRESS, Event, INGRESS},
+};
+use ferrule_model::objects::{Direction, ObjectName, Objects};
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::flows::protocol;
+
+/// An event as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownEvent {
+    /// Milliseconds since 1970.
+    pub time_ms: u64,
+    /// `allowed` or `dropped`.
+    pub verdict: String,
+    /// Why it was dropped; empty where it was not.
+    pub reason: String,
+    /// The reason as a sentence.
+    pub description: String,
+    /// Which program decided.
+    pub program: String,
+    /// `ingress` or `egress`, seen from the endpoint; empty where none is concerned.
+    pub direction: String,
+    /// The endpoint's index; 0 for none.
+    pub endpoint: u32,
+    /// The endpoint's pod.
+    pub pod: Option<String>,
+    /// The policies that isolate the pod in this direction.
+    pub policies: Vec<String>,
+    /// The rule that allowed it.
+    pub rule: Option<String>,
+    /// The packet's source.
+    pub source: End,
+    /// The packet's destination.
+    pub destination: End,
+    /// `tcp`, `udp`, …; empty where the packet could not be read.
+    pub protocol: String,
+    /// Bytes, with the Ethernet header.
+    pub bytes: u32,
+    /// Events that were left out before this one, on its CPU.
+    pub left_out: u32,
+}
+
+/// One end of a packet's way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct End {
+    /// Its address.
+    pub address: String,
+    /// Its port; 0 where there is none.
+    pub port: u16,
+    /// Its pod, where one is known.
+    pub pod: Option<String>,
+}
+
+/// Whose each address is.
+#[derive(Debug, Default)]
+pub struct Names {
+    objects: Arc<Objects>,
+    pods: HashMap<IpAddr, ObjectName>,
+}
+
+impl Names {
+    /// Of one moment; `leased` are this node's endpoints, who count before what objects say.
+    #[must_use]
+    pub fn new(objects: Arc<Objects>, leased: impl IntoIterator<Item = (IpAddr, ObjectName)>) -> Self {
+        let networked = objects.pods.values().filter(|pod| pod.is_networked());
+        let mut pods: HashMap<IpAddr, ObjectName> =
+            networked.flat_map(|pod| pod.ips.iter().map(|ip| (*ip, pod.name.clone()))).collect();
+        pods.extend(leased);
+        Self { objects, pods }
+    }
+
+    /// Whether these are still the objects that it was made of.
+    #[must_use]
+    pub fn is_of(&self, objects: &Arc<Objects>) -> bool {
+        Arc::ptr_eq(&self.objects, objects)
+    }
+
+    /// The pod that has an address.
+    #[must_use]
+    pub fn pod(&self, address: IpAddr) -> Option<&ObjectName> {
+        self.pods.get(&address)
+    }
+
+    fn end(&self, address: IpAddr, port_be: u16) -> End {
+        let pod = self.pod(address).map(ToString::to_string);
+        End { address: address.to_string(), port: u16::from_be(port_be), pod }
+    }
+
+    /// The policies that isolate a pod in a direction.
+    fn policies(&self, pod: &ObjectName, direction: Direction) -> Vec<String> {
+        let Some(pod) = self.objects.pods.get(pod) else { return Vec::new() };
+        let policies = self.objects.policies.values();
+        let selecting = policies.filter(|policy| policy.isolates.contains(&direction) && policy.selects(pod));
+        selecting.map(|policy| policy.name.to_string()).collect()
+    }
+
+    /// An event in words; `rule` names rules by their numbers.
+    #[must_use]
+    pub fn show(&self, event: &Event, rule: impl FnOnce(u32) -> Option<String>) -> ShownEvent {
+        let (source, destination) = (event.source.to_ip(), event.destination.to_ip());
+        let (direction, own) = match event.direction {
+            INGRESS => (Some(Direction::Ingress), Some(destination)),
+            EGRESS => (Some(Direction::Egress), Some(source)),
+            _ => (None, None),
+        };
+        let pod = own.and_then(|own| self.pod(own)).filter(|_| event.endpoint != 0);
+        let reason = Drop::ALL.iter().find(|reason| **reason as u32 == event.reason);
+        let decided_by_policy = [ALLOWED, Drop::PolicyIngress as u32, Drop::PolicyEgress as u32];
+        let policies = match (pod, direction) {
+            (Some(pod), Some(direction)) if decided_by_policy.contains(&event.reason) => self.policies(pod, direction),
+            _ => Vec::new(),
+        };
+        let program = Program::ALL.into_iter().find(|program| *program as u32 == u32::from(event.program));
+        ShownEvent {
+            time_ms: wall_clock(event.time_ns),
+            verdict: if event.reason == ALLOWED { "allowed" } else { "dropped" }.into(),
+            reason: reason.map_or_else(String::new, |reason| reason.name().into()),
+            description: reason.map_or_else(String::new, |reason| reason.describe().trim().into()),
+            program: program.map_or_else(String::new, |program| program.name().into()),
+            direction: match direction {
+                Some(Direction::Ingress) => "ingress".into(),
+                Some(Direction::Egress) => "egress".into(),
+                None => String::new(),
+            },
+            endpoint: event.endpoint,
+            pod: pod.map(ToString::to_string),
+            policies,
+            rule: (event.rule != 0).then(|| rule(event.rule)).flatten(),
+            source: self.end(source, event.source_port_be),
+            destination: self.end(destination, event.destination_port_be),
+            protocol: if event.protocol == 0 { String::new() } else { protocol(event.protocol) },
+            bytes: event.bytes,
+            left_out: event.left_out,
+        }
+    }
+}
+
+/// Milliseconds since 1970 of a moment of the monotonic clock.
+fn wall_clock(time_ns: u64) -> u64 {
+    let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    let age = since_start.saturating_sub(Duration::from_nanos(time_ns));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX)
+}
