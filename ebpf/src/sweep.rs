@@ -35,7 +35,7 @@ pub fn sweep(ctx: &TcContext) -> i32 {
     for _ in 0..RUN {
         let Ok(Some(queued)) = FLOW_QUEUE.pop() else { break };
         // SAFETY: a value of the map, which a program may read while it runs.
-        let Some(flow) = conntrack::find(&queued.key).map(|flow| unsafe { &*flow }) else {
+        let Some(flow) = conntrack::find(&queued.key).map(|flow| unsafe { &mut *flow }) else {
             stale += 1;
             continue;
         };
@@ -52,6 +52,8 @@ pub fn sweep(ctx: &TcContext) -> i32 {
         } else if FLOW_QUEUE.push(&queued, 0).is_err() {
             conntrack::remove(&queued.key, charged);
             removed += 1;
+        } else if flow.remote_pod == 0 && has_become_known(&queued.key, flow) {
+            flow.remote_pod = 1;
         }
     }
     (cb[1], cb[2], cb[3]) = (seen, removed, stale);
@@ -68,11 +70,22 @@ fn is_orphan(key: &FlowKey, flow: &Flow) -> bool {
         || is_gone(&key.higher, flow.higher_endpoint, flow.remote_pod)
 }
 
+/// Whether the end that is no pod of this node is a known pod by now.
+#[inline(never)]
+fn has_become_known(key: &FlowKey, flow: &Flow) -> bool {
+    (flow.lower_endpoint == 0 && is_pod(&key.lower)) || (flow.higher_endpoint == 0 && is_pod(&key.higher))
+}
+
+#[inline(always)]
+fn is_pod(address: &Address) -> bool {
+    // SAFETY: eight bytes, of which one field is read.
+    unsafe { PEERS.get(address) }.is_some_and(|peer| peer.kind == peer::POD)
+}
+
 #[inline(always)]
 fn is_gone(address: &Address, endpoint: u32, remote_pod: u8) -> bool {
     if endpoint != 0 {
         return endpoint::local(address).is_none_or(|own| own.index != endpoint);
     }
-    // SAFETY: eight bytes, of which one field is read.
-    remote_pod != 0 && unsafe { PEERS.get(address) }.is_none_or(|peer| peer.kind != peer::POD)
+    remote_pod != 0 && !is_pod(address)
 }

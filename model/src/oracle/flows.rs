@@ -83,7 +83,7 @@ impl Flows {
             Some(flow) if !opens(packet) => (Role::Reply, judge(world, &flow.opener, flow.sender)),
             Some(_) | None => (Role::New, judge(world, packet, sender)),
         };
-        if role == Role::New && judgement.passes() {
+        if role == Role::New && judgement.passes() && !answers(packet) {
             let owners = [packet.source, packet.destination].map(|address| identity(world, address));
             self.0.insert(key, Flow { opener: packet.clone(), sender, owners });
         } else if role == Role::Opener
@@ -95,12 +95,13 @@ impl Flows {
     }
 
     /// Takes notice of other objects, endpoints or settings: to be called after each change, before the next packet. A
-    /// flow goes when another gets one of its addresses; that nobody is known to have it is no reason.
+    /// flow goes when a pod that has one of its addresses loses it, and when another gets a node's.
     pub fn changed(&mut self, world: &World<'_>) {
         self.0.retain(|_, flow| {
             let now = [flow.opener.source, flow.opener.destination].map(|address| identity(world, address));
             flow.owners.iter_mut().zip(now).all(|(before, now)| match (&before, now) {
-                (_, None) => true,
+                (Some(Identity::Node(_)) | None, None) => true,
+                (Some(Identity::Endpoint(_) | Identity::Pod { .. }), None) => false,
                 (Some(before), Some(now)) => *before == now,
                 (None, now) => {
                     *before = now;
@@ -153,6 +154,11 @@ impl Key {
 /// A SYN, or a question: it is never a reply.
 fn opens(packet: &Packet) -> bool {
     matches!(packet.traffic, Traffic::Tcp { opens: true, .. } | Traffic::Echo { reply: false, .. })
+}
+
+/// An answer to nothing, or an error about nothing: it opens no flow.
+fn answers(packet: &Packet) -> bool {
+    matches!(packet.traffic, Traffic::Echo { reply: true, .. } | Traffic::Error { .. })
 }
 
 fn ports(traffic: &Traffic) -> (u16, u16) {

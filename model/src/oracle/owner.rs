@@ -15,7 +15,7 @@ pub enum Owner<'a> {
     Endpoint(&'a Endpoint),
     /// A node's.
     Node(&'a str),
-    /// A pod's of another node.
+    /// A pod's of another node, or of another plugin on this one.
     Pod(&'a Pod),
     /// Nobody's that any object names.
     Nobody,
@@ -49,9 +49,10 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether a pod of another, known node says that an address is its own. A pod of this node has what it leased.
+    /// Whether a pod of a known node says that an address is its own. (One of this node without a lease is another
+    /// plugin's.)
     fn claims(&self, pod: &Pod, address: IpAddr) -> bool {
-        let elsewhere = |node: &Arc<str>| **node != *self.node_name && self.objects.nodes.contains_key(node);
-        pod.is_networked() && pod.ips.contains(&address) && pod.node.as_ref().is_some_and(elsewhere)
+        let known = |node: &Arc<str>| self.objects.nodes.contains_key(node);
+        pod.is_networked() && pod.ips.contains(&address) && pod.node.as_ref().is_some_and(known)
     }
 }

@@ -153,7 +153,11 @@ impl World {
             let now = view(|index, direction, peer, ask| self.maps.allows(index, direction, peer, ask));
             for (key, verdict) in &now {
                 let allowed = [before[key], after[key]];
-                assert!(allowed.contains(verdict), "{line}\n{step}\n{key:?} is {verdict}\n{steps:#?}\n{:#?}", self.maps);
+                assert!(
+                    allowed.contains(verdict),
+                    "{line}\n{step}\n{key:?} is {verdict}\n{steps:#?}\n{:#?}",
+                    self.maps
+                );
                 if epoch(&self.maps, key.0) != judged[&key.0] {
                     flows.insert(*key, *verdict);
                 }
