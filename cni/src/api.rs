@@ -5,9 +5,12 @@
 //! entries. All requests are idempotent by container id, ifname and netns.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
+
+use crate::spec::capability::Bandwidth;
 
 /// `POST`: [`ReserveRequest`] to [`ReserveResponse`].
 pub const RESERVE: &str = "/v1/cni/reserve";
@@ -98,10 +101,29 @@ pub struct ReserveRequest {
     /// another attachment holds.
     #[serde(default)]
     pub delegated_ips: Option<Vec<IpAddr>>,
-    /// `runtimeConfig.bandwidth` has a rate: a chained plugin puts queueing disciplines on the host side, which what the
-    /// pod sends and receives has to pass.
+    /// `runtimeConfig.bandwidth` has a rate: queueing disciplines on the host side, which what the pod sends and receives
+    /// has to pass.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shaped: bool,
+    /// The limits, where `shaped`. A plugin one release older sends none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Bandwidth>,
+    /// Where `shaped`, who sets the limits.
+    #[serde(default)]
+    pub shaper: Shaper,
+}
+
+/// What the network's configuration list says of the CNI project's plugin `bandwidth`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shaper {
+    /// The list was not found.
+    #[default]
+    Unknown,
+    /// It has no such plugin.
+    Nobody,
+    /// It has, in this file.
+    Chained(PathBuf),
 }
 
 /// What an attachment gets. Each address is a /32 or a /128.

@@ -17,6 +17,7 @@ pub mod netlink;
 pub mod netns;
 pub mod note;
 pub mod plugin;
+pub mod shaper;
 pub mod spec;
 pub mod stdin;
 pub mod sysctl;

@@ -1,5 +1,7 @@
 //! Why an attachment cannot be made, checked or removed, and which CNI code says so.
 
+use std::path::PathBuf;
+
 use ferrule_cni::api::{ApiError, code};
 
 use crate::{bpf::attach::AttachError, lease::LeaseError, net::NetError, reconcile::chain};
@@ -15,13 +17,25 @@ pub enum AttachmentError {
         "this node has no podCIDR: set spec.podCIDRs of its Node object, or give the CNI configuration an `ipam` section"
     )]
     NoPodCidr,
-    /// A bandwidth limit that this kernel has no room for.
+    /// The chained plugin that sets limits has no room beside the programs.
     #[error(
-        "runtimeConfig.bandwidth: this kernel has no TCX, which came with Linux 6.6, and the `ingress` qdisc of the \
-         chained plugin `bandwidth` excludes the clsact that pods' programs then need; leave the pod's bandwidth \
-         annotations out, or run it on a node with a newer kernel"
+        "runtimeConfig.bandwidth: {} chains the plugin `bandwidth`, whose `ingress` qdisc excludes the clsact that pods' \
+         programs need without TCX ({without}); take `bandwidth` out of its plugins: the agent then sets the limits \
+         itself",
+        file.display()
     )]
-    NoShaping,
+    Chained {
+        /// The configuration list.
+        file: PathBuf,
+        /// Why there is no TCX.
+        without: &'static str,
+    },
+    /// The plugin does not say what the limits are.
+    #[error(
+        "runtimeConfig.bandwidth: the ferrule-cni that asks is older than this agent and does not tell the limits, which \
+         the agent has to set itself without TCX; install the agent's own ferrule-cni"
+    )]
+    NoLimits,
     /// The lease.
     #[error(transparent)]
     Lease(#[from] LeaseError),
@@ -59,7 +73,7 @@ impl From<&AttachmentError> for ApiError {
         let code = match error {
             AttachmentError::NotReady(_) => code::TRY_AGAIN,
             AttachmentError::NoPodCidr => code::ADDRESSES,
-            AttachmentError::NoShaping => code::INVALID,
+            AttachmentError::Chained { .. } | AttachmentError::NoLimits => code::INVALID,
             AttachmentError::Lease(error) => match error.inner() {
                 LeaseError::Address(_) | LeaseError::Taken { .. } | LeaseError::NoDelegated => code::ADDRESSES,
                 LeaseError::Mac(_) => code::INVALID,

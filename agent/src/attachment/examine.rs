@@ -21,7 +21,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    fn mendable(words: String) -> Self {
+    pub(super) fn mendable(words: String) -> Self {
         Self { words, mendable: true }
     }
 }
@@ -42,6 +42,7 @@ impl Attachments {
         };
         let mut damage = compare_link(lease, device);
         damage.extend(self.compare_programs(lease, device).await?);
+        damage.extend(self.compare_limits(lease, device, survey).await?);
         damage.extend(self.compare_maps(lease, device.ifindex));
         for address in &lease.addresses {
             if !survey.routes.contains(&(*address, device.ifindex)) {

@@ -13,6 +13,7 @@ mod examine;
 mod heal;
 mod held;
 mod notes;
+mod shaping;
 mod sweep;
 
 pub use error::AttachmentError;
@@ -119,14 +120,12 @@ impl Attachments {
     ///
     /// # Errors
     /// While the node is not ready, and where no lease can be had.
-    pub async fn reserve(self: &Arc<Self>, request: ReserveRequest) -> Result<ReserveResponse, AttachmentError> {
+    pub async fn reserve(self: &Arc<Self>, mut request: ReserveRequest) -> Result<ReserveResponse, AttachmentError> {
         let state = self.ready().await?;
         if state.pod_cidrs.is_empty() && request.delegated_ips.is_none() {
             return Err(AttachmentError::NoPodCidr);
         }
-        if request.shaped && !crate::bpf::has_tcx() {
-            return Err(AttachmentError::NoShaping);
-        }
+        self.share_shaping(&mut request)?;
         self.apply_notes().await;
         let _turn = self.turn(&request.id).await;
         let all = Arc::clone(self);
@@ -207,7 +206,7 @@ impl Attachments {
         Ok(())
     }
 
-    /// Programs, then map entries, then routes: no packet is let in before it is judged.
+    /// Programs, then limits, then map entries, then routes: no packet is let in before it is judged.
     async fn connect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), AttachmentError> {
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
@@ -216,6 +215,12 @@ impl Attachments {
             } else {
                 all.programs().attach_pod(&own.host_ifname, own.endpoint_index)?;
             }
+            Ok(())
+        })
+        .await?;
+        self.limit(lease, ifindex).await?;
+        let (all, own) = (Arc::clone(self), Arc::clone(lease));
+        blocking(move || {
             all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
         })
         .await?;
@@ -243,6 +248,9 @@ impl Attachments {
             self.forget_link(link.ifindex).await?;
         }
         self.remover.remove(&name).await?;
+        if lease.as_ref().is_none_or(|lease| lease.limits.is_some()) {
+            net::limits::remove(&self.net, &name).await?;
+        }
         if lease.is_some() {
             let (all, id) = (Arc::clone(self), id.clone());
             blocking(move || Ok(all.leases.release(&id, now_ms())?)).await?;
@@ -380,7 +388,7 @@ fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
         mac: lease.pod_mac.0,
         host_mac: lease.host_mac.0,
         addresses: lease.addresses.clone(),
-        via_stack: lease.shaped,
+        via_stack: lease.shaped || lease.limits.is_some(),
     }
 }
 

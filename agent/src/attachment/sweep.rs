@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc};
 use super::{AttachmentError, Attachments, held::orphan, is_active};
 use crate::{
     lease::Lease,
-    net::{link, survey::Survey},
+    net::{limits, link, survey::Survey},
     reconcile::chain,
 };
 
@@ -54,6 +54,12 @@ impl Attachments {
             }
             tracing::info!(link = name, "removing a link without a lease");
             errors.extend(self.remover.remove(name).await.err().map(|error| chain(&error)));
+        }
+        for name in survey.links.keys().filter_map(|name| limits::host_ifname(name)) {
+            // A pod whose lease was lost goes on, and needs it.
+            if !survey.links.contains_key(&name) && !self.leases().iter().any(|lease| lease.host_ifname == name) {
+                errors.extend(limits::remove(&self.net, &name).await.err().map(|error| chain(&error)));
+            }
         }
         errors
     }

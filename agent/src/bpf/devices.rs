@@ -70,6 +70,12 @@ impl Programs {
         Ok(mode)
     }
 
+    /// Whether TCX links are used where there is a choice.
+    #[must_use]
+    pub fn is_by_tcx(&self) -> bool {
+        self.devices.mode == Some(Attach::Tcx)
+    }
+
     /// Puts a program on a device that stays, or replaces what a former agent put there without a gap. Blocks.
     ///
     /// # Errors

@@ -100,6 +100,7 @@ impl Book {
             pod: request.pod.clone(),
             delegated: request.delegated_ips.is_some(),
             shaped: request.shaped,
+            limits: request.bandwidth,
             pod_mac,
             host_mac,
             host_ifname: host_ifname(&request.id.container_id, &request.id.ifname),

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use ferrule_cni::api::{AttachmentId, PodRef};
+use ferrule_cni::{
+    api::{AttachmentId, PodRef},
+    spec::capability::Bandwidth,
+};
 use serde::{Deserialize, Serialize};
 
 use super::Mac;
@@ -30,9 +33,13 @@ pub struct Lease {
     /// The addresses are a delegated IPAM plugin's.
     #[serde(default)]
     pub delegated: bool,
-    /// Queueing disciplines on its link limit its bandwidth: TCX links in place of clsact, and delivery by the stack.
+    /// A chained plugin's queueing disciplines on its link limit its bandwidth: TCX links in place of clsact, and delivery
+    /// by the stack.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shaped: bool,
+    /// The limits that the agent sets itself, beside clsact; delivery by the stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Bandwidth>,
     /// The MAC of the pod's side.
     pub pod_mac: Mac,
     /// The MAC of the host side.

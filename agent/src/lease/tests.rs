@@ -24,6 +24,8 @@ pub(super) fn request(container_id: &str) -> ReserveRequest {
         mac: None,
         delegated_ips: None,
         shaped: false,
+        bandwidth: None,
+        shaper: Default::default(),
     }
 }
 

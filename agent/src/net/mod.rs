@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod filter;
 pub mod firewall;
 pub mod host_side;
+pub mod limits;
 pub mod link;
 pub mod overlay;
 pub mod remover;
@@ -51,6 +52,9 @@ pub enum NetError {
     /// A device with a pod's name is no veth.
     #[error("device {0} has the name of a pod's link and is no veth; remove it by hand")]
     NotVeth(String),
+    /// A device with the name of a pod's ifb is none.
+    #[error("device {0} has the name of a pod's ifb and is none; remove it by hand")]
+    NotIfb(String),
     /// A device of our name is something else.
     #[error("device {name} exists and is not a VXLAN device with external control; remove it or rename it")]
     ForeignDevice {

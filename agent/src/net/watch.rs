@@ -13,7 +13,7 @@ use netlink_packet_route::{
 };
 use rtnetlink::MulticastGroup;
 
-use super::ROUTE_PROTOCOL;
+use super::{ROUTE_PROTOCOL, limits};
 use crate::{
     attachment::is_ours,
     changes::{Changes, Part},
@@ -63,7 +63,9 @@ fn concerns(message: &NetlinkMessage<RouteNetlinkMessage>) -> &'static [Part] {
 }
 
 fn of_link(link: &LinkMessage) -> &'static [Part] {
-    let ours = link.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::IfName(n) if is_ours(n)));
+    let ours = link.attributes.iter().any(
+        |attribute| matches!(attribute, LinkAttribute::IfName(n) if is_ours(n) || limits::host_ifname(n).is_some()),
+    );
     if ours { &[Part::Pods] } else { &[Part::Underlay] }
 }
 

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::Context;
 use super::release::release;
 use crate::agent::{AgentError, PATIENCE};
-use crate::api::{ActivateRequest, ReserveRequest, ReserveResponse};
+use crate::api::{ActivateRequest, ReserveRequest, ReserveResponse, Shaper};
 use crate::delegate::Delegate;
 use crate::fault::Fault;
 use crate::netlink::Netlink;
 use crate::netns::Netns;
+use crate::shaper;
 use crate::spec::args::Args;
 use crate::spec::config::Wishes;
 use crate::spec::env::{EnvError, Target};
@@ -88,7 +89,12 @@ impl Request {
             requested_ips: self.wishes.ips.clone(),
             mac: self.wishes.mac.map(|mac| mac.to_string()),
             delegated_ips: delegated.as_ref().map(|result| result.ips.iter().map(|ip| ip.address.ip()).collect()),
-            shaped: self.wishes.shaped,
+            shaped: self.wishes.bandwidth.is_some(),
+            bandwidth: self.wishes.bandwidth,
+            shaper: match self.wishes.bandwidth {
+                Some(_) => shaper::find(&self.wishes.config_dir, &context.conf.name),
+                None => Shaper::Unknown,
+            },
         };
         let reserved = context.agent.reserve(&request, until).inspect_err(|error| {
             // A refusal holds nothing, and may speak of another ADD's lease; an answer that got lost may hold one.

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fields::{FieldError, Fields};
@@ -56,7 +57,8 @@ pub enum Protocol {
 }
 
 /// Traffic limits; 0 is unset. A burst of 4294967295 is how callers say "no bound".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Bandwidth {
     /// To the container, in bits a second.
     pub ingress_rate: u64,

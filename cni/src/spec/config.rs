@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::args::Args;
 use super::attachment;
-use super::capability::{Capabilities, CniArgs, address};
+use super::capability::{Bandwidth, Capabilities, CniArgs, address};
 use super::env::is_identifier;
 use super::fields::{FieldError, Fields};
 use super::mac::Mac;
@@ -19,6 +19,9 @@ use crate::api::AttachmentId;
 pub const DEFAULT_SOCKET: &str = "/run/ferrule/agent.sock";
 /// Where the plugin logs, unless `logFile` says otherwise.
 pub const DEFAULT_LOG: &str = "/var/log/ferrule/cni.log";
+
+/// Where the runtime finds network configurations, unless `configDir` says otherwise.
+pub const DEFAULT_CONFIG_DIR: &str = "/etc/cni/net.d";
 
 /// A network configuration, checked. Fields that are not ours are kept in [`NetConf::raw`] and reach a delegated plugin.
 #[derive(Debug, Clone)]
@@ -48,8 +51,10 @@ pub struct Wishes {
     pub mac: Option<Mac>,
     /// Name resolution to report: the runtime's, else the configuration's.
     pub dns: Dns,
-    /// A chained plugin limits the container's bandwidth by queueing disciplines on the host side.
-    pub shaped: bool,
+    /// The container's bandwidth is limited.
+    pub bandwidth: Option<Bandwidth>,
+    /// `configDir`.
+    pub config_dir: PathBuf,
 }
 
 /// A configuration that cannot be used.
@@ -128,7 +133,8 @@ impl NetConf {
             ips: one_a_family(ips)?,
             mac,
             dns: runtime.dns.unwrap_or(dns),
-            shaped: runtime.bandwidth.is_some(),
+            bandwidth: runtime.bandwidth,
+            config_dir: path(&mut fields, "configDir", DEFAULT_CONFIG_DIR)?,
         })
     }
 

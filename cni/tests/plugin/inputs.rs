@@ -91,6 +91,32 @@ fn containerds_configuration_works() {
 }
 
 #[test]
+fn limits_reach_the_agent_with_what_the_configuration_list_says_of_their_plugin() {
+    let (node, pod) = (Node::new(), Netns::new("pod"));
+    let folder = tempfile::tempdir().unwrap();
+    let bandwidth =
+        json!({"IngressRate": 1000, "IngressBurst": 0, "EgressRate": 2000, "EgressBurst": 4_294_967_295_u64});
+    let wishes = json!({"runtimeConfig": {"bandwidth": bandwidth}, "configDir": folder.path()});
+    let config = node.config(wishes);
+    let file = folder.path().join("05.conflist");
+    let list = |plugins: Value| std::fs::write(&file, json!({"name": "pods", "plugins": plugins}).to_string()).unwrap();
+    for (number, shaper) in [json!("unknown"), json!("nobody"), json!({"chained": file})].into_iter().enumerate() {
+        match number {
+            1 => list(json!([{"type": "ferrule-cni"}])),
+            2 => list(json!([{"type": "ferrule-cni"}, {"type": "bandwidth"}])),
+            _ => {}
+        }
+        node.call(&node.invocation("ADD", "c1", &pod.path()).config(&config)).ok();
+        node.call(&node.invocation("DEL", "c1", &pod.path()).config(&config)).ok();
+        let asked = &node.asked(api::RESERVE)[number];
+        assert_eq!((&asked["shaped"], &asked["shaper"]), (&json!(true), &shaper));
+        let limits =
+            json!({"ingress_rate": 1000, "ingress_burst": 0, "egress_rate": 2000, "egress_burst": 4_294_967_295_u64});
+        assert_eq!(asked["bandwidth"], limits);
+    }
+}
+
+#[test]
 fn a_mebibyte_of_configuration_is_read_to_the_end() {
     let (node, pod) = (Node::new(), Netns::new("pod"));
     let config = node.config(json!({"padding": "x".repeat(1 << 20)}));

@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use super::{cpio::Archive, package::Kernel};
 
-/// What the datapath and the test topologies need.
-const WANTED: [&str; 6] = ["veth", "vxlan", "bridge", "cls_bpf", "sch_ingress", "af_packet"];
+/// What the datapath, pods' limits and the test topologies need.
+const WANTED: [&str; 10] =
+    ["veth", "vxlan", "bridge", "cls_bpf", "sch_ingress", "af_packet", "ifb", "sch_tbf", "cls_u32", "act_mirred"];
 
 /// They and what they need, as `/modules/NN-name.ko` in the order in which to load them.
 ///

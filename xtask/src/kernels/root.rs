@@ -28,7 +28,17 @@ type Tests = (&'static str, &'static [&'static str]);
 /// What runs on this machine's architecture: all packets, and of the networks those that meet what kernels differ in.
 const TESTS: [Tests; 2] = [
     ("packets", &[""]),
-    ("netns", &["reach::dual_stack_by_", "attach::", "preflight::", "hostile::an_overlay_packet"]),
+    (
+        "netns",
+        &[
+            "reach::dual_stack_by_",
+            "attach::",
+            "preflight::",
+            "hostile::an_overlay_packet",
+            "bandwidth::own::by_vxlan",
+            "bandwidth::own::a_chained_plugin",
+        ],
+    ),
 ];
 /// Its tests share one process, since they share what they load.
 const TOGETHER: &str = "packets";
