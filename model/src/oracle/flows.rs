@@ -77,13 +77,15 @@ impl Flows {
         let key = Key::of(packet);
         let known = self.0.get(&key);
         let (role, judgement) = match known {
+            // What a pod's own node says passes, whomever it answers.
+            Some(_) if sender == Sender::NodeItself => (Role::Reply, judge(world, packet, sender)),
             Some(flow) if flow.opener.source == packet.source && flow.is_same_end(packet) => {
                 (Role::Opener, judge(world, packet, sender))
             }
             Some(flow) if !opens(packet) => (Role::Reply, judge(world, &flow.opener, flow.sender)),
             Some(_) | None => (Role::New, judge(world, packet, sender)),
         };
-        if role == Role::New && judgement.passes() && !answers(packet) {
+        if role == Role::New && judgement.passes() && !answers(packet) && !judgement.is_to_itself() {
             let owners = [packet.source, packet.destination].map(|address| identity(world, address));
             self.0.insert(key, Flow { opener: packet.clone(), sender, owners });
         } else if role == Role::Opener
@@ -101,6 +103,8 @@ impl Flows {
             let now = [flow.opener.source, flow.opener.destination].map(|address| identity(world, address));
             flow.owners.iter_mut().zip(now).all(|(before, now)| match (&before, now) {
                 (Some(Identity::Node(_)) | None, None) => true,
+                // Whoever is added here was nowhere before.
+                (None, Some(Identity::Endpoint(_))) => false,
                 (Some(Identity::Endpoint(_) | Identity::Pod { .. }), None) => false,
                 (Some(before), Some(now)) => *before == now,
                 (None, now) => {
@@ -122,7 +126,7 @@ impl Flows {
         let Traffic::Error { about } = &packet.traffic else { return None };
         let honest =
             about.source == packet.destination && (sender != Sender::LocalPod || about.destination == packet.source);
-        let flow = self.0.get(&Key::of(about)).filter(|_| honest)?;
+        let flow = self.0.get(&Key::of(about)).filter(|_| honest && sender != Sender::NodeItself)?;
         Some(judge(world, &flow.opener, flow.sender))
     }
 }

@@ -19,6 +19,12 @@ impl Judgement {
     pub fn passes(&self) -> bool {
         self.egress.iter().chain(&self.ingress).all(|end| end.allowed)
     }
+
+    /// Whether a pod sends it to itself: nobody else has to know of it.
+    #[must_use]
+    pub fn is_to_itself(&self) -> bool {
+        self.egress.iter().chain(&self.ingress).any(|end| end.exempt == Some(Exemption::Itself))
+    }
 }
 
 /// What one end says.

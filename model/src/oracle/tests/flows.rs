@@ -152,7 +152,7 @@ fn an_address_that_changes_hands_takes_no_flow_with_it() {
         default/far > default/db tcp/5000-80: new pass
         default/web > default/db tcp/5000-80: new pass
         = gone
-        default/db > 10.1.1.5 tcp/80-5000+: reply pass
+        default/db > 10.1.1.5 tcp/80-5000+: new cut
         = other
         default/db > 10.1.1.5 tcp/80-5000+: new cut
         default/db > default/web tcp/80-5000+: reply pass

@@ -77,7 +77,7 @@ fn on_its_own_node_the_lease_decides_whose_an_address_is() {
         "pod other/claims b 10.1.0.6 app=web\n pod other/here a 10.1.0.30 app=web unleased",
         "
         10.1.0.6 > default/web tcp/80: no ingress
-        10.1.0.30 > default/web tcp/80: no ingress
+        10.1.0.30 > default/web tcp/80: pass
         ",
     );
 }
