@@ -19,6 +19,7 @@ pub mod lease;
 pub mod monitor;
 pub mod net;
 pub mod path_mtu;
+pub mod policy;
 pub mod preflight;
 pub mod reconcile;
 pub mod run;

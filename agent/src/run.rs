@@ -24,7 +24,9 @@ use crate::{
     flows::Flows,
     lease::Leases,
     monitor::Monitor,
-    net, path_mtu, preflight,
+    net, path_mtu,
+    policy::Policy,
+    preflight,
     reconcile::{Reconciler, With},
     source, state, store,
 };
@@ -74,8 +76,11 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     net::watch::start(Arc::clone(&changes)).context("a netlink socket cannot be made")?;
     let (state, state_reader) = watch::channel(Arc::new(state::NodeState::default()));
     let programs = Arc::new(Mutex::new(loaded.programs));
+    let flows = Arc::new(Flows::new(loaded.flows));
+    let policy = Arc::new(Policy::new(loaded.policy, Arc::clone(&flows)));
     let attachments = Arc::new(Attachments::new(Parts {
         leases,
+        policy: Arc::clone(&policy),
         maps: loaded.endpoints,
         programs: Arc::clone(&programs),
         net: net.clone(),
@@ -85,7 +90,6 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         host_local: config.host_local.clone(),
     }));
     let (writer, reader) = store::store();
-    let flows = Arc::new(Flows::new(loaded.flows));
     let monitor = Arc::new(Monitor::new(loaded.events));
     tokio::spawn(Arc::clone(&flows).keep());
     tokio::spawn(read_events(Arc::clone(&monitor)));
@@ -98,6 +102,7 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         attachments: Arc::clone(&attachments),
         state: state_reader.clone(),
         flows: Arc::clone(&flows),
+        policy: Arc::clone(&policy),
         monitor,
         store: reader.clone(),
         metrics: Mutex::new(loaded.metrics),
@@ -105,8 +110,19 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         adopted: loaded.adopted,
     };
     tokio::spawn(path_mtu::watch(pins.clone(), Arc::clone(&changes)));
-    let with = With { config: Arc::clone(config), net, programs, attachments, state, changes, pins, flows };
-    tokio::spawn(Reconciler::new(with, loaded.remote).run(reader));
+    let with = With {
+        config: Arc::clone(config),
+        net,
+        programs,
+        attachments,
+        state,
+        changes,
+        pins,
+        flows,
+        policy: Arc::clone(&policy),
+    };
+    tokio::spawn(Reconciler::new(with, loaded.remote).run(reader.clone()));
+    tokio::spawn(policy.keep(reader));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
     tokio::spawn(announce(state_reader));
 

@@ -28,6 +28,7 @@ use crate::{
     config::Config,
     flows::Flows,
     monitor::Monitor,
+    policy::Policy,
     state::NodeState,
     store::Reader,
 };
@@ -50,6 +51,8 @@ pub struct App {
     pub metrics: Mutex<Metrics>,
     /// The connection table.
     pub flows: Arc<Flows>,
+    /// What may pass.
+    pub policy: Arc<Policy>,
     /// What programs tell of single packets.
     pub monitor: Arc<Monitor>,
     /// The objects.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ferrule_cni::api::{ApiError, code};
 
-use crate::{bpf::attach::AttachError, lease::LeaseError, net::NetError, reconcile::chain};
+use crate::{bpf::attach::AttachError, lease::LeaseError, net::NetError, policy::PolicyError, reconcile::chain};
 
 /// See the variants.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,9 @@ pub enum AttachmentError {
         /// The kernel's answer.
         source: aya::maps::MapError,
     },
+    /// The pod's policies.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// CHECK found these.
     #[error("{}; delete the pod, so that it is made anew", .0.join("; "))]
     Damaged(Vec<String>),
@@ -71,7 +74,7 @@ impl From<AttachError> for AttachmentError {
 impl From<&AttachmentError> for ApiError {
     fn from(error: &AttachmentError) -> Self {
         let code = match error {
-            AttachmentError::NotReady(_) => code::TRY_AGAIN,
+            AttachmentError::NotReady(_) | AttachmentError::Policy(PolicyError::Unread) => code::TRY_AGAIN,
             AttachmentError::NoPodCidr => code::ADDRESSES,
             AttachmentError::Chained { .. } | AttachmentError::NoLimits => code::INVALID,
             AttachmentError::Lease(error) => match error.inner() {
@@ -84,6 +87,7 @@ impl From<&AttachmentError> for ApiError {
             AttachmentError::NoLink { .. }
             | AttachmentError::Net(_)
             | AttachmentError::Attach(_)
+            | AttachmentError::Policy(_)
             | AttachmentError::Map { .. } => code::KERNEL,
             AttachmentError::Damaged(_) => code::DAMAGED,
         };

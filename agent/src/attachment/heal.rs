@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{AttachmentError, Attachments, blocking, is_active, local_pod, now_ms, sweep::who};
+use super::{AttachmentError, Attachments, blocking, is_active, local_pod, now_ms, subject, sweep::who};
 use crate::{
     lease::Lease,
     net::{link, survey::Survey},
@@ -24,6 +24,7 @@ impl Attachments {
             let _turn = self.turn(&lease.id).await;
             let device = links.iter().find(|link| link.name == lease.host_ifname);
             let (Some(device), Some(lease)) = (device, self.leases.get(&lease.id)) else { continue };
+            self.policy.know(lease.endpoint_index, subject(&lease));
             let (all, pod) = (Arc::clone(self), local_pod(&lease, device.ifindex));
             blocking(move || {
                 let mut maps = all.maps();
@@ -34,6 +35,7 @@ impl Attachments {
             })
             .await?;
         }
+        self.policy.all_known();
         self.filled.store(true, Ordering::Release);
         Ok(())
     }

@@ -34,7 +34,7 @@ use ferrule_cni::api::{
     ActivateRequest, AttachmentId, GcRequest, GcResponse, ReserveRequest, ReserveResponse, ReservedAddress,
 };
 use ferrule_common::{layout, settings};
-use ferrule_model::{desired::LocalEndpoint, ipam::Pools};
+use ferrule_model::{desired::LocalEndpoint, ipam::Pools, objects::ObjectName, policy};
 use ipnetwork::IpNetwork;
 use rtnetlink::Handle;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
@@ -44,6 +44,7 @@ use crate::{
     changes::{Changes, Part},
     lease::{Lease, LeaseError, Leases, State, Terms},
     net::{self, Remover, link},
+    policy::Policy,
     state::NodeState,
 };
 
@@ -60,6 +61,8 @@ pub struct Attachments {
     net: Handle,
     remover: Remover,
     state: watch::Receiver<Arc<NodeState>>,
+    /// What may pass.
+    policy: Arc<Policy>,
     /// Told when a lease comes or goes.
     changes: Arc<Changes>,
     /// Where a plugin that found no agent left what it released.
@@ -84,6 +87,8 @@ pub struct Parts {
     pub programs: Arc<Mutex<Programs>>,
     /// Netlink.
     pub net: Handle,
+    /// What may pass.
+    pub policy: Arc<Policy>,
     /// What the reconciler found.
     pub state: watch::Receiver<Arc<NodeState>>,
     /// Told when a lease comes or goes.
@@ -105,6 +110,7 @@ impl Attachments {
             programs: parts.programs,
             net: parts.net,
             state: parts.state,
+            policy: parts.policy,
             changes: parts.changes,
             notes: parts.notes,
             host_local: parts.host_local,
@@ -199,6 +205,7 @@ impl Attachments {
             if !is_active(&lease) {
                 // The routes and filters go with the link, which the plugin removes.
                 let _ = self.maps().remove(request.host_ifindex, &lease.addresses);
+                let _ = self.policy.forget(lease.endpoint_index);
             }
             return Err(error);
         }
@@ -221,6 +228,7 @@ impl Attachments {
         self.limit(lease, ifindex).await?;
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
+            all.policy.install(own.endpoint_index, subject(&own))?;
             all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
         })
         .await?;
@@ -272,7 +280,8 @@ impl Attachments {
             for ifindex in ifindices.into_iter().filter(|ifindex| *ifindex != 0) {
                 maps.remove(ifindex, &lease.addresses).map_err(|source| AttachmentError::Map { source })?;
             }
-            Ok(())
+            drop(maps);
+            Ok(all.policy.forget(lease.endpoint_index)?)
         })
         .await
     }
@@ -377,6 +386,15 @@ impl Attachments {
 
     fn programs(&self) -> MutexGuard<'_, Programs> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What policies know of an attachment.
+fn subject(lease: &Lease) -> policy::Endpoint {
+    policy::Endpoint {
+        addresses: lease.addresses.clone(),
+        pod: lease.pod.as_ref().map(|pod| ObjectName::new(pod.namespace.as_str(), pod.name.as_str())),
+        uid: lease.pod.as_ref().and_then(|pod| pod.uid.clone()),
     }
 }
 

@@ -16,7 +16,9 @@ use ferrule_common::{
     sweep,
 };
 
-use super::{EndpointMaps, Events, FlowTable, Globals, Metrics, Pins, Programs, RemoteMaps, memlock, pins::PinsError};
+use super::{
+    EndpointMaps, Events, FlowTable, Globals, Metrics, Pins, PolicyMaps, Programs, RemoteMaps, memlock, pins::PinsError,
+};
 
 /// The compiled programs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ferrule-ebpf"));
@@ -32,7 +34,7 @@ pub struct Loaded {
     /// Counters.
     pub metrics: Metrics,
     /// What may pass.
-    pub policy: RawPolicyMaps,
+    pub policy: PolicyMaps,
     /// Flows.
     pub flows: FlowTable,
     /// What programs tell of single packets.
@@ -119,7 +121,6 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
     for program in Program::ALL {
         classifier(&mut ebpf, program)?.load().map_err(|source| LoadError::Program { name: program.name(), source })?;
     }
-    open_words(&mut ebpf)?;
     Ok(Loaded {
         endpoints: EndpointMaps::new(
             map(&mut ebpf, "fr_endpoints")?,
@@ -133,13 +134,13 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
             map(&mut ebpf, "fr_cidrs")?,
         )?,
         metrics: Metrics::new(map(&mut ebpf, "fr_metrics")?)?,
-        policy: RawPolicyMaps {
+        policy: PolicyMaps::new(RawPolicyMaps {
             words: map(&mut ebpf, "fr_ep_state")?,
             tables: map(&mut ebpf, "fr_tables")?,
             rules: map(&mut ebpf, "fr_policy")?,
             classes: map(&mut ebpf, "fr_classes")?,
             blocks: map(&mut ebpf, "fr_blocks")?,
-        },
+        })?,
         flows: FlowTable::new(map(&mut ebpf, "fr_conntrack")?, map(&mut ebpf, "fr_shares")?, sweeper(&mut ebpf)?)?,
         events: Events::new(map(&mut ebpf, "fr_events")?, map(&mut ebpf, "fr_watch")?)?,
         programs: Programs::new(ebpf, pins.clone()),
@@ -181,21 +182,6 @@ pub(super) fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut Sched
     ebpf.program_mut(program.name())
         .and_then(|program| <&mut SchedClassifier>::try_from(program).ok())
         .ok_or(LoadError::Missing(program.name()))
-}
-
-/// As long as no policy is compiled: nothing isolates anybody.
-fn open_words(ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    use aya::maps::Array;
-    use ferrule_common::policy::Word;
-    let failed = |source| LoadError::Map { name: "fr_ep_state".into(), source };
-    let map = ebpf.map_mut("fr_ep_state").ok_or(LoadError::Missing("fr_ep_state"))?;
-    let mut words: Array<_, Word> = map.try_into().map_err(failed)?;
-    for index in 1..words.len() {
-        if words.get(&index, 0).map_err(failed)? == Word::UNKNOWN {
-            words.set(index, Word::new(0, 0, 1), 0).map_err(failed)?;
-        }
-    }
-    Ok(())
 }
 
 /// The program that sweeps flows, loaded; it is attached nowhere.

@@ -18,6 +18,7 @@ pub mod memlock;
 pub mod metrics;
 pub mod pins;
 mod place;
+pub mod policy_maps;
 pub mod remote_maps;
 pub(crate) mod sys;
 
@@ -30,4 +31,5 @@ pub use globals::Globals;
 pub use load::{Loaded, load};
 pub use metrics::Metrics;
 pub use pins::Pins;
+pub use policy_maps::PolicyMaps;
 pub use remote_maps::RemoteMaps;

@@ -33,6 +33,7 @@ use crate::{
     config::Config,
     flows::Flows,
     net::{self, overlay},
+    policy::Policy,
     state::NodeState,
     store::{Reader, Snapshot},
 };
@@ -66,6 +67,8 @@ pub struct With {
     pub pins: Pins,
     /// Flows, which go with their ends' addresses.
     pub flows: Arc<Flows>,
+    /// What may pass.
+    pub policy: Arc<Policy>,
 }
 
 /// Keeps the datapath as it should be.
@@ -75,6 +78,8 @@ pub struct Reconciler {
     ways: Ways,
     /// The last snapshot that was looked at.
     snapshot: Arc<Snapshot>,
+    /// The last snapshot there was.
+    latest: Arc<Snapshot>,
     desired: Option<Arc<Desired>>,
     /// The addresses that were leased then.
     leased: BTreeSet<IpAddr>,
@@ -115,6 +120,7 @@ impl Reconciler {
             keeper: Keeper::new(maps),
             ways: Ways::default(),
             snapshot: Arc::default(),
+            latest: Arc::default(),
             desired: None,
             leased: BTreeSet::new(),
             unfinished: false,
@@ -178,6 +184,7 @@ impl Reconciler {
 
     async fn reconcile(&mut self, snapshot: Arc<Snapshot>, parts: Parts, state: &mut NodeState) -> Result<(), Failure> {
         let new_objects = !Arc::ptr_eq(&self.snapshot, &snapshot);
+        self.latest = Arc::clone(&snapshot);
         let whole = snapshot.whole;
         let look = new_objects || parts.has(Part::Underlay);
         let mut stale = new_objects || self.desired.is_none() || self.unfinished;
@@ -207,6 +214,14 @@ impl Reconciler {
         if look || stale || parts.has(Part::Devices) {
             // The programs that are about to run may read other maps than those that ran before.
             self.with.attachments.fill_once().await?;
+            self.with.policy.follow(&self.latest)?;
+            if !self.with.policy.is_ready() {
+                state.waiting = Some(format!(
+                    "the policies of a former agent are in force, and stay until all of the source can be read: {}",
+                    state.issues.join("; ")
+                ));
+                return Ok(());
+            }
             let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole);
             self.errors.devices = errors;
             state.ready = attached;
@@ -273,7 +288,9 @@ impl Reconciler {
             nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone())))).collect();
         state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
         let issues = desired.issues.iter().map(ToString::to_string);
-        state.issues = issues.chain(snapshot.notes.iter().map(ToString::to_string)).collect();
+        let policies = self.with.policy.issues();
+        let policies = policies.iter().map(ToString::to_string);
+        state.issues = issues.chain(policies).chain(snapshot.notes.iter().map(ToString::to_string)).collect();
         tracing::debug!(
             nodes = state.nodes.len(),
             remote_pods = state.remote_pods,

@@ -75,15 +75,3 @@ fn a_broken_file_keeps_the_last_good_state_of_its_objects() {
     issue(n1, "podCIDRs[0]");
     assert_eq!(nodes(), 1, "the last good state stands");
 }
-
-#[test]
-fn a_policy_that_selects_a_pod_here_is_reported_as_not_enforced() {
-    let cluster = one_node();
-    let n1 = &cluster.nodes[0];
-    let objects = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: default, labels: {app: web}}\n\
-                   spec: {nodeName: n1}\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
-                   metadata: {name: lock, namespace: default}\nspec: {podSelector: {matchLabels: {app: web}}}\n";
-    cluster.manifests.write("policy", objects).expect("it can be written");
-    n1.start().expect("it starts");
-    says(&issue(n1, "default/lock"), &["not enforced"]);
-}

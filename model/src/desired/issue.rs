@@ -124,16 +124,6 @@ pub enum Reason {
         /// Who keeps it.
         owner: String,
     },
-    /// A policy that nothing enforces yet.
-    #[error(
-        "not enforced, though it selects {pods} pods on this node, {example} among them: this release has no policy support"
-    )]
-    NotEnforced {
-        /// How many pods of this node it selects.
-        pods: usize,
-        /// One of them.
-        example: String,
-    },
 }
 
 /// Why no desired state can be computed; what is in force then stays.

@@ -10,7 +10,6 @@ mod claims;
 mod indices;
 mod issue;
 mod peers;
-mod policies;
 mod reach;
 mod remote;
 mod routes;
@@ -140,7 +139,6 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
     let own = claims.own();
     let own_addresses = routes::own_addresses(own);
     let routes = routes::routes(&remote, own, input.underlay.vxlan_mtu);
-    policies::report(input, &mut issues);
     Ok(Desired {
         routes,
         own_addresses,

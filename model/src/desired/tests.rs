@@ -470,19 +470,6 @@ fn nodes_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn a_policy_that_selects_a_pod_here_is_reported() {
-    let policy = "\npolicy deny\npod there b 10.0.2.7";
-    check(&format!("{TWO}{policy}"), "NetworkPolicy", &[]);
-    check(
-        &format!("{TWO}{policy}\npod here a 10.0.1.7\npod host a 192.0.2.1 host"),
-        "NetworkPolicy",
-        &[
-            "NetworkPolicy default/deny: not enforced, though it selects 1 pods on this node, default/here among them: this release has no policy support",
-        ],
-    );
-}
-
-#[test]
 fn without_its_own_node_or_its_overlay_device_nothing_changes() {
     let error = compute(&world("node b 192.0.2.2 10.0.2.0/24")).unwrap_err();
     assert_eq!(error.to_string(), "node a has no Node object; add it to the manifests, or correct --node-name");

@@ -1,0 +1,270 @@
+//! NetworkPolicy in force: the model's compiler, fed by the store and by attachments, and its steps carried out at once.
+//!
+//! ```text
+//! store ─── diff ──┐
+//! ADD, DEL ────────┴▶ model::policy::Engine ─▶ steps ─▶ maps
+//! ```
+//!
+//! An agent that starts knows nothing of what the maps' numbers mean. It compiles everything anew under numbers and a
+//! generation that are free, beside what is in force, moves the endpoints' words over, and removes the rest after a
+//! grace. Until its source is whole, what it found stays in force.
+
+mod diff;
+mod hands;
+mod keep;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aya::maps::MapError;
+use ferrule_common::layout;
+use ferrule_model::{
+    objects::Objects,
+    policy::{Change, Endpoint, Engine, InForce, Issue, Limits, RuleName, Step, Summary},
+};
+
+use crate::{
+    bpf::PolicyMaps,
+    flows::{Flows, Sweep},
+    store::Snapshot,
+};
+
+/// What a program on its way may still read is not removed before this.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why an endpoint's policy is not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The source has not been read.
+    #[error("the source of Kubernetes objects has not been read yet, so that its policies are not known")]
+    Unread,
+    /// It does not fit, or cannot be expressed.
+    #[error("its policies cannot be put in force: {0}")]
+    Issue(String),
+    /// The kernel refused a write; what follows waits for it.
+    #[error("the maps of policies cannot be written: {step}")]
+    Map {
+        /// The step.
+        step: String,
+        /// The kernel's words.
+        source: MapError,
+    },
+}
+
+/// Everybody's way to the policies.
+pub struct Policy {
+    inner: Mutex<Inner>,
+    flows: Arc<Flows>,
+}
+
+struct Inner {
+    maps: PolicyMaps,
+    /// None before the source was read.
+    engine: Option<Engine>,
+    /// Endpoints that attachments told of.
+    endpoints: BTreeMap<u32, Endpoint>,
+    /// Those that were there when the agent started are among them.
+    all_known: bool,
+    /// The snapshot that the engine knows.
+    objects: Arc<Objects>,
+    /// Steps that the kernel refused, and all that came after them.
+    pending: VecDeque<Step>,
+    /// When something was superseded last.
+    changed: Instant,
+    /// Tables of a former agent, until they are removed.
+    former: Option<BTreeSet<u32>>,
+    /// From the snapshot to the last word's store, the last time that words were stored.
+    took: Option<Duration>,
+}
+
+impl Policy {
+    /// Over the pinned maps; changes nothing yet.
+    #[must_use]
+    pub fn new(maps: PolicyMaps, flows: Arc<Flows>) -> Self {
+        let inner = Inner {
+            maps,
+            engine: None,
+            endpoints: BTreeMap::new(),
+            all_known: false,
+            objects: Arc::default(),
+            pending: VecDeque::new(),
+            changed: Instant::now(),
+            former: None,
+            took: None,
+        };
+        Self { inner: Mutex::new(inner), flows }
+    }
+
+    /// Puts in force what a snapshot says. The first one needs to be whole where something is in force already.
+    ///
+    /// # Errors
+    /// The kernel's; the rest is tried again.
+    pub fn follow(&self, snapshot: &Snapshot) -> Result<(), PolicyError> {
+        if !snapshot.synced {
+            return Ok(());
+        }
+        let mut inner = self.lock();
+        inner.drain()?;
+        if inner.engine.is_none() {
+            return if inner.all_known { inner.begin(snapshot) } else { Ok(()) };
+        }
+        if Arc::ptr_eq(&inner.objects, &snapshot.objects) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let before = std::mem::replace(&mut inner.objects, Arc::clone(&snapshot.objects));
+        let changes = diff::changes(&before, &snapshot.objects);
+        let exchanged = hands::exchanged(&before, &changes);
+        inner.change(changes)?;
+        inner.took = Some(started.elapsed());
+        drop(inner);
+        for address in exchanged {
+            if let Err(error) = self.flows.sweep(Sweep::Address(address)) {
+                tracing::warn!(%address, %error, "flows of an address that changed hands cannot be removed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts an endpoint's policies in force: before its addresses are known to any program. Idempotent.
+    ///
+    /// # Errors
+    /// Where they cannot be; the endpoint is then closed.
+    pub fn install(&self, index: u32, endpoint: Endpoint) -> Result<(), PolicyError> {
+        let mut inner = self.lock();
+        inner.drain()?;
+        inner.endpoints.insert(index, endpoint.clone());
+        if inner.engine.is_none() {
+            return Err(PolicyError::Unread);
+        }
+        inner.change(vec![Change::Endpoint(index, Some(endpoint))])?;
+        let engine = inner.engine.as_ref().ok_or(PolicyError::Unread)?;
+        match engine.endpoint(index) {
+            Some(InForce { tables: Some(_), .. }) => Ok(()),
+            _ => {
+                let words: Vec<String> = engine.issues().iter().map(ToString::to_string).collect();
+                Err(PolicyError::Issue(words.join("; ")))
+            }
+        }
+    }
+
+    /// Tells of an endpoint that is there, before the source is read.
+    pub fn know(&self, index: u32, endpoint: Endpoint) {
+        let mut inner = self.lock();
+        if inner.engine.is_none() {
+            inner.endpoints.insert(index, endpoint);
+        }
+    }
+
+    /// Every endpoint that was there when the agent started has been told of: from now on policies can be compiled.
+    pub fn all_known(&self) {
+        self.lock().all_known = true;
+    }
+
+    /// Closes an index: after its addresses have gone from all maps.
+    ///
+    /// # Errors
+    /// The kernel's; tried again.
+    pub fn forget(&self, index: u32) -> Result<(), PolicyError> {
+        let mut inner = self.lock();
+        inner.endpoints.remove(&index);
+        inner.drain()?;
+        inner.change(vec![Change::Endpoint(index, None)])
+    }
+
+    /// Whether the source was read and everything is in force.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let inner = self.lock();
+        inner.engine.is_some() && inner.pending.is_empty()
+    }
+
+    /// What is not in force as its object says.
+    #[must_use]
+    pub fn issues(&self) -> Vec<Issue> {
+        self.lock().engine.as_ref().map(Engine::issues).unwrap_or_default()
+    }
+
+    /// What holds for an endpoint.
+    #[must_use]
+    pub fn endpoint(&self, index: u32) -> Option<InForce> {
+        self.lock().engine.as_ref()?.endpoint(index)
+    }
+
+    /// The rule that a number stands for.
+    #[must_use]
+    pub fn rule(&self, number: u32) -> Option<RuleName> {
+        self.lock().engine.as_ref()?.rule(number).cloned()
+    }
+
+    /// How much there is, and how long the last change took.
+    #[must_use]
+    pub fn summary(&self) -> (Summary, Option<Duration>) {
+        let inner = self.lock();
+        (inner.engine.as_ref().map(Engine::summary).unwrap_or_default(), inner.took)
+    }
+
+    /// The class that an address has in the compiler's mind.
+    #[must_use]
+    pub fn class(&self, address: IpAddr) -> Option<(u32, bool)> {
+        self.lock().engine.as_ref()?.class(address)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn begin(&mut self, snapshot: &Snapshot) -> Result<(), PolicyError> {
+        let read = |source| PolicyError::Map { step: "read what is in force".into(), source };
+        let left = self.maps.left().map_err(read)?;
+        if !left.endpoints.is_empty() && !snapshot.whole {
+            // What is missing may be what isolates.
+            return Ok(());
+        }
+        let limits = Limits {
+            keys: layout::POLICY as usize,
+            tables: layout::TABLES - 1,
+            addresses: (layout::CLASSES / 2) as usize,
+            blocks: (layout::BLOCKS / 2) as usize,
+        };
+        let taken: BTreeSet<u32> = left.tables.keys().copied().collect();
+        self.engine = Some(Engine::new(limits, left.next_generation(), taken.clone()));
+        self.former = Some(taken);
+        self.objects = Arc::clone(&snapshot.objects);
+        let mut changes = diff::changes(&Objects::default(), &snapshot.objects);
+        changes.extend(self.endpoints.iter().map(|(index, endpoint)| Change::Endpoint(*index, Some(endpoint.clone()))));
+        self.change(changes)
+    }
+
+    fn change(&mut self, changes: Vec<Change>) -> Result<(), PolicyError> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        let steps = engine.apply(changes);
+        self.changed = Instant::now();
+        self.pending.extend(steps);
+        self.drain()
+    }
+
+    /// Carries out what waits, in order.
+    fn drain(&mut self) -> Result<(), PolicyError> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let generation = engine.generation();
+        while let Some(step) = self.pending.front() {
+            self.maps
+                .apply(step, generation)
+                .map_err(|source| PolicyError::Map { step: shortened(&step.to_string()), source })?;
+            self.pending.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// Steps may name thousands of keys.
+fn shortened(text: &str) -> String {
+    text.chars().take(120).collect()
+}
