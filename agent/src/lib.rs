@@ -14,6 +14,7 @@ pub mod cleanup;
 pub mod cli;
 pub mod config;
 pub mod doctor;
+pub mod explain;
 pub mod flows;
 pub mod lease;
 pub mod monitor;

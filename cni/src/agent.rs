@@ -153,6 +153,19 @@ impl Agent {
         self.answer("the order", limit, sent)
     }
 
+    /// Sends the agent something to answer; for the operator's command line.
+    ///
+    /// # Errors
+    /// The agent does not serve it.
+    pub fn send<A: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        body: &impl Serialize,
+        limit: Duration,
+    ) -> Result<A, AgentError> {
+        self.post(path, body, limit)
+    }
+
     /// Asks the agent to remove what a path names; for the operator's command line.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ pub(super) async fn monitor(State(app): State<Arc<App>>, Query(watch): Query<Wat
                     if !names.is_of(&objects) {
                         names = Names::new(objects, leased(&app.attachments));
                     }
-                    let shown = names.show(&event, |_| None);
+                    let shown = names.show(&event, |number| app.policy.rule(number).map(|rule| rule.to_string()));
                     let Ok(mut line) = serde_json::to_vec(&shown) else { continue };
                     line.push(b'\n');
                     return Some((Ok::<_, Infallible>(line), (app, watcher, names)));

@@ -4,6 +4,7 @@ mod cni;
 mod doctor;
 mod flows;
 mod inspect;
+mod policy;
 mod prometheus;
 mod socket;
 pub mod view;
@@ -80,6 +81,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route(view::DOCTOR, get(doctor::examine).post(doctor::mend))
         .route(view::CONNTRACK, get(flows::list).delete(flows::flush))
         .route(view::MONITOR, get(flows::monitor))
+        .route(view::POLICIES, get(policy::list))
+        .route(view::EXPLAIN, get(policy::explain))
+        .route(view::CHECK_POLICY, post(policy::check))
         .route("/v1/maps/{name}", get(inspect::map))
         .route("/metrics", get(prometheus::text))
         .fallback(|| async {

@@ -22,6 +22,30 @@ pub const CONNTRACK: &str = "/v1/conntrack";
 /// `GET`: lines of [`crate::monitor::ShownEvent`], for as long as somebody listens; `?allowed=true` for new flows, too.
 pub const MONITOR: &str = "/v1/monitor";
 
+/// `GET`: a list of [`Policy`].
+pub const POLICIES: &str = "/v1/policies";
+
+/// `GET`: [`crate::explain::Explained`], for a [`crate::explain::Question`] as the query.
+pub const EXPLAIN: &str = "/v1/policy/explain";
+
+/// `POST`: [`crate::explain::Checked`], for an object from file names to their text.
+pub const CHECK_POLICY: &str = "/v1/policy/check";
+
+/// A NetworkPolicy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// `namespace/name`.
+    pub name: String,
+    /// How many ingress rules it has, where it isolates in that direction.
+    pub ingress: Option<usize>,
+    /// How many egress rules it has, where it isolates in that direction.
+    pub egress: Option<usize>,
+    /// The pods of this node that it selects.
+    pub pods: Vec<String>,
+    /// What of it is not in force.
+    pub issues: Vec<String>,
+}
+
 /// How many flows went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flushed {

@@ -3,13 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::IpAddr,
     os::fd::{AsFd, OwnedFd},
 };
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
 use ferrule_common::{
-    policy::{Block, Class, ClassKey, EPOCH_INDEX, GENERATIONS, Rule, RuleKey, Table, Word},
-    prefix::PrefixKey,
+    Address,
+    policy::{
+        ANY_POD, ANYONE, BY_ANYONE, BY_CLASS, BY_POD, Block, Class, ClassKey, EPOCH_INDEX, FIRST_CLASS, GENERATIONS,
+        Rule, RuleKey, Table, Word,
+    },
+    prefix::{FULL_BITS, PrefixKey},
 };
 use ferrule_model::policy::{self, Step};
 use ipnetwork::IpNetwork;
@@ -125,6 +130,54 @@ impl PolicyMaps {
         self.words.get(&index, 0)
     }
 
+    /// What an endpoint's table says of a peer, by the lookups that the programs make: none if it is denied, else the
+    /// rule, where there is a table.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn ask(
+        &self,
+        endpoint: u32,
+        ingress: bool,
+        peer: IpAddr,
+        port: Option<(u8, u16)>,
+    ) -> Result<Option<Option<u32>>, MapError> {
+        let word = self.words.get(&endpoint, 0)?;
+        if word == Word::UNKNOWN {
+            return Ok(None);
+        }
+        let number = if ingress { word.ingress() } else { word.egress() };
+        if number == 0 {
+            return Ok(Some(None));
+        }
+        let table = self.tables.get(&number, 0)?;
+        let address = Address::from(peer);
+        let (class, pod) = match found(self.classes.get(&ClassKey::of(address, table.generation), 0))? {
+            Some(class) => (class.class, class.pod != 0),
+            None => {
+                let v4 = peer.is_ipv4();
+                let key = Key::new(FULL_BITS, PrefixKey::of_generation(address, v4, table.generation));
+                (found(self.blocks.get(&key, 0))?.map_or(ANYONE, |block| block.class), false)
+            }
+        };
+        let classes = [(BY_CLASS, class, class >= FIRST_CLASS), (BY_POD, ANY_POD, pod), (BY_ANYONE, ANYONE, true)];
+        for (_, class, _) in classes.into_iter().filter(|(by, _, applies)| table.uses & by != 0 && *applies) {
+            let any = RuleKey { table: number, class, port: 0, port_bits: 0, protocol: 0 };
+            let with_port = port.into_iter().flat_map(|(protocol, port)| {
+                (0..=16_u8).rev().map(move |bits| {
+                    let mask = u16::try_from(0xffff_0000_u32 >> bits & 0xffff).unwrap_or(u16::MAX);
+                    RuleKey { table: number, class, port: port & mask, port_bits: bits, protocol }
+                })
+            });
+            for key in std::iter::once(any).chain(with_port) {
+                if let Some(rule) = found(self.rules.get(&key, 0))? {
+                    return Ok(Some(Some(rule.rule)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Carries out one step; classes are of `generation`.
     ///
     /// # Errors
@@ -204,6 +257,15 @@ impl PolicyMaps {
 
     fn remove(&mut self, keys: &[RuleKey]) -> Result<(), MapError> {
         keys.iter().try_for_each(|key| absent_is_fine(self.rules.remove(key)))
+    }
+}
+
+/// Nothing under a key is an answer, too.
+fn found<V>(result: Result<V, MapError>) -> Result<Option<V>, MapError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `ferrule`: asks the agent of this node and prints what it says, as a table or as JSON.
 
 mod monitor;
+mod policy;
 mod table;
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
@@ -54,6 +55,9 @@ enum Command {
     /// The datapath's maps
     #[command(subcommand)]
     Map(MapCommand),
+    /// Network policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Flows of this node's pods
     #[command(subcommand)]
     Conntrack(ConntrackCommand),
@@ -177,6 +181,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let answer = agent.remove::<Value>(&format!("{}{query}", view::CONNTRACK), LIMIT)?;
             print::<Flushed>(answer, json, |flushed| format!("{} flows are forgotten", flushed.removed))
         }
+        Command::Policy(command) => policy::run(&agent, command, json),
         Command::Monitor(options) => monitor::run(&agent, &options, json),
         Command::Metrics => print::<Vec<Sample>>(get(view::METRICS)?, json, |rows| table::metrics(&rows)),
     }

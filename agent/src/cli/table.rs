@@ -4,9 +4,10 @@ use comfy_table::Table;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::view::{Endpoint, Ip, Node, Status},
+    api::view::{Endpoint, Ip, Node, Policy, Status},
     bpf::metrics::Sample,
     doctor::{Finding, Verdict},
+    explain::{Checked, Explained},
     flows::ShownFlow,
 };
 
@@ -127,6 +128,84 @@ pub(super) fn ips(rows: &[Ip]) -> String {
             vec![row.address.clone(), or_dash(row.pod.as_deref()), row.source.clone(), container]
         }),
     )
+}
+
+pub(super) fn policies(rows: &[Policy]) -> String {
+    let rules = |rules: Option<usize>| rules.map_or_else(|| "-".to_owned(), |rules| format!("{rules} rules"));
+    table(
+        &["policy", "ingress", "egress", "pods here", ""],
+        rows.iter().map(|row| {
+            let wrong = if row.issues.is_empty() { String::new() } else { "NOT IN FORCE".to_owned() };
+            vec![row.name.clone(), rules(row.ingress), rules(row.egress), row.pods.len().to_string(), wrong]
+        }),
+    )
+}
+
+pub(super) fn policy(rows: &[Policy]) -> String {
+    let rules = |rules: Option<usize>| match rules {
+        None => "not isolated".to_owned(),
+        Some(0) => "isolated, nothing allowed".to_owned(),
+        Some(rules) => format!("isolated, {rules} rules"),
+    };
+    let one = |row: &Policy| {
+        let mut lines = vec![
+            format!("Policy        {}", row.name),
+            format!("Ingress       {}", rules(row.ingress)),
+            format!("Egress        {}", rules(row.egress)),
+            format!("Pods here     {}", or_dash(Some(&row.pods.join(", ")))),
+        ];
+        lines.extend(row.issues.iter().map(|issue| format!("  {issue}")));
+        lines.join("\n")
+    };
+    rows.iter().map(one).collect::<Vec<_>>().join("\n\n")
+}
+
+pub(super) fn explained(explained: &Explained) -> String {
+    let verdict = |allowed| if allowed { "allowed" } else { "denied" };
+    let mut lines = vec![format!(
+        "{} → {}, {}: {}",
+        explained.source,
+        explained.destination,
+        explained.traffic,
+        verdict(explained.allowed)
+    )];
+    for end in &explained.ends {
+        let who = end.pod.clone().unwrap_or_else(|| format!("endpoint {}", end.endpoint));
+        let why = match (&end.exempt, end.isolated_by.is_empty(), end.allowed_by.is_empty()) {
+            (Some(exempt), _, _) => exempt.clone(),
+            (None, true, _) => "no policy isolates it".into(),
+            (None, false, true) => format!("isolated by {}, of which no rule allows it", end.isolated_by.join(", ")),
+            (None, false, false) => format!("by {}", end.allowed_by.join(", ")),
+        };
+        lines.push(format!("  {} of {who}: {}; {why}", end.direction, verdict(end.allowed)));
+        let rule = end.live_rule.as_ref().map_or_else(String::new, |rule| format!(" by {rule}"));
+        let differs = if end.allowed == end.live_allowed { "" } else { "   DIFFERS" };
+        lines.push(format!("    live maps: {}{rule}{differs}", verdict(end.live_allowed)));
+    }
+    lines.join("\n")
+}
+
+pub(super) fn checked(checked: &Checked) -> String {
+    let mut lines: Vec<String> = checked.problems.iter().map(|problem| format!("PROBLEM  {problem}")).collect();
+    lines.push(format!("{} objects, {} flows of this node looked at", checked.objects.len(), checked.flows_seen));
+    let list = |names: &[String]| if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
+    lines.extend(checked.pods.iter().map(|change| {
+        let (before, after) = (list(&change.isolated_by.before), list(&change.isolated_by.after));
+        format!("  {} of {}: isolated by {before} → {after}", change.direction, change.pod)
+    }));
+    lines.extend(checked.flows.iter().map(|change| {
+        let flow = &change.flow;
+        let what =
+            if change.allowed.after { format!("would pass, by {}", list(&change.by)) } else { "would be cut".into() };
+        format!(
+            "  {} {} {} → {} {}: {what}",
+            flow.protocol, flow.source, flow.source_port, flow.destination, flow.destination_port
+        )
+    }));
+    if checked.pods.is_empty() && checked.flows.is_empty() {
+        lines.push("  nothing would change for them".into());
+    }
+    lines.join("\n")
 }
 
 pub(super) fn flows(rows: &[ShownFlow]) -> String {

@@ -23,7 +23,7 @@ use std::{
 use aya::maps::MapError;
 use ferrule_common::layout;
 use ferrule_model::{
-    objects::Objects,
+    objects::{Direction, Objects},
     policy::{Change, Endpoint, Engine, InForce, Issue, Limits, RuleName, Step, Summary},
 };
 
@@ -193,6 +193,21 @@ impl Policy {
     #[must_use]
     pub fn endpoint(&self, index: u32) -> Option<InForce> {
         self.lock().engine.as_ref()?.endpoint(index)
+    }
+
+    /// What the live maps say of a new flow at one end: none if it is denied, else the rule that allows it, if a table is
+    /// asked. Found as the programs find it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn ask(
+        &self,
+        endpoint: u32,
+        direction: Direction,
+        peer: IpAddr,
+        port: Option<(u8, u16)>,
+    ) -> Result<Option<Option<u32>>, MapError> {
+        self.lock().maps.ask(endpoint, direction == Direction::Ingress, peer, port)
     }
 
     /// The rule that a number stands for.
