@@ -78,12 +78,13 @@ impl Engine {
     /// The steps that put changes in force, to be executed in this order. At every moment between, each endpoint judges
     /// each peer as before the change or as after it. (Of several changes at once, each end may know some and not yet
     /// others.) Why the order holds:
-    /// 1. Keys of new classes, in every live table: no address has these classes yet.
-    /// 2. New tables with all their keys: no word names them yet.
-    /// 3. Prefixes, the longest first, and addresses: each write moves its addresses at once from one class to another.
+    /// 1. Words of endpoints that are gone: nothing passes there.
+    /// 2. Keys of new classes, in every live table: no address has these classes yet.
+    /// 3. New tables with all their keys: no word names them yet.
+    /// 4. Prefixes, the longest first, and addresses: each write moves its addresses at once from one class to another.
     ///    Where only tables to come tell the two apart, no verdict changes; where live ones do, the peer itself has
     ///    changed.
-    /// 4. Words: each store changes all of an endpoint's tables at once. Endpoints whose tables tell apart what a peer
+    /// 5. Words: each store changes all of an endpoint's tables at once. Endpoints whose tables tell apart what a peer
     ///    was from what it is get a new epoch, so that established flows are judged again.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Vec<Step> {
         let mut dirty = Dirty::default();
@@ -169,7 +170,7 @@ impl Engine {
                 None => {
                     let tables = local.tables.into_iter().flatten();
                     tables.for_each(|table| self.space.tables.let_go(table, self.space.round));
-                    dirty.cleared.insert(index);
+                    dirty.cleared.extend(local.tables.map(|_| index));
                 }
             }
         }

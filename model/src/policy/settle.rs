@@ -259,7 +259,8 @@ impl Engine {
     }
 
     fn emit(&mut self, plan: Plan, dirty: Dirty, fresh: Keys, tables: Vec<Keys>) -> Vec<Step> {
-        let mut steps = Vec::new();
+        // What is no endpoint's any more sees nothing of what follows.
+        let mut steps: Vec<Step> = dirty.cleared.iter().copied().map(Step::ClearWord).collect();
         self.space.keys += fresh.len();
         push_rules(fresh, &mut steps);
         self.space.classes.mark_written();
@@ -278,9 +279,6 @@ impl Engine {
         steps.extend(gone.map(|(prefix, ..)| Step::RemoveBlock(*prefix)));
         let stale = self.emit_addresses(&dirty, &mut steps);
         self.emit_words(plan, &stale, &mut steps);
-        let cleared =
-            dirty.cleared.into_iter().filter(|index| self.locals.get(*index).is_none_or(|one| one.tables.is_none()));
-        steps.extend(cleared.map(Step::ClearWord));
         steps
     }
 

@@ -93,8 +93,8 @@ fn holds(outer: IpNetwork, inner: IpNetwork) -> bool {
         && outer.contains(inner.network())
 }
 
-/// What is known of a namespace. Of one without an object that is its name alone, and no condition that a label be
-/// missing or different holds there: the labels that would break it may only not have been seen.
+/// What is known of a namespace. Of one without an object that is its name alone: only a selector that asks for it, or
+/// for nothing, is fulfilled, and nothing is concluded from labels that seem to be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamespaceLabels {
     labels: Labels,
@@ -118,9 +118,13 @@ impl NamespaceLabels {
     }
 
     pub(super) fn fulfil(&self, selector: &Selector) -> bool {
-        let negative = |test: &Test| matches!(test, Test::NotIn(_) | Test::DoesNotExist);
-        selector.matches(&self.labels)
-            && (self.known || !selector.requirements().iter().any(|requirement| negative(&requirement.test)))
+        let asked = selector.requirements();
+        let positive = |test: &Test| matches!(test, Test::In(_) | Test::Exists);
+        let by_name = || {
+            asked.iter().all(|one| one.key == NAME_LABEL)
+                && (asked.is_empty() || asked.iter().any(|one| positive(&one.test)))
+        };
+        selector.matches(&self.labels) && (self.known || by_name())
     }
 }
 

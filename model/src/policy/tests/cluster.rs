@@ -1,4 +1,4 @@
-//! Clusters in a few words a line, and what Kubernetes says about them, read as plainly as can be.
+//! Clusters in a few words a line, and what the oracle says about them.
 //!
 //! ```text
 //! ns NAME LABEL=VALUE…
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::objects::*;
+use crate::oracle::{self, OwnNodeEgress, Packet, Sender, Traffic};
 use crate::policy::{Change, Endpoint};
 use crate::selector::{Labels, Requirement, Selector, Test};
 
@@ -123,7 +124,7 @@ fn pod(words: &[&str]) -> Pod {
         labels: labels(&words[3..]),
         created,
         terminating: has("terminating"),
-        node: Some("a".into()),
+        node: Some("b".into()),
         host_network: has("host"),
         phase: if has("ended") { Phase::Succeeded } else { Phase::Running },
         ips: words[2].split(',').filter(|ip| *ip != "-").map(|ip| ip.parse().unwrap()).collect(),
@@ -167,11 +168,20 @@ pub(super) fn changes(text: &str) -> Vec<Change> {
 /// A packet's protocol and destination port.
 pub(super) type Ask = (u8, u16);
 
-/// The objects of a moment.
-#[derive(Debug, Clone, Default)]
+/// The objects of a moment. All pods are node `b`'s, but for those that node `a` leased an address.
+#[derive(Debug, Clone)]
 pub(super) struct Cluster {
     pub(super) objects: Objects,
     pub(super) endpoints: BTreeMap<u32, Endpoint>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        let node =
+            Node { name: "b".into(), labels: Labels::default(), created: 0, pod_cidrs: vec![], internal_ips: vec![] };
+        let objects = Objects { nodes: [("b".into(), node.into())].into(), ..Objects::default() };
+        Self { objects, endpoints: BTreeMap::new() }
+    }
 }
 
 impl Cluster {
@@ -190,75 +200,40 @@ impl Cluster {
         }
     }
 
-    fn subject(&self, index: u32) -> Option<&Pod> {
-        let endpoint = &self.endpoints[&index];
-        let pod = self.objects.pods.get(endpoint.pod.as_ref()?)?;
-        let uid = endpoint.uid.as_deref().filter(|_| !pod.uid.is_empty());
-        (!pod.host_network && uid.is_none_or(|uid| uid == pod.uid)).then_some(pod)
-    }
-
-    fn owner(&self, address: IpAddr) -> Option<&Pod> {
-        if let Some((index, _)) = self.endpoints.iter().find(|(_, one)| one.addresses.contains(&address)) {
-            return self.subject(*index).filter(|pod| pod.is_networked());
-        }
-        let claimants = self.objects.pods.values().filter(|pod| pod.is_networked() && pod.ips.contains(&address));
-        claimants.max_by_key(|pod| (!pod.terminating, pod.created, std::cmp::Reverse(&pod.name))).map(|pod| &**pod)
-    }
-
-    /// Whether an endpoint lets pass what comes from a peer, or goes to it; `None` for one that does not exist.
+    /// Whether an endpoint lets pass what comes from a peer, or goes to it, as the oracle says; `None` for one that does
+    /// not exist.
     pub(super) fn allows(&self, index: u32, direction: Direction, peer: IpAddr, ask: Ask) -> Option<bool> {
-        self.endpoints.get(&index)?;
-        let Some(subject) = self.subject(index) else { return Some(true) };
-        let policies = self.objects.policies.values().filter(|policy| policy.selects(subject));
-        let mut policies = policies.filter(|policy| policy.isolates.contains(&direction)).peekable();
-        if policies.peek().is_none() {
-            return Some(true);
-        }
-        let owner = self.owner(peer);
-        let target = if direction == Direction::Ingress { Some(subject) } else { owner };
-        Some(policies.any(|policy| {
-            let rules = if direction == Direction::Ingress { &policy.ingress } else { &policy.egress };
-            rules.iter().any(|rule| {
-                let peers = rule.peers.is_empty()
-                    || rule.peers.iter().any(|one| self.matches(one, &policy.name.namespace, owner, peer));
-                peers && (rule.ports.is_empty() || rule.ports.iter().any(|port| matches_port(port, target, ask)))
-            })
-        }))
-    }
-
-    fn matches(&self, peer: &PolicyPeer, own: &str, pod: Option<&Pod>, address: IpAddr) -> bool {
-        match peer {
-            PolicyPeer::Block(block) => {
-                block.cidr.contains(address) && !block.except.iter().any(|part| part.contains(address))
+        let own = self.endpoints.get(&index)?.addresses[0];
+        let leases = self.endpoints.iter().map(|(index, one)| oracle::Endpoint {
+            index: *index,
+            addresses: one.addresses.clone(),
+            pod: one.pod.clone(),
+            uid: one.uid.clone().unwrap_or_default(),
+        });
+        let leases: Vec<oracle::Endpoint> = leases.collect();
+        let world = oracle::World {
+            objects: &self.objects,
+            node_name: "a",
+            endpoints: &leases,
+            own_addresses: &[],
+            own_node_egress: OwnNodeEgress::Policed,
+        };
+        let (source_port, (protocol, port)) = (40_000, ask);
+        let traffic = match protocol {
+            6 => Traffic::Tcp { source_port, port, opens: true },
+            17 => Traffic::Udp { source_port, port },
+            132 => Traffic::Sctp { source_port, port },
+            _ => Traffic::Echo { identifier: 1, reply: false },
+        };
+        let ends = |source, destination| Packet { source, destination, traffic };
+        match direction {
+            Direction::Ingress => {
+                let sender = world.endpoint_at(peer).map_or(Sender::Forwarded, |_| Sender::LocalPod);
+                oracle::judge(&world, &ends(peer, own), sender).ingress.map(|end| end.allowed)
             }
-            PolicyPeer::Pods { namespaces, pods } => pod.is_some_and(|pod| {
-                let namespace = &*pod.name.namespace;
-                let in_namespace = match (namespaces, self.objects.namespaces.get(namespace)) {
-                    (None, _) => namespace == own,
-                    (Some(selector), Some(object)) => {
-                        let with_name = object.labels.iter().chain([(NAME, namespace)]).collect();
-                        selector.matches(&with_name)
-                    }
-                    (Some(selector), None) => selector.requirements().iter().all(|one| {
-                        matches!(one.test, Test::In(_) | Test::Exists)
-                            && one.matches(&[(NAME, namespace)].into_iter().collect())
-                    }),
-                };
-                in_namespace && pods.matches(&pod.labels)
-            }),
+            Direction::Egress => {
+                oracle::judge(&world, &ends(own, peer), Sender::LocalPod).egress.map(|end| end.allowed)
+            }
         }
-    }
-}
-
-fn matches_port(port: &PolicyPort, target: Option<&Pod>, (protocol, number): Ask) -> bool {
-    if crate::policy::port::number(port.protocol) != protocol {
-        return false;
-    }
-    match &port.port {
-        PortMatch::Any => true,
-        PortMatch::Range(first, last) => (*first..=*last).contains(&number),
-        PortMatch::Named(name) => target.is_some_and(|pod| {
-            pod.ports.iter().any(|one| one.port == number && *one.name == **name && one.protocol == port.protocol)
-        }),
     }
 }
