@@ -2,6 +2,7 @@
 
 mod cluster;
 mod events;
+pub mod hard;
 mod policies;
 mod random;
 mod text;
