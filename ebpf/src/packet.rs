@@ -6,6 +6,8 @@ use ferrule_common::{
     wire::{self, ETHERNET, Ethernet, Ipv4, Ipv6, ethertype, protocol},
 };
 
+use crate::verdict;
+
 /// IPv6 extension headers that are followed before a packet is given up.
 const MOST_EXTENSIONS: u32 = 6;
 
@@ -189,8 +191,7 @@ impl Packet {
 
     #[inline(always)]
     fn follow_extensions(&mut self, ctx: &TcContext) -> Result<(), Drop> {
-        let mut fragment_id = 0;
-        let end = follow_extensions(ctx.skb.skb, self.protocol.into(), self.l4, &raw mut fragment_id);
+        let end = fr_extensions(ctx.skb.skb, self.protocol.into(), self.l4);
         if end == MALFORMED {
             return Err(Drop::Malformed);
         }
@@ -200,7 +201,7 @@ impl Packet {
         self.protocol = end as u8;
         self.later_fragment = end & LATER_FRAGMENT != 0;
         self.first_fragment = end & FIRST_FRAGMENT != 0;
-        self.fragment_id = fragment_id;
+        self.fragment_id = verdict::question().map_or(0, |question| question.fragment_id);
         self.extended = true;
         self.l4 = end >> L4_SHIFT;
         Ok(())
@@ -260,23 +261,24 @@ impl Packet {
 /// Bytes of a hop-by-hop header with the jumbo payload option.
 const JUMBO: u32 = 8;
 
-/// What [`follow_extensions`] gives where headers do not add up.
+/// What [`fr_extensions`] gives where headers do not add up.
 pub const MALFORMED: u32 = u32::MAX;
-/// What [`follow_extensions`] gives where there are more than it follows.
+/// What [`fr_extensions`] gives where there are more than it follows.
 pub const TOO_MANY: u32 = u32::MAX - 1;
-/// In what [`follow_extensions`] gives: not the first fragment.
+/// In what [`fr_extensions`] gives: not the first fragment.
 pub const LATER_FRAGMENT: u32 = 1 << 8;
 const FIRST_FRAGMENT: u32 = 1 << 9;
 /// Of an IPv4 header's fragment field, host byte order.
 const MORE_FRAGMENTS: u16 = 0x2000;
-/// In what [`follow_extensions`] gives: where the next header begins.
+/// In what [`fr_extensions`] gives: where the next header begins.
 pub const L4_SHIFT: u32 = 16;
 
 /// RFC 8200 section 4: from one extension header to the next until something else comes. Gives its protocol, whether
-/// it is a fragment's, and where it begins, in one word: a function of its own, so that programs stay short. `fragment_id`
-/// is written where there is a fragment header.
+/// it is a fragment's, and where it begins, in one word: a global function, which the verifier reads once. The fragment
+/// header's identification, if there is one, goes into the question.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn follow_extensions(skb: *mut __sk_buff, first: u32, start: u32, fragment_id: *mut u32) -> u32 {
+pub extern "C" fn fr_extensions(skb: *mut __sk_buff, first: u32, start: u32) -> u32 {
     let ctx = TcContext::new(skb);
     let mut protocol = first as u8;
     let mut first_fragment = 0;
@@ -293,8 +295,9 @@ pub fn follow_extensions(skb: *mut __sk_buff, first: u32, start: u32, fragment_i
         protocol = start[0];
         if fragment {
             let Ok(id) = ctx.load::<u32>(l4 as usize - 4) else { return MALFORMED };
-            // SAFETY: the caller's variable, which outlives the call.
-            unsafe { *fragment_id = id };
+            if let Some(question) = verdict::question() {
+                question.fragment_id = id;
+            }
             let place = u16::from_be_bytes([start[2], start[3]]);
             if place & 0xfff8 != 0 {
                 return l4 << L4_SHIFT | LATER_FRAGMENT | u32::from(protocol);

@@ -80,29 +80,35 @@ fn block(address: &Address, v4: u32, generation: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_rule(table: u32, class: u32, uses: u32, asked: u32) -> u32 {
-    let mut key = RuleKey { table, class, port: 0, port_bits: 0, protocol: 0 };
-    if uses & ANY_PROTOCOL != 0
-        // SAFETY: as in `allows`.
-        && let Some(found) = unsafe { POLICY.get(&key) }
-    {
-        return found.rule;
+    if uses & ANY_PROTOCOL != 0 {
+        let rule = fr_key(table, class, ANYTHING, 0);
+        if rule != DENIED {
+            return rule;
+        }
     }
     if asked == ANYTHING {
         return DENIED;
     }
-    key.protocol = (asked >> 16) as u8;
     let port = asked & 0xffff;
     for shorter in 0..=LONGEST {
         let bits = LONGEST - shorter;
         if uses >> bits & 1 == 0 {
             continue;
         }
-        key.port = (port >> shorter << shorter) as u16;
-        key.port_bits = bits as u8;
-        // SAFETY: as in `allows`.
-        if let Some(found) = unsafe { POLICY.get(&key) } {
-            return found.rule;
+        let rule = fr_key(table, class, asked & !0xffff | port >> shorter << shorter, bits);
+        if rule != DENIED {
+            return rule;
         }
     }
     DENIED
+}
+
+/// The rule under one key. A function of its own, so that the verifier reads it once, and not once for each length.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_key(table: u32, class: u32, asked: u32, bits: u32) -> u32 {
+    let protocol = (asked >> 16) as u8;
+    let key = RuleKey { table, class, port: asked as u16, port_bits: bits as u8, protocol };
+    // SAFETY: as in `fr_allows`.
+    unsafe { POLICY.get(&key) }.map_or(DENIED, |found| found.rule)
 }

@@ -42,8 +42,7 @@ pub extern "C" fn fr_related(skb: *mut __sk_buff, l4: u32) -> u32 {
         (from, to, protocol) = (packet::v6(ip.source), packet::v6(ip.destination), ip.next_header);
         start = inner + wire::IPV6 as u32;
         if packet::is_extension(protocol) {
-            let mut fragment_id = 0;
-            let end = packet::follow_extensions(skb, protocol.into(), start, &raw mut fragment_id);
+            let end = packet::fr_extensions(skb, protocol.into(), start);
             if end == MALFORMED || end == TOO_MANY || end & LATER_FRAGMENT != 0 {
                 return NO_FLOW;
             }

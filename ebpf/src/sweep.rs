@@ -12,6 +12,7 @@ use ferrule_common::{
 use crate::{
     clock, conntrack, endpoint,
     maps::{FLOW_QUEUE, PEERS},
+    verdict,
 };
 
 /// Flows that one run looks at.
@@ -32,32 +33,56 @@ pub fn sweep(ctx: &TcContext) -> i32 {
     };
     let now = clock::now();
     let (mut seen, mut removed, mut stale) = (0, 0, 0);
+    if let Some(question) = verdict::question() {
+        question.from = address;
+    }
     for _ in 0..RUN {
-        let Ok(Some(queued)) = FLOW_QUEUE.pop() else { break };
-        // SAFETY: a value of the map, which a program may read while it runs.
-        let Some(flow) = conntrack::find(&queued.key).map(|flow| unsafe { &mut *flow }) else {
-            stale += 1;
-            continue;
-        };
-        if flow.stamp != queued.stamp {
-            stale += 1;
-            continue;
-        }
-        seen += 1;
-        let asked = what == ALL || what == OF_ADDRESS && (queued.key.lower == address || queued.key.higher == address);
-        let charged = flow.charged;
-        if asked || clock::is_expired(flow, queued.key.protocol, now) || is_orphan(&queued.key, flow) {
-            conntrack::remove(&queued.key, charged);
-            removed += 1;
-        } else if FLOW_QUEUE.push(&queued, 0).is_err() {
-            conntrack::remove(&queued.key, charged);
-            removed += 1;
-        } else if flow.remote_pod == 0 && has_become_known(&queued.key, flow) {
-            flow.remote_pod = 1;
+        match fr_sweep_next(what, now) {
+            KEPT => seen += 1,
+            REMOVED => {
+                seen += 1;
+                removed += 1;
+            }
+            STALE_KEY => stale += 1,
+            _ => break,
         }
     }
     (cb[1], cb[2], cb[3]) = (seen, removed, stale);
     0
+}
+
+/// The queue is empty.
+const EMPTY: u32 = 0;
+/// The flow stays.
+const KEPT: u32 = 1;
+/// The flow went.
+const REMOVED: u32 = 2;
+/// The key had no flow any more.
+const STALE_KEY: u32 = 3;
+
+/// Looks at the next flow; the address that is asked for stands in the question.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_sweep_next(what: u32, now: u32) -> u32 {
+    let Some(question) = verdict::question() else { return EMPTY };
+    let address = question.from;
+    let Ok(Some(queued)) = FLOW_QUEUE.pop() else { return EMPTY };
+    // SAFETY: a value of the map: this program may read and write it while it runs.
+    let Some(flow) = conntrack::find(&queued.key).map(|flow| unsafe { &mut *flow }) else { return STALE_KEY };
+    if flow.stamp != queued.stamp {
+        return STALE_KEY;
+    }
+    let asked = what == ALL || what == OF_ADDRESS && (queued.key.lower == address || queued.key.higher == address);
+    let charged = flow.charged;
+    let goes = asked || clock::is_expired(flow, queued.key.protocol, now) || is_orphan(&queued.key, flow);
+    if goes || FLOW_QUEUE.push(&queued, 0).is_err() {
+        conntrack::remove(&queued.key, charged);
+        return REMOVED;
+    }
+    if flow.remote_pod == 0 && has_become_known(&queued.key, flow) {
+        flow.remote_pod = 1;
+    }
+    KEPT
 }
 
 /// Where the source address stands in an IPv6 packet.

@@ -80,6 +80,9 @@ pub struct Question {
     pub circumstances: u32,
     /// As in `ferrule_common::Program`.
     pub program: u32,
+    /// Of the fragment header that was read last.
+    pub fragment_id: u32,
+    pad: u32,
     /// The entry that is about to be made.
     pub draft: Flow,
     /// Its place in the queue.
