@@ -16,6 +16,39 @@ const NOT_SUPPORTED: i32 = 524;
 
 const MAP_UPDATE_BATCH: libc::c_int = 26;
 
+/// Every entry of a hash as bytes, whatever its types are.
+///
+/// # Errors
+/// The kernel's.
+pub fn raw_entries(map: BorrowedFd<'_>, key: usize, value: usize) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut found = Vec::new();
+    let (mut cursor, mut first) = ([0_u8; 64], true);
+    loop {
+        let (mut keys, mut values) = (vec![0_u8; CHUNK * key], vec![0_u8; CHUNK * value]);
+        let mut next = [0_u8; 64];
+        let mut batch = Batch {
+            in_batch: if first { 0 } else { cursor.as_ptr() as u64 },
+            out_batch: next.as_mut_ptr() as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: u32::try_from(CHUNK).unwrap_or(u32::MAX),
+            fd: map.as_raw_fd().cast_unsigned(),
+            ..Batch::default()
+        };
+        let ended = match bpf(MAP_LOOKUP_BATCH, &mut batch) {
+            Ok(_) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            Err(error) => return Err(error),
+        };
+        let entries = keys.chunks(key).zip(values.chunks(value)).take(batch.count as usize);
+        found.extend(entries.map(|(key, value)| (key.to_vec(), value.to_vec())));
+        if ended {
+            return Ok(found);
+        }
+        (cursor, first) = (next, false);
+    }
+}
+
 /// Inserts or replaces entries of a hash; false where the kernel has no such call.
 ///
 /// # Errors

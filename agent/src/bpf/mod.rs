@@ -7,6 +7,8 @@
 
 pub mod attach;
 mod batch;
+mod btf;
+pub mod carry;
 pub mod devices;
 pub mod dump;
 pub mod endpoint_maps;

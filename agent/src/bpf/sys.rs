@@ -10,6 +10,8 @@ use std::{
     path::Path,
 };
 
+const MAP_LOOKUP: libc::c_int = 1;
+const MAP_UPDATE: libc::c_int = 2;
 const PROG_LOAD: libc::c_int = 5;
 const OBJ_GET: libc::c_int = 7;
 const PROG_TEST_RUN: libc::c_int = 10;
@@ -150,6 +152,76 @@ pub fn run(program: BorrowedFd<'_>, frame: &[u8], context: &Context) -> io::Resu
     };
     bpf(PROG_TEST_RUN, &mut run)?;
     Ok(after)
+}
+
+/// Asks what the kernel knows of an object.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn info<T>(object: BorrowedFd<'_>, answer: &mut T) -> io::Result<()> {
+    let mut ask = InfoByFd {
+        fd: object.as_raw_fd().cast_unsigned(),
+        length: u32::try_from(size_of::<T>()).unwrap_or(u32::MAX),
+        info: std::ptr::from_mut(answer) as u64,
+    };
+    bpf(OBJ_GET_INFO_BY_FD, &mut ask).map(|_| ())
+}
+
+#[repr(C)]
+struct Element {
+    map: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+fn element<K, V>(
+    command: libc::c_int,
+    map: BorrowedFd<'_>,
+    key: *const K,
+    value: *const V,
+    flags: u64,
+) -> io::Result<()> {
+    let map = map.as_raw_fd().cast_unsigned();
+    let mut element = Element { map, pad: 0, key: key as u64, value: value as u64, flags };
+    bpf(command, &mut element).map(|_| ())
+}
+
+/// Reads an entry.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn lookup<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, key: &K, value: &mut V) -> io::Result<()> {
+    element(MAP_LOOKUP, map, std::ptr::from_ref(key), std::ptr::from_mut(value).cast_const(), 0)
+}
+
+/// Writes an entry.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn update<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    element(MAP_UPDATE, map, std::ptr::from_ref(key), std::ptr::from_ref(value), 0)
+}
+
+/// Makes an entry; false where there is one.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn insert_new<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
+    const NO_EXIST: u64 = 1;
+    match element(MAP_UPDATE, map, std::ptr::from_ref(key), std::ptr::from_ref(value), NO_EXIST) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Puts a value at a queue's end.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn push<V: aya::Pod>(queue: BorrowedFd<'_>, value: &V) -> io::Result<()> {
+    element(MAP_UPDATE, queue, std::ptr::null::<u8>(), std::ptr::from_ref(value), 0)
 }
 
 pub(super) fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use self::{remote::Keeper, ways::Ways};
 use crate::{
     attachment::{self, Attachments},
-    bpf::{Pins, Programs, RemoteMaps},
+    bpf::{self, Pins, Programs, RemoteMaps},
     changes::{Changes, Part, Parts},
     config::Config,
     flows::Flows,
@@ -214,6 +214,9 @@ impl Reconciler {
         if look || stale || parts.has(Part::Devices) {
             // The programs that are about to run may read other maps than those that ran before.
             self.with.attachments.fill_once().await?;
+            if successor {
+                self.carry();
+            }
             self.with.policy.follow(&self.latest)?;
             if !self.with.policy.is_ready() {
                 state.waiting = Some(format!(
@@ -244,10 +247,23 @@ impl Reconciler {
         state.full_rounds += u64::from(parts.is_full());
         state.errors = self.errors.all();
         if successor && state.ready && self.with.attachments.has_taken_over().await? {
+            // Those that were opened while the programs were being replaced.
+            self.carry();
             self.with.pins.remove_other_layouts()?;
             tracing::info!("took over from a version with another map layout");
         }
         Ok(())
+    }
+
+    /// Takes along the flows of another version's table, so that connections go on.
+    fn carry(&self) {
+        match bpf::carry::carry(&self.with.pins) {
+            Ok(0) => {}
+            Ok(flows) => tracing::info!(flows, "took flows along from another version's table"),
+            Err(error) => {
+                tracing::error!(%error, "flows of another version's table cannot be read: connections that only answer may break");
+            }
+        }
     }
 
     /// What the node should be like, and the maps accordingly.

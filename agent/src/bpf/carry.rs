@@ -1,0 +1,88 @@
+//! Flows of another version's table, taken along: field by field, by name.
+//!
+//! What they were decided by means nothing here, so that the next packet of each has its opener judged anew; who opened
+//! it, and whether its answers go through the stack, is what must not be lost.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use aya::{
+    Pod,
+    maps::{MapData, MapError},
+};
+use ferrule_common::flow::{Flow, FlowKey, QueuedFlow, Share};
+
+use super::{
+    batch,
+    btf::{Fields, shape},
+    pins::Pins,
+    sys,
+};
+
+/// A word that no endpoint ever has: epochs begin at 1.
+const STALE: u64 = 1;
+
+/// Takes along the flows of every other layout's table; how many. Those that are there already stay as they are.
+///
+/// # Errors
+/// The kernel's; what was taken stays.
+pub fn carry(pins: &Pins) -> io::Result<usize> {
+    let name = "fr_conntrack";
+    let mut carried = 0;
+    for folder in pins.other_layouts() {
+        let path = folder.join(name);
+        if path.exists() {
+            carried += from(&path, pins)?;
+        }
+    }
+    Ok(carried)
+}
+
+fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
+    let (theirs, ours) = (open(path)?, open(&pins.map("fr_conntrack"))?);
+    let (queue, shares) = (open(&pins.map("fr_flow_queue"))?, open(&pins.map("fr_shares"))?);
+    let (their_shape, our_shape) = (shape(theirs.as_fd())?, shape(ours.as_fd())?);
+    let mut carried = 0;
+    for (key, value) in batch::raw_entries(theirs.as_fd(), their_shape.key_size, their_shape.value_size)? {
+        let key: FlowKey = converted(&key, &their_shape.key, &our_shape.key);
+        let mut flow: Flow = converted(&value, &their_shape.value, &our_shape.value);
+        for word in [&mut flow.lower_word, &mut flow.higher_word] {
+            *word = if *word == 0 { 0 } else { STALE };
+        }
+        if !sys::insert_new(ours.as_fd(), &key, &flow)? {
+            continue;
+        }
+        sys::push(queue.as_fd(), &QueuedFlow { key, stamp: flow.stamp })?;
+        let mut share = Share::default();
+        sys::lookup(shares.as_fd(), &flow.charged, &mut share)?;
+        share.flows += 1;
+        sys::update(shares.as_fd(), &flow.charged, &share)?;
+        carried += 1;
+    }
+    Ok(carried)
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let map = MapData::from_pin(path).map_err(|error| match error {
+        MapError::IoError(error) => error,
+        other => io::Error::other(other),
+    })?;
+    map.fd().as_fd().try_clone_to_owned()
+}
+
+/// Their bytes in our shape; what they do not have is zero.
+fn converted<T: Pod>(bytes: &[u8], theirs: &Fields, ours: &Fields) -> T {
+    let mut out = vec![0_u8; size_of::<T>()];
+    for (name, (at, size)) in ours {
+        let Some((from, available)) = theirs.get(name) else { continue };
+        let size = *size.min(available);
+        if let (Some(to), Some(from)) = (out.get_mut(*at..at + size), bytes.get(*from..from + size)) {
+            to.copy_from_slice(from);
+        }
+    }
+    // SAFETY: as many bytes as the type has, and every bit pattern is a value of plain old data.
+    unsafe { out.as_ptr().cast::<T>().read_unaligned() }
+}
