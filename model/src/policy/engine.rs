@@ -156,8 +156,12 @@ impl Engine {
     }
 
     fn take_endpoint(&mut self, index: u32, endpoint: Option<Endpoint>, dirty: &mut Dirty) {
-        if self.locals.get(index).map(|local| &local.endpoint) == endpoint.as_ref() {
+        if endpoint.is_some() && self.locals.get(index).map(|local| &local.endpoint) == endpoint.as_ref() {
             return;
+        }
+        if endpoint.is_none() {
+            // Also of an index that nothing is known of: a former engine's word may be there.
+            dirty.cleared.insert(index);
         }
         let before = self.locals.remove(index);
         let mut kept = None;
@@ -170,7 +174,7 @@ impl Engine {
                 None => {
                     let tables = local.tables.into_iter().flatten();
                     tables.for_each(|table| self.space.tables.let_go(table, self.space.round));
-                    dirty.cleared.extend(local.tables.map(|_| index));
+                    dirty.cleared.insert(index);
                 }
             }
         }

@@ -14,7 +14,9 @@
 mod addresses;
 mod blocks;
 mod classes;
+mod classify;
 mod draft;
+mod emit;
 mod engine;
 mod index;
 mod inspect;
@@ -28,6 +30,7 @@ mod port;
 mod retire;
 mod rule;
 mod settle;
+mod slab;
 mod space;
 mod step;
 mod tables;

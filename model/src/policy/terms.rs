@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::index::SelectorIndex;
+use super::slab::Slab;
 use super::term::{NamespaceLabels, Peers, Term};
 use crate::objects::Pod;
 
@@ -207,44 +208,5 @@ fn fulfils(peers: &Peers, pod: &Pod, address: std::net::IpAddr, namespace: &Name
         Peers::Own { namespace, pods } => pod.name.namespace == *namespace && pods.matches(&pod.labels),
         Peers::Matching { namespaces, pods } => pods.matches(&pod.labels) && namespace.fulfil(namespaces),
         Peers::Block(block) => block.contains(address),
-    }
-}
-
-/// Values by small numbers, which are used again at once.
-#[derive(Debug)]
-struct Slab<T> {
-    values: Vec<Option<T>>,
-    free: Vec<u32>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self { values: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slab<T> {
-    #[expect(clippy::cast_possible_truncation, reason = "memory ends long before 2^32 values")]
-    fn insert(&mut self, value: T) -> u32 {
-        if let Some(id) = self.free.pop() {
-            self.values[id as usize] = Some(value);
-            return id;
-        }
-        self.values.push(Some(value));
-        self.values.len() as u32 - 1
-    }
-
-    fn get(&self, id: u32) -> Option<&T> {
-        self.values.get(id as usize)?.as_ref()
-    }
-
-    fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.values.get_mut(id as usize)?.as_mut()
-    }
-
-    fn remove(&mut self, id: u32) {
-        if self.values.get_mut(id as usize).and_then(Option::take).is_some() {
-            self.free.push(id);
-        }
     }
 }
