@@ -46,13 +46,15 @@ pub struct Left {
     pub tables: BTreeMap<u32, u32>,
     /// Endpoints that have a word.
     pub endpoints: BTreeSet<u32>,
+    /// Generations that something is written in: classes without a table, too.
+    pub generations: BTreeSet<u32>,
 }
 
 impl Left {
     /// A generation that nothing in the maps is written in.
     #[must_use]
     pub fn next_generation(&self) -> u32 {
-        let used: BTreeSet<u32> = self.tables.values().copied().collect();
+        let used = &self.generations;
         let last = used.last().copied().unwrap_or(0);
         (1..=GENERATIONS).map(|n| (last + n - 1) % GENERATIONS + 1).find(|n| !used.contains(n)).unwrap_or(1)
     }
@@ -106,7 +108,19 @@ impl PolicyMaps {
                 left.endpoints.insert(index);
             }
         }
+        left.generations.extend(left.tables.values());
+        left.generations.extend(self.every_class()?.iter().map(|key| key.generation));
+        for key in self.blocks.keys() {
+            left.generations.insert(u32::from(key?.data().family[1]));
+        }
         Ok(left)
+    }
+
+    fn every_class(&self) -> Result<Vec<ClassKey>, MapError> {
+        match batch::entries::<ClassKey, Class>(self.all_classes.as_fd())? {
+            Some(entries) => Ok(entries.into_iter().map(|(key, _)| key).collect()),
+            None => self.classes.keys().collect(),
+        }
     }
 
     /// Tables that some endpoint's word names.
@@ -210,31 +224,26 @@ impl PolicyMaps {
         }
     }
 
-    /// Removes all of other generations than `kept`: tables first, so that what they name is asked for no more.
+    /// Removes these tables, then their keys, then the classes of generations that no table is written in, but for `own`.
     ///
     /// # Errors
-    /// The kernel's.
-    pub fn remove_others(&mut self, kept: &BTreeSet<u32>) -> Result<(), MapError> {
-        let gone: BTreeSet<u32> =
-            self.left()?.tables.into_iter().filter(|(_, g)| !kept.contains(g)).map(|(t, _)| t).collect();
-        for table in &gone {
+    /// The kernel's; it may be done again.
+    pub fn remove_tables(&mut self, gone: &BTreeSet<u32>, own: u32) -> Result<(), MapError> {
+        for table in gone {
             self.tables.set(*table, Table::default(), 0)?;
         }
-        let live = self.left()?.tables;
+        let mut generations: BTreeSet<u32> = self.left()?.tables.into_values().collect();
+        generations.insert(own);
         let rules: Vec<RuleKey> = match batch::entries::<RuleKey, Rule>(self.all_rules.as_fd())? {
             Some(entries) => entries.into_iter().map(|(key, _)| key).collect(),
             None => self.rules.keys().collect::<Result<_, _>>()?,
         };
-        self.remove(&rules.into_iter().filter(|key| !live.contains_key(&key.table)).collect::<Vec<_>>())?;
-        let classes: Vec<ClassKey> = match batch::entries::<ClassKey, Class>(self.all_classes.as_fd())? {
-            Some(entries) => entries.into_iter().map(|(key, _)| key).collect(),
-            None => self.classes.keys().collect::<Result<_, _>>()?,
-        };
-        for key in classes.iter().filter(|key| !kept.contains(&key.generation)) {
+        self.remove(&rules.into_iter().filter(|key| gone.contains(&key.table)).collect::<Vec<_>>())?;
+        for key in self.every_class()?.iter().filter(|key| !generations.contains(&key.generation)) {
             absent_is_fine(self.classes.remove(key))?;
         }
         let blocks: Vec<Key<PrefixKey>> = self.blocks.keys().collect::<Result<_, _>>()?;
-        for key in blocks.iter().filter(|key| !kept.contains(&u32::from(key.data().family[1]))) {
+        for key in blocks.iter().filter(|key| !generations.contains(&u32::from(key.data().family[1]))) {
             absent_is_fine(self.blocks.remove(key))?;
         }
         Ok(())

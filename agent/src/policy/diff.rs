@@ -28,6 +28,12 @@ fn differing<'a, K: Ord, V: PartialEq>(
         loop {
             let order = match (old.peek(), new.peek()) {
                 (None, None) => return None,
+                // One object has one name: no need to compare the names.
+                (Some((_, a)), Some((_, b))) if Arc::ptr_eq(a, b) => {
+                    old.next();
+                    new.next();
+                    continue;
+                }
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some((a, _)), Some((b, _))) => a.cmp(b),
@@ -37,7 +43,7 @@ fn differing<'a, K: Ord, V: PartialEq>(
                 Ordering::Greater => return new.next().map(|(key, value)| (key, Some(Arc::clone(value)))),
                 Ordering::Equal => {
                     let (Some((_, a)), Some((key, b))) = (old.next(), new.next()) else { return None };
-                    if !Arc::ptr_eq(a, b) && a != b {
+                    if a != b {
                         return Some((key, Some(Arc::clone(b))));
                     }
                 }

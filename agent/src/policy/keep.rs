@@ -1,6 +1,10 @@
 //! The task that follows the store at once, tries again what the kernel refused, and removes what was superseded.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{GRACE, Inner, Policy, PolicyError};
 use crate::{reconcile::chain, store::Reader};
@@ -31,34 +35,33 @@ impl Policy {
 }
 
 impl Inner {
-    /// Removes what was superseded a grace ago: what a former agent left, then what this one did.
+    /// Removes what was superseded a grace ago, by this agent and by a former one.
     fn retire(&mut self) -> Result<(), PolicyError> {
-        if self.changed.elapsed() < GRACE || !self.pending.is_empty() {
+        if self.retired.elapsed() < GRACE || !self.pending.is_empty() || self.engine.is_none() {
             return Ok(());
         }
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        if let Some(former) = self.former.take()
-            && !former.is_empty()
-        {
-            // An endpoint whose lease was lost goes on with what it had.
-            let named =
-                self.maps.named_tables().map_err(|source| PolicyError::Map { step: "read words".into(), source })?;
-            let left = self.maps.left().map_err(|source| PolicyError::Map { step: "read tables".into(), source })?;
-            let mut kept = std::collections::BTreeSet::from([engine.generation()]);
-            kept.extend(
-                left.tables.iter().filter(|(table, _)| named.contains(table)).map(|(_, generation)| *generation),
-            );
-            self.maps
-                .remove_others(&kept)
-                .map_err(|source| PolicyError::Map { step: "remove a former agent's tables".into(), source })?;
-            let gone = former.into_iter().filter(|table| !named.contains(table)).collect();
-            engine.release(&gone);
+        self.retired = Instant::now();
+        if !self.tidied {
+            self.tidy()?;
         }
-        if !engine.is_settled() {
+        if let Some(engine) = self.engine.as_mut().filter(|engine| !engine.is_settled()) {
             let steps = engine.retire();
             self.pending.extend(steps);
-            self.changed = std::time::Instant::now();
         }
         self.drain()
+    }
+
+    /// Removes a former agent's tables that no word names any more, with all their keys, before their numbers are given
+    /// again. One that a word names stays: an endpoint whose lease was lost goes on with what it had.
+    fn tidy(&mut self) -> Result<(), PolicyError> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        let failed = |source| PolicyError::Map { step: "remove a former agent's tables".into(), source };
+        let named = self.maps.named_tables().map_err(failed)?;
+        let (kept, gone): (BTreeSet<u32>, BTreeSet<u32>) = self.former.iter().partition(|table| named.contains(table));
+        self.maps.remove_tables(&gone, engine.generation()).map_err(failed)?;
+        engine.release(&gone);
+        self.tidied = kept.is_empty();
+        self.former = kept;
+        Ok(())
     }
 }

@@ -73,10 +73,12 @@ struct Inner {
     objects: Arc<Objects>,
     /// Steps that the kernel refused, and all that came after them.
     pending: VecDeque<Step>,
-    /// When something was superseded last.
-    changed: Instant,
-    /// Tables of a former agent, until they are removed.
-    former: Option<BTreeSet<u32>>,
+    /// When what was superseded was removed last.
+    retired: Instant,
+    /// Tables of a former agent that are not removed yet.
+    former: BTreeSet<u32>,
+    /// What a former agent left was looked at, and all that nothing names has gone.
+    tidied: bool,
     /// From the snapshot to the last word's store, the last time that words were stored.
     took: Option<Duration>,
 }
@@ -92,8 +94,9 @@ impl Policy {
             all_known: false,
             objects: Arc::default(),
             pending: VecDeque::new(),
-            changed: Instant::now(),
-            former: None,
+            retired: Instant::now(),
+            former: BTreeSet::new(),
+            tidied: false,
             took: None,
         };
         Self { inner: Mutex::new(inner), flows }
@@ -172,6 +175,12 @@ impl Policy {
     pub fn forget(&self, index: u32) -> Result<(), PolicyError> {
         let mut inner = self.lock();
         inner.endpoints.remove(&index);
+        if inner.engine.is_none() {
+            // A former agent's word: an index is closed whoever knew it.
+            let step = Step::ClearWord(index);
+            let failed = |source| PolicyError::Map { step: step.to_string(), source };
+            return inner.maps.apply(&step, 0).map_err(failed);
+        }
         inner.drain()?;
         inner.change(vec![Change::Endpoint(index, None)])
     }
@@ -250,7 +259,8 @@ impl Inner {
         };
         let taken: BTreeSet<u32> = left.tables.keys().copied().collect();
         self.engine = Some(Engine::new(limits, left.next_generation(), taken.clone()));
-        self.former = Some(taken);
+        self.former = taken;
+        self.retired = Instant::now();
         self.objects = Arc::clone(&snapshot.objects);
         let mut changes = diff::changes(&Objects::default(), &snapshot.objects);
         changes.extend(self.endpoints.iter().map(|(index, endpoint)| Change::Endpoint(*index, Some(endpoint.clone()))));
@@ -260,7 +270,6 @@ impl Inner {
     fn change(&mut self, changes: Vec<Change>) -> Result<(), PolicyError> {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let steps = engine.apply(changes);
-        self.changed = Instant::now();
         self.pending.extend(steps);
         self.drain()
     }
