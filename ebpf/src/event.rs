@@ -33,7 +33,10 @@ pub extern "C" fn fr_dropped(skb: *mut __sk_buff, program: u32, reason: u32) -> 
     (event.endpoint, event.reason, event.rule, event.bytes) = (0, reason, 0, ctx.len());
     (event.left_out, event.source_port_be, event.destination_port_be) = (left_out, 0, 0);
     (event.protocol, event.program, event.direction, event.pad, event.pad2) = (0, program as u8, 0, 0, 0);
+    // Kernels before 5.17 take no key from the ring's memory: addresses are looked up where they lie on the stack.
+    let (mut source, mut destination) = (Address::UNSPECIFIED, Address::UNSPECIFIED);
     if let Ok(Some(packet)) = Packet::parse(&ctx) {
+        (source, destination) = (packet.source, packet.destination);
         (event.source, event.destination, event.protocol) = (packet.source, packet.destination, packet.protocol);
         if !packet.later_fragment
             && let Ok(transport) = Transport::parse(&ctx, &packet)
@@ -42,29 +45,26 @@ pub extern "C" fn fr_dropped(skb: *mut __sk_buff, program: u32, reason: u32) -> 
             event.destination_port_be = transport.destination_port_be;
         }
     }
-    concern(&ctx, event);
+    (event.endpoint, event.direction) = concern(&ctx, program, reason, &source, &destination);
     entry.submit(0);
     0
 }
 
-/// Which endpoint a drop concerns: whose policy it was, else who sent it, else who should have got it.
+/// Which endpoint a drop concerns, and in which direction: whose policy it was, else who sent it, else who should have got
+/// it.
 #[inline(always)]
-fn concern(ctx: &TcContext, event: &mut Event) {
-    const INTO: u32 = Drop::PolicyIngress as u32;
-    if event.reason != INTO {
-        let own = if event.program == Program::FromPod as u8 {
+fn concern(ctx: &TcContext, program: u32, reason: u32, source: &Address, destination: &Address) -> (u32, u8) {
+    if reason != Drop::PolicyIngress as u32 {
+        let own = if program == Program::FromPod as u32 {
             endpoint::by_link(ctx).ok().map(|link| link.index)
         } else {
-            endpoint::local(&event.source).map(|own| own.index)
+            endpoint::local(source).map(|own| own.index)
         };
         if let Some(own) = own {
-            (event.endpoint, event.direction) = (own, EGRESS);
-            return;
+            return (own, EGRESS);
         }
     }
-    if let Some(own) = endpoint::local(&event.destination) {
-        (event.endpoint, event.direction) = (own.index, INGRESS);
-    }
+    endpoint::local(destination).map_or((0, 0), |own| (own.index, INGRESS))
 }
 
 /// Tells of a new flow that may pass.

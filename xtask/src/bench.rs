@@ -51,7 +51,12 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let binaries = build::statically(workspace, &BINARIES, Arch::host())?;
     let report = workspace.target.join("bench");
     let mut bench = privilege.command(binaries.join("bench"));
-    bench.env("FERRULE_BIN_DIR", &binaries).arg("--report").arg(&report).args(options.arguments());
+    bench
+        .env("FERRULE_BIN_DIR", &binaries)
+        .env("FERRULE_EBPF_DIR", workspace.ebpf())
+        .arg("--report")
+        .arg(&report)
+        .args(options.arguments());
     let status = bench.status().context("the bench cannot be started")?;
     if !status.success() {
         bail!("the bench failed ({status}); what it printed above says where");

@@ -26,6 +26,7 @@ use crate::{
 pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
     let state = Arc::clone(&app.state.borrow());
     let leases = app.attachments.leases();
+    let (flows, flows_at_most) = app.flows.count().unwrap_or_default();
     let text = |items: &[_]| items.iter().map(ToString::to_string).collect();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -46,6 +47,10 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         resting: app.attachments.resting(),
         nodes: state.nodes.len(),
         remote_pods: state.remote_pods,
+        policies: app.store.clone().snapshot().objects.policies.len(),
+        policy_tables: app.policy.summary().0.tables,
+        flows,
+        flows_at_most,
         issues: state.issues.clone(),
         errors: state.errors.clone(),
     })
@@ -136,7 +141,7 @@ pub(super) async fn map(State(app): State<Arc<App>>, Path(name): Path<String>) -
     let rows = tokio::task::spawn_blocking(move || dump::dump(&pins, &name)).await;
     match rows {
         Ok(Ok(rows)) => Ok(Json(rows)),
-        Ok(Err(error @ dump::DumpError::Unknown(_))) => {
+        Ok(Err(error @ (dump::DumpError::Unknown(_) | dump::DumpError::Elsewhere(_)))) => {
             Err(Refusal(ApiError { code: code::INVALID, msg: error.to_string(), details: String::new() }))
         }
         Ok(Err(error)) => Err(unreadable(&error)),

@@ -1,6 +1,6 @@
 //! `/metrics`: the programs' counters and the node's figures in OpenMetrics text.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use axum::{
     extract::State,
@@ -36,7 +36,16 @@ pub(super) async fn text(State(app): State<Arc<App>>) -> Result<Response, Refusa
 
     let state = Arc::clone(&app.state.borrow());
     let leases = app.attachments.leases();
+    let (flows, flows_at_most) = app.flows.count().unwrap_or_default();
+    let (policy, took) = app.policy.summary();
+    let count = |flows: u64| usize::try_from(flows).unwrap_or(usize::MAX);
     let figures = [
+        ("flows", "Flows of this node's pods", count(flows)),
+        ("flows_max", "Flows that the connection table has room for", count(flows_at_most.into())),
+        ("policy_tables", "Tables that policies are compiled to", policy.tables),
+        ("policy_keys", "Keys of all tables", policy.keys),
+        ("policy_classes", "Classes of peers that tables tell apart", policy.classes),
+        ("policy_issues", "Policies and pods that are not in force as their objects say", app.policy.issues().len()),
         ("ready", "Whether pods can be added", usize::from(state.ready)),
         ("endpoints", "Pods of this node", leases.len()),
         ("leased_addresses", "Addresses leased", leases.iter().map(|lease| lease.addresses.len()).sum()),
@@ -50,6 +59,14 @@ pub(super) async fn text(State(app): State<Arc<App>>) -> Result<Response, Refusa
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     }
+
+    let last_change = Gauge::<f64, AtomicU64>::default();
+    last_change.set(took.map_or(0.0, |took| took.as_secs_f64()));
+    registry.register(
+        "policy_last_change_seconds",
+        "From the last changed objects to the last word in the maps",
+        last_change,
+    );
 
     let mut text = String::new();
     // Writing to a string does not fail.

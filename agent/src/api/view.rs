@@ -91,6 +91,18 @@ pub struct Status {
     pub nodes: usize,
     /// Known pods of other nodes.
     pub remote_pods: usize,
+    /// NetworkPolicies that there are.
+    #[serde(default)]
+    pub policies: usize,
+    /// Tables that they are compiled to here.
+    #[serde(default)]
+    pub policy_tables: usize,
+    /// Flows of this node's pods.
+    #[serde(default)]
+    pub flows: u64,
+    /// Flows that the connection table has room for.
+    #[serde(default)]
+    pub flows_at_most: u32,
     /// What is wrong with objects, files or the configuration.
     pub issues: Vec<String>,
     /// What the kernel refused; tried again.

@@ -6,9 +6,11 @@ use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError};
 use ferrule_common::{
     Address,
     endpoint::Endpoint,
+    flow::Share,
     layout,
     link::Link,
     peer::{self, Node, Peer},
+    policy::{Block, Class, ClassKey, EPOCH_INDEX, Rule, RuleKey, Table, Word},
     prefix::{Cidr, PrefixKey, Route},
     source::Source,
 };
@@ -24,6 +26,9 @@ pub enum DumpError {
     /// No map has this name.
     #[error("there is no map {0}; the maps are {names}", names = names())]
     Unknown(String),
+    /// It is shown by a command of its own, or has nothing to show.
+    #[error("{0} is not shown here: `ferrule conntrack list` shows flows, `ferrule monitor` events")]
+    Elsewhere(String),
     /// The kernel refused.
     #[error("the map could not be read")]
     Map(#[from] MapError),
@@ -78,6 +83,49 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
         }
         "fr_routes" => prefixes(map(Map::LpmTrie)?, |route: &Route| ("node", route.node.to_string())),
         "fr_cidrs" => prefixes(map(Map::LpmTrie)?, |cidr: &Cidr| ("flags", cidr.flags.to_string())),
+        "fr_ep_state" => array(map(Map::Array)?, |index, word: &Word| {
+            (index != EPOCH_INDEX as usize && *word != Word::UNKNOWN).then(|| {
+                row([
+                    ("endpoint", index.to_string()),
+                    ("ingress_table", word.ingress().to_string()),
+                    ("egress_table", word.egress().to_string()),
+                    ("epoch", word.epoch().to_string()),
+                ])
+            })
+        }),
+        "fr_tables" => array(map(Map::Array)?, |index, table: &Table| {
+            (*table != Table::default()).then(|| {
+                row([
+                    ("table", index.to_string()),
+                    ("uses", format!("{:#x}", table.uses)),
+                    ("generation", table.generation.to_string()),
+                ])
+            })
+        }),
+        "fr_policy" => hash(map(Map::HashMap)?, |key: &RuleKey, rule: &Rule| {
+            row([
+                ("table", key.table.to_string()),
+                ("class", key.class.to_string()),
+                ("protocol", key.protocol.to_string()),
+                ("port", format!("{}/{}", key.port, key.port_bits)),
+                ("rule", rule.rule.to_string()),
+            ])
+        }),
+        "fr_classes" => hash(map(Map::HashMap)?, |key: &ClassKey, class: &Class| {
+            row([
+                ("address", key.address.to_ip().to_string()),
+                ("generation", key.generation.to_string()),
+                ("class", class.class.to_string()),
+                ("pod", class.pod.to_string()),
+            ])
+        }),
+        "fr_blocks" => prefixes(map(Map::LpmTrie)?, |block: &Block| ("class", block.class.to_string())),
+        "fr_shares" => array(map(Map::Array)?, |index, share: &Share| {
+            (share.flows != 0).then(|| row([("endpoint", index.to_string()), ("flows", share.flows.to_string())]))
+        }),
+        "fr_conntrack" | "fr_flow_queue" | "fr_fragments" | "fr_events" | "fr_sampling" | "fr_watch" => {
+            Err(DumpError::Elsewhere(name.into()))
+        }
         "fr_metrics" => {
             let metrics = super::Metrics::open(map(Map::PerCpuArray)?)?;
             Ok(metrics

@@ -111,7 +111,8 @@ enum ConntrackCommand {
 enum MapCommand {
     /// Every entry of a map
     Dump {
-        /// fr_endpoints, fr_links, fr_sources, fr_peers, fr_nodes, fr_routes, fr_cidrs or fr_metrics
+        /// fr_endpoints, fr_links, fr_sources, fr_peers, fr_nodes, fr_routes, fr_cidrs, fr_ep_state, fr_tables, fr_policy,
+        /// fr_classes, fr_blocks, fr_shares or fr_metrics
         name: String,
     },
 }

@@ -42,6 +42,8 @@ pub(super) fn status(status: &Status) -> String {
         format!("Devices       {}", or_dash(Some(&status.devices.join(", ")))),
         format!("Endpoints     {} with {} addresses, {} resting", status.endpoints, status.leased, status.resting),
         format!("Other nodes   {} with {} known pods", status.nodes, status.remote_pods),
+        format!("Policies      {}, in {} tables here", status.policies, status.policy_tables),
+        format!("Flows         {} of at most {}", status.flows, status.flows_at_most),
     ];
     for (title, items) in [("Issues", &status.issues), ("Errors", &status.errors)] {
         lines
@@ -243,7 +245,10 @@ pub(super) fn map(name: &str, rows: &[Map<String, Value>]) -> String {
         "fr_links" => &["ifindex"],
         "fr_sources" => &["index"],
         "fr_nodes" => &["node"],
-        "fr_routes" | "fr_cidrs" => &["prefix"],
+        "fr_routes" | "fr_cidrs" | "fr_blocks" => &["prefix"],
+        "fr_ep_state" | "fr_shares" => &["endpoint"],
+        "fr_tables" => &["table"],
+        "fr_policy" => &["table", "class", "protocol", "port"],
         "fr_metrics" => &["program", "outcome"],
         _ => &["address"],
     };

@@ -247,9 +247,7 @@ impl Bench {
 
 /// The file of an object that `cargo xtask build-ebpf` made.
 pub fn object(name: &str) -> PathBuf {
-    let folder = std::env::var_os("FERRULE_EBPF_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ebpf")), PathBuf::from);
-    folder.join(name)
+    bpf_tests::ebpf_folder().join(name)
 }
 
 impl Loaded {

@@ -20,11 +20,17 @@ pub enum Target {
 use Target::{RatioAtLeast, RatioAtMost, ValueAtMost};
 
 /// Scenario, metric, subject, bound.
-const TARGETS: [(&str, &str, &str, Target); 18] = [
+const TARGETS: [(&str, &str, &str, Target); 24] = [
     ("same-node", "tcp_rr", "ferrule", RatioAtLeast(0.97)),
     ("same-node", "udp_rr", "ferrule", RatioAtLeast(1.05)),
     ("same-node", "tcp_crr", "ferrule", RatioAtLeast(0.95)),
     ("same-node", "tcp_stream", "ferrule", RatioAtLeast(0.97)),
+    ("same-node", "tcp_rr", "ferrule-policy", RatioAtLeast(0.97)),
+    ("same-node", "udp_rr", "ferrule-policy", RatioAtLeast(1.0)),
+    ("same-node", "tcp_crr", "ferrule-policy", RatioAtLeast(0.95)),
+    ("programs", "time_policy", "from_pod", ValueAtMost(250.0)),
+    ("programs", "run_established", "from_pod", ValueAtMost(150.0)),
+    ("programs", "run_first", "from_pod", ValueAtMost(1000.0)),
     ("cross-node", "tcp_rr", "ferrule-vxlan", RatioAtLeast(1.15)),
     ("cross-node", "tcp_stream", "ferrule-vxlan", RatioAtLeast(1.0)),
     ("cross-node", "tcp_rr", "ferrule-native", RatioAtLeast(1.40)),

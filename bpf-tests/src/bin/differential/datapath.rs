@@ -1,6 +1,6 @@
 //! The loaded programs, once for each way of judging what pods send to their own node.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use aya::{
@@ -76,9 +76,7 @@ impl Datapaths {
 
 impl Datapath {
     fn load(policed: u8) -> Result<Self> {
-        let folder = std::env::var_os("FERRULE_EBPF_DIR")
-            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ebpf")), PathBuf::from);
-        let path = folder.join("ferrule-ebpf-tests");
+        let path = bpf_tests::ebpf_folder().join("ferrule-ebpf-tests");
         let mut ebpf = EbpfLoader::new()
             .override_global(settings::OWN_NODE_POLICED, &policed, true)
             .map_max_entries("fr_conntrack", 4096)

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use crate::topology::Netns;
 
 /// The port that a load's server listens at.
-const PORT: u16 = 7008;
+pub const PORT: u16 = 7008;
 
 /// How long a socket waits for what should come in microseconds, before the load fails.
 const LIMIT: Duration = Duration::from_secs(2);

@@ -1,7 +1,10 @@
 //! Two nodes of ours, with the real agent and plugin.
 
 use anyhow::{Context, Result};
-use bpf_tests::topology::{Cluster, Fabric, Families, Layout, Node, Pod, Routing, until};
+use bpf_tests::{
+    topology::{self, Cluster, Fabric, Families, Layout, Node, Pod, Routing, until},
+    traffic::load::PORT,
+};
 
 use super::{Path, plugin::address};
 
@@ -28,6 +31,43 @@ impl Ours {
         knows(first, 1)?;
         knows(second, 2)?;
         Ok(Self { pods, cluster })
+    }
+
+    /// The same, with a policy in each direction that allows the two pods of the first node each other's load, and others
+    /// beside it: one in ten allows one of these pods an address, the rest select nobody.
+    ///
+    /// # Errors
+    /// Where a part of it cannot be made.
+    pub fn policed(others: usize) -> Result<Self> {
+        let ours = Self::new(Routing::Vxlan)?;
+        let manifests = &ours.cluster.manifests;
+        let mut text = String::new();
+        for pod in &ours.pods[..2] {
+            let object = topology::manifest::pod(&pod.name, &ours.node().name, &pod.addresses);
+            text += &object.replace("namespace: default}", "namespace: default, labels: {app: bench}}");
+        }
+        for pod in &ours.pods[..2] {
+            manifests.remove(&format!("pod-{}", pod.name))?;
+        }
+        text += &format!(
+            "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: load, namespace: default}}\n\
+             spec:\n  podSelector: &own {{matchLabels: {{app: bench}}}}\n  policyTypes: [Ingress, Egress]\n  ingress: \
+             [{{from: [{{podSelector: *own}}], ports: &ports [{{port: {PORT}}}, {{port: {PORT}, protocol: UDP}}]}}]\n  \
+             egress: [{{to: [{{podSelector: *own}}], ports: *ports}}]\n"
+        );
+        for other in 0..others {
+            let selector = if other % 10 == 0 { "bench".to_owned() } else { format!("nobody-{other}") };
+            let (high, low) = (other / 250, other % 250);
+            text += &format!(
+                "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: other-{other}, namespace: \
+                 default}}\nspec:\n  podSelector: {{matchLabels: {{app: {selector}}}}}\n  ingress: [{{from: [{{ipBlock: \
+                 {{cidr: 198.18.{high}.{low}/32}}}}], ports: [{{port: 443}}]}}]\n"
+            );
+        }
+        manifests.write("policies", &text)?;
+        let compiled = || ours.node().ferrule("status").map_or(None, |status| status["policyTables"].as_u64());
+        until("tables", compiled, |tables| tables.is_some_and(|tables| tables >= 2))?;
+        Ok(ours)
     }
 
     /// The node with two pods.

@@ -4,6 +4,7 @@ mod cni;
 mod empty;
 mod memory;
 mod programs;
+mod runs;
 mod scale;
 mod traffic;
 
@@ -56,7 +57,7 @@ impl Scenario {
             Self::SameNode => traffic::same_node(settings),
             Self::CrossNode => traffic::cross_node(settings),
             Self::Cni => cni::run(settings),
-            Self::Programs => programs::run(settings),
+            Self::Programs => Ok([programs::run(settings)?, runs::run(settings)?].concat()),
             Self::Memory => memory::run(),
             Self::Scale => scale::run(settings),
         }

@@ -39,11 +39,13 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     empty.attach(&pair.client, "eth0")?;
     empty.attach(&pair.server, "eth0")?;
     let (vxlan, native) = (Ours::new(Routing::Vxlan)?, Ours::new(Routing::Native)?);
+    let policed = Ours::policed(0)?;
     let bare = Case { metric: "time", subject: EMPTY, process: process::id(), id: empty.id()?, path: pair.path(EMPTY) };
     let mut cases = vec![bare];
     let (same, to_pod) = (vxlan.same_node("ferrule")?, vxlan.node_to_pod("ferrule")?);
     cases.push(case("time", Program::FromPod, &vxlan, same)?);
     cases.push(case("time", Program::ToPod, &vxlan, to_pod)?);
+    cases.push(case("time_policy", Program::FromPod, &policed, policed.same_node("ferrule-policy")?)?);
     for program in [Program::FromPod, Program::ToOverlay, Program::FromOverlay, Program::FromNetdev, Program::ToNetdev]
     {
         cases.push(case("time_vxlan", program, &vxlan, vxlan.cross_node("ferrule-vxlan")?)?);

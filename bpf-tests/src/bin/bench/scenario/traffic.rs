@@ -18,12 +18,15 @@ pub fn same_node(settings: &Settings) -> Result<Vec<Row>> {
     let (bridge, ptp) = (PluginNode::new(Kind::Bridge, [250, 1])?, PluginNode::new(Kind::Ptp, [250, 2])?);
     let (on_bridge, by_ptp) = ([bridge.add("a")?, bridge.add("b")?], [ptp.add("a")?, ptp.add("b")?]);
     let ours = Ours::new(Routing::Vxlan)?;
+    let (policed, crowded) = (Ours::policed(0)?, Ours::policed(10_000)?);
     let paths = [
         pair.path("veth"),
         control.path("veth-control"),
         PluginNode::path("bridge", &on_bridge[0], &on_bridge[1])?,
         PluginNode::path("ptp", &by_ptp[0], &by_ptp[1])?,
         ours.same_node("ferrule")?,
+        policed.same_node("ferrule-policy")?,
+        crowded.same_node("ferrule-policy-10k")?,
     ];
     compare("same-node", &paths, settings)
 }
