@@ -4,6 +4,7 @@
 //!   setup ──▶ build-ebpf ──▶ lint
 //!                        ├─▶ test [TIER]
 //!                        ├─▶ demo
+//!                        ├─▶ differential
 //!                        ├─▶ bench
 //!                        └─▶ build
 //! ```
@@ -13,6 +14,7 @@ mod arch;
 mod bench;
 mod build;
 mod demo;
+mod differential;
 mod ebpf;
 mod kernels;
 mod lint;
@@ -73,6 +75,8 @@ enum Command {
         #[arg(long)]
         clean: bool,
     },
+    /// Random clusters, events and packets: the loaded programs over compiled policies, against the oracle
+    Differential(differential::Options),
     /// This datapath beside others on this machine: latency, throughput, ADD and DEL, memory
     Bench(bench::Options),
 }
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
         Command::Lint { update_abi } => lint::run(&workspace, update_abi),
         Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),
         Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),
+        Command::Differential(options) => differential::run(&workspace, options),
         Command::Bench(options) => bench::run(&workspace, &options),
     });
     match result {

@@ -9,7 +9,7 @@ pub use summary::Summary;
 pub use tier::Tier;
 
 use crate::{
-    ebpf, kernels,
+    differential, ebpf, kernels,
     privilege::{self, Privilege},
     setup,
     step::step,
@@ -72,6 +72,9 @@ fn tier_of(workspace: &Workspace, tier: Tier, privilege: Privilege, arguments: &
     for part in tier.parts() {
         let through_sudo = part.privileged && privilege == Privilege::Sudo;
         sum.add(&nextest::run(workspace, part.filter, through_sudo, arguments)?);
+    }
+    if tier == Tier::Packets && arguments.is_empty() {
+        sum.add(&differential::test(workspace)?);
     }
     Ok(sum)
 }
