@@ -30,7 +30,7 @@ impl PrefixKey {
     #[must_use]
     pub const fn of_generation(address: Address, v4: bool, generation: u32) -> Self {
         let [family, ..] = family(v4);
-        Self { family: [family, generation as u8, 0, 0], address: address.octets }
+        Self { family: [family, generation.to_le_bytes()[0], 0, 0], address: address.octets }
     }
 
     /// The number of significant bits of a prefix with `bits` bits in its own family.
@@ -66,7 +66,7 @@ impl Question {
     #[must_use]
     pub const fn of_generation(address: Address, v4: bool, generation: u32) -> Self {
         let [family, ..] = family(v4);
-        Self { bits: FULL_BITS, family: u32::from_ne_bytes([family, generation as u8, 0, 0]), address }
+        Self { bits: FULL_BITS, family: u32::from_ne_bytes([family, generation.to_le_bytes()[0], 0, 0]), address }
     }
 }
 
