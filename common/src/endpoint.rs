@@ -14,7 +14,7 @@ value! {
         pub mtu: u32,
         /// The MAC of the pod's side of the veth.
         pub mac: Mac,
-        /// [`VIA_STACK`], or 0.
+        /// [`VIA_STACK`], [`FOREIGN`], or 0.
         pub flags: u16,
     }
 }
@@ -22,3 +22,7 @@ value! {
 /// [`Endpoint::flags`]: what the pod sends and receives takes the node's stack, since queueing disciplines on its veth
 /// limit its bandwidth, and a redirect passes them by.
 pub const VIA_STACK: u16 = 1;
+
+/// [`Endpoint::flags`], beside [`VIA_STACK`]: another plugin made the pod's link and delivers its packets; the programs
+/// judge them and do nothing else.
+pub const FOREIGN: u16 = 2;

@@ -1,5 +1,6 @@
 //! ARP from a pod: the gateway is answered here, so that a flushed neighbour table heals without a device that has its
-//! address. A pod's answers about itself go to the node's stack, which asks when its own entry is gone.
+//! address. A pod's answers about itself go to the node's stack, which asks when its own entry is gone. On another plugin's
+//! link a pod asks whom it likes and is answered by whom that plugin lets answer; it speaks for itself only.
 
 use aya_ebpf::programs::TcContext;
 use ferrule_common::{
@@ -39,7 +40,15 @@ pub fn from_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         return Err(Drop::SpoofedMac);
     }
     let own = endpoint::owns(ctx, &v4(arp.sender));
-    match u16::from_be(arp.operation_be) {
+    let operation = u16::from_be(arp.operation_be);
+    if endpoint::is_foreign_link(ctx, link) {
+        return match operation {
+            REQUEST if own || arp.sender == [0; 2] => deliver::to_stack(),
+            REPLY if own => deliver::to_stack(),
+            _ => Err(Drop::SpoofedNeighbor),
+        };
+    }
+    match operation {
         // A probe (RFC 5227) has no sender address yet.
         REQUEST if !own && arp.sender != [0; 2] => Err(Drop::SpoofedNeighbor),
         REQUEST if arp.target == GATEWAY => {

@@ -3,7 +3,7 @@
 use aya_ebpf::programs::TcContext;
 use ferrule_common::{
     Address, Drop,
-    endpoint::{Endpoint, VIA_STACK},
+    endpoint::{Endpoint, FOREIGN, VIA_STACK},
     link::Link,
 };
 
@@ -58,11 +58,29 @@ pub const fn is_via_stack(flags: u16) -> bool {
     flags & VIA_STACK != 0
 }
 
+/// Whether another plugin delivers a pod's packets.
+#[inline(always)]
+pub const fn is_foreign(flags: u16) -> bool {
+    flags & FOREIGN != 0
+}
+
+/// Whether another plugin made this link.
+#[inline(always)]
+pub fn is_foreign_link(ctx: &TcContext, link: &Link) -> bool {
+    SOURCES.get(link.index).is_some_and(|source| source.ifindex == ifindex(ctx) && is_foreign(source.flags))
+}
+
+/// The pod behind this device, whoever sends.
+#[inline(always)]
+pub fn behind(ctx: &TcContext) -> Option<&'static Link> {
+    // SAFETY: as in `local`.
+    unsafe { LINKS.get(ifindex(ctx)) }
+}
+
 /// The pod behind this device, for packets that no address names: ARP, `::`, link-local. Checks the source MAC.
 #[inline(always)]
 pub fn by_link(ctx: &TcContext) -> Result<&'static Link, Drop> {
-    // SAFETY: as in `local`.
-    let link = unsafe { LINKS.get(ifindex(ctx)) }.ok_or(Drop::SpoofedAddress)?;
+    let link = behind(ctx).ok_or(Drop::SpoofedAddress)?;
     if source_mac(ctx)? != link.mac.halves() {
         return Err(Drop::SpoofedMac);
     }

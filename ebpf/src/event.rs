@@ -64,7 +64,16 @@ fn concern(ctx: &TcContext, program: u32, reason: u32, source: &Address, destina
             return (own, EGRESS);
         }
     }
-    endpoint::local(destination).map_or((0, 0), |own| (own.index, INGRESS))
+    if let Some(own) = endpoint::local(destination) {
+        return (own.index, INGRESS);
+    }
+    if program == Program::ToPod as u32
+        && let Some(own) = endpoint::behind(ctx)
+    {
+        // Not by its own address: to many, or of the link.
+        return (own.index, INGRESS);
+    }
+    (0, 0)
 }
 
 /// Tells of a new flow that may pass.

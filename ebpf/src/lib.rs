@@ -20,6 +20,7 @@ mod count;
 mod deliver;
 mod endpoint;
 mod event;
+mod foreign;
 mod fragment;
 mod maps;
 mod mark;

@@ -1,4 +1,5 @@
-//! IPv6 of the link: neighbour discovery (RFC 4861) between a pod and its gateway, and nothing else.
+//! IPv6 of the link: neighbour discovery (RFC 4861) between a pod and its gateway, and nothing else. Links of another
+//! plugin's are in [`crate::foreign`].
 
 use aya_ebpf::{
     helpers::{bpf_csum_diff, bpf_skb_change_tail},
@@ -13,18 +14,18 @@ use ferrule_common::{
 
 use crate::{
     count::Passed,
-    deliver, endpoint,
+    deliver, endpoint, foreign,
     packet::{Packet, byte, ifindex},
     scope,
 };
 
 const ECHO_REQUEST: u8 = 128;
 const ECHO_REPLY: u8 = 129;
-const ROUTER_SOLICITATION: u8 = 133;
-const ROUTER_ADVERTISEMENT: u8 = 134;
-const NEIGHBOR_SOLICITATION: u8 = 135;
-const NEIGHBOR_ADVERTISEMENT: u8 = 136;
-const REDIRECT: u8 = 137;
+pub const ROUTER_SOLICITATION: u8 = 133;
+pub const ROUTER_ADVERTISEMENT: u8 = 134;
+pub const NEIGHBOR_SOLICITATION: u8 = 135;
+pub const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+pub const REDIRECT: u8 = 137;
 
 /// Neighbour discovery is not routed: RFC 4861 section 7.1.
 const ON_LINK: u8 = 255;
@@ -65,6 +66,9 @@ pub fn from_pod(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
     let own_link_local = scope::is_link_local_v6(&packet.source) && packet.source != GATEWAY;
     if !own_link_local && packet.source != Address::UNSPECIFIED && !endpoint::owns(ctx, &packet.source) {
         return Err(Drop::SpoofedAddress);
+    }
+    if endpoint::is_foreign_link(ctx, link) {
+        return foreign::of_link(ctx, packet, link.index);
     }
     let multicast = scope::is_multicast_v6(&packet.destination);
     let unserved = if multicast { Drop::Multicast } else { Drop::LinkLocal };
@@ -111,16 +115,18 @@ pub fn to_pod(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
     }
 }
 
+/// Which address a solicitation or an advertisement is about.
 #[inline(always)]
-fn target(ctx: &TcContext, packet: &Packet) -> Result<Address, Drop> {
+pub fn target(ctx: &TcContext, packet: &Packet) -> Result<Address, Drop> {
     if packet.hop_limit != ON_LINK {
         return Err(Drop::Malformed);
     }
     ctx.load::<Address>(TARGET).map_err(|_| Drop::Malformed)
 }
 
+/// Whether a pod may speak for an address.
 #[inline(always)]
-fn is_own(ctx: &TcContext, target: &Address) -> bool {
+pub fn is_own(ctx: &TcContext, target: &Address) -> bool {
     scope::is_link_local_v6(target) && *target != GATEWAY || endpoint::owns(ctx, target)
 }
 

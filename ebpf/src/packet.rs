@@ -109,6 +109,12 @@ pub fn source_mac(ctx: &TcContext) -> Result<[u16; 3], Drop> {
     Ok(unsafe { (*ethernet).source })
 }
 
+/// Whether the frame is for many: broadcast or multicast by its destination MAC (IEEE 802, the group bit).
+#[inline(always)]
+pub fn is_for_many(ctx: &TcContext) -> Result<bool, Drop> {
+    Ok(byte(ctx, 0)? & 1 != 0)
+}
+
 /// One byte at `offset`, wherever it lies.
 #[inline(always)]
 pub fn byte(ctx: &TcContext, offset: u32) -> Result<u8, Drop> {

@@ -12,7 +12,7 @@ use crate::{
     arp,
     count::{Passed, finish},
     deliver::{self, Origin},
-    endpoint,
+    endpoint, foreign,
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
     mark, nd, owner,
     packet::{Packet, came_by, ethertype, has_vlan, ifindex},
@@ -53,11 +53,15 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         let via_stack = shaped || passage.via_stack;
         return if via_stack { deliver::to_stack() } else { deliver::to_pod(ctx, &packet, pod, Origin::Pod) };
     }
+    let foreign = endpoint::is_foreign(sender.flags);
+    if foreign && foreign::is_of_many(ctx, &packet)? {
+        return foreign::from_pod(ctx, &packet, sender.index);
+    }
     let owner = owner::of(&packet.destination, packet.v4);
     if (owner.is_nobody() || owner.is_node()) && packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
         return Err(Drop::TunnelFromPod);
     }
-    if owner.is_nobody() {
+    if owner.is_nobody() && !foreign {
         is_for_one(&packet)?;
     }
     let own_node = owner.is_self() && owner.is_node();
@@ -104,6 +108,11 @@ fn reach_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         && own.ifindex == ifindex(ctx)
     {
         return if nd::is_discovery(ctx, &packet)? { on(Outcome::Pod) } else { reach_own(ctx, &packet, own.index) };
+    }
+    if let Some(link) = endpoint::behind(ctx)
+        && endpoint::is_foreign_link(ctx, link)
+    {
+        return foreign::to_pod(ctx, &packet, link.index);
     }
     if nd::is_of_link(ctx, &packet)? { nd::to_pod(ctx, &packet) } else { Err(Drop::NotThisPod) }
 }

@@ -177,6 +177,45 @@ pub fn between(
     passage(answer)
 }
 
+/// Decides on a packet that belongs to no flow, since its addresses are not of two ends alone: to many, or of the link.
+/// Nothing is remembered of it, and what answers it is judged like it.
+#[inline(always)]
+pub fn alone(
+    ctx: &TcContext,
+    packet: &Packet,
+    source: End,
+    destination: End,
+    circumstances: u32,
+    program: ferrule_common::Program,
+) -> Result<(), Drop> {
+    if source.is_unknown() || destination.is_unknown() {
+        return Err(Drop::PolicyUnknown);
+    }
+    if Word(source.word).egress() == 0 && Word(destination.word).ingress() == 0 {
+        return Ok(());
+    }
+    if packet.later_fragment {
+        return Err(Drop::FragmentUnknown);
+    }
+    let transport = Transport::parse(ctx, packet)?;
+    let question = question().ok_or(Drop::Malformed)?;
+    let circumstances = circumstances | if packet.v4 { V4 } else { 0 };
+    question.ask(packet, source, destination, transport.message, circumstances, program as u32);
+    question.name(transport, packet.protocol);
+    passage(fr_judge()).map(drop)
+}
+
+/// Judges the packet's sender, and remembers nothing. Gives the number of a [`Drop`], or [`PASSES`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_judge() -> u32 {
+    let Some(question) = question() else { return DENIED_BY_INGRESS };
+    match judge(question, &question.source, &question.destination, FORWARD, exempt(question)) & REASON {
+        0 => PASSES,
+        reason => reason,
+    }
+}
+
 #[inline(always)]
 fn passage(answer: u32) -> Result<Passage, Drop> {
     if answer & PASSES != 0 {

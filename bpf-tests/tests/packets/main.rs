@@ -8,6 +8,7 @@ mod arp;
 mod carried;
 mod extensions;
 mod flows;
+mod foreign;
 mod frames;
 mod from_netdev;
 mod from_overlay;

@@ -8,7 +8,7 @@ use aya::{
 };
 use ferrule_common::{
     Address, Mac,
-    endpoint::{Endpoint, VIA_STACK},
+    endpoint::{Endpoint, FOREIGN, VIA_STACK},
     link::Link,
     peer::{self, Node, Peer},
     policy::Word,
@@ -103,6 +103,20 @@ pub fn put_together(ebpf: &mut Ebpf) {
     let mut map: Array<_, Source> = ebpf.map_mut("fr_sources").expect("the map is there").try_into().expect("an array");
     let b = map.get(&CLASS_B, 0).expect("B is there");
     map.set(CLASS_B, Source { ifindex: HERE, ..b }, 0).expect("the map has room");
+}
+
+/// Makes A a pod whose link another plugin made.
+pub fn make_foreign(ebpf: &mut Ebpf) {
+    let flags = VIA_STACK | FOREIGN;
+    let mut map: HashMap<_, Address, Endpoint> =
+        ebpf.map_mut("fr_endpoints").expect("the map is there").try_into().expect("a hash");
+    for key in [address(A4), address(A6), address(SECOND_A4)] {
+        let a = map.get(&key, 0).expect("A is there");
+        map.insert(key, Endpoint { flags, ..a }, 0).expect("the map has room");
+    }
+    let mut map: Array<_, Source> = ebpf.map_mut("fr_sources").expect("the map is there").try_into().expect("an array");
+    let a = map.get(&CLASS_A, 0).expect("A is there");
+    map.set(CLASS_A, Source { flags, ..a }, 0).expect("the map has room");
 }
 
 fn endpoints(ebpf: &mut Ebpf) {
