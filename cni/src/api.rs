@@ -111,6 +111,21 @@ pub struct ReserveRequest {
     /// Where `shaped`, who sets the limits.
     #[serde(default)]
     pub shaper: Shaper,
+    /// Another plugin of the chain made the interface, delivers its packets and gave it its addresses
+    /// (`delegated_ips`): the agent judges, and does nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforce_only: Option<HostSide>,
+}
+
+/// The host side of another plugin's veth, as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSide {
+    /// Its name.
+    pub name: String,
+    /// Its MAC, as six hex pairs with colons.
+    pub mac: String,
+    /// Its MTU, in bytes.
+    pub mtu: u32,
 }
 
 /// What the network's configuration list says of the CNI project's plugin `bandwidth`.
@@ -129,7 +144,7 @@ pub enum Shaper {
 /// What an attachment gets. Each address is a /32 or a /128.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReserveResponse {
-    /// The veth's host side, as [`host_ifname`] gives it.
+    /// The veth's host side, as [`host_ifname`] gives it, or as [`ReserveRequest::enforce_only`] names it.
     pub host_ifname: String,
     /// The MAC of the veth's host side: the gateway's, as the pod sees it.
     pub host_mac: String,

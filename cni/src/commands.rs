@@ -3,6 +3,7 @@
 mod add;
 mod check;
 mod del;
+mod enforce;
 mod gc;
 mod release;
 mod status;

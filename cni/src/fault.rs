@@ -4,6 +4,7 @@ use std::io;
 
 use crate::agent::AgentError;
 use crate::api::code as ours;
+use crate::chained::ChainedError;
 use crate::delegate::DelegateError;
 use crate::netlink::NetlinkError;
 use crate::netns::NetnsError;
@@ -60,16 +61,9 @@ pub enum Fault {
         /// `CNI_NETNS`.
         netns: String,
     },
-    /// Another plugin of the chain made the interface.
-    #[error(
-        "prevResult holds {ifname} already, in {netns}: enforcing policies on another plugin's interface is not supported; put ferrule-cni first in the chain, in the other's place"
-    )]
-    Chained {
-        /// `CNI_IFNAME`.
-        ifname: String,
-        /// `CNI_NETNS`.
-        netns: String,
-    },
+    /// Another plugin of the chain made the interface, and policies cannot be enforced on it.
+    #[error(transparent)]
+    Chained(#[from] ChainedError),
     /// The agent does not serve it.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -128,7 +122,7 @@ impl Fault {
     pub fn code(&self) -> u32 {
         match self {
             Self::TooOld { .. } | Self::Config(ConfigError::Version(_)) => code::INCOMPATIBLE_VERSION,
-            Self::Chained { .. } => code::UNSUPPORTED_FIELD,
+            Self::Chained(error) => chained(error),
             Self::Environment(_) => code::ENVIRONMENT,
             Self::Stdin(_) => code::IO,
             Self::Config(ConfigError::Json(_)) | Self::PrevResult(_) => code::DECODING,
@@ -156,6 +150,15 @@ impl Fault {
             _ => return None,
         };
         Some(said.as_str()).filter(|said| !said.is_empty())
+    }
+}
+
+fn chained(error: &ChainedError) -> u32 {
+    match error {
+        ChainedError::Kind { .. } | ChainedError::NoAddress { .. } => code::UNSUPPORTED_FIELD,
+        ChainedError::Ipam { .. } => code::INVALID_CONFIG,
+        ChainedError::Missing { .. } | ChainedError::Elsewhere { .. } => ours::KERNEL,
+        ChainedError::OlderAgent => ours::INTERNAL,
     }
 }
 
@@ -197,7 +200,7 @@ mod tests {
     fn what_the_caller_did_wrong_has_the_specs_codes() {
         check(ConfigError::Version(UnsupportedVersion { requested: "9".into() }), 1);
         check(Fault::TooOld { command: "GC", version: Version::V1_0_0, since: Version::V1_1_0 }, 1);
-        check(Fault::Chained { ifname: "eth0".into(), netns: "/n".into() }, 2);
+        check(ChainedError::Kind { ifname: "eth0".into(), netns: "/n".into(), kind: "macvlan".into() }, 2);
         check(EnvError::UnknownCommand("X".into()), 4);
         check(Fault::Stdin(io()), 5);
         check(ConfigError::Json(serde_json::from_str::<u8>("{").unwrap_err()), 6);

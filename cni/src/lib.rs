@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod chained;
 pub mod commands;
 pub mod delegate;
 pub mod fault;

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod link;
 pub mod neighbour;
+pub mod netns;
 pub mod route;
 pub mod rule;
 mod socket;

@@ -1,11 +1,12 @@
-//! ADD: validate, reserve, wire, activate. What is held when something fails is given back in reverse.
+//! ADD: validate, reserve, wire, activate. What is held when something fails is given back in reverse. Where another plugin
+//! of the chain made the interface, [`super::enforce`] takes its place.
 
 use std::time::Instant;
 
 use serde_json::Value;
 
-use super::Context;
 use super::release::release;
+use super::{Context, enforce};
 use crate::agent::{AgentError, PATIENCE};
 use crate::api::{ActivateRequest, ReserveRequest, ReserveResponse, Shaper};
 use crate::delegate::Delegate;
@@ -20,6 +21,9 @@ use crate::spec::result::{AddResult, Dns, Interface, Ip, Route};
 use crate::wiring::{self, Hands, Step, everywhere};
 
 pub(super) fn add(target: &Target, context: &mut Context) -> Result<Value, Fault> {
+    if let Some(previous) = previous(context)?.filter(|previous| enforce::is_made(previous, target)) {
+        return enforce::add(target, &previous, context);
+    }
     let request = Request::validate(target, context)?;
     let mut held = Vec::new();
     let added = request.fulfil(target, context, &mut held);
@@ -27,6 +31,11 @@ pub(super) fn add(target: &Target, context: &mut Context) -> Result<Value, Fault
         give_back(target, context, held);
     }
     added.map(|result| result.write(context.conf.version))
+}
+
+fn previous(context: &Context) -> Result<Option<AddResult>, Fault> {
+    let read = context.conf.prev_result().map(|value| AddResult::read("prevResult", value));
+    read.transpose().map_err(Fault::PrevResult)
 }
 
 /// An ADD that nothing stands against.
@@ -56,12 +65,8 @@ impl Request {
         let conf = &context.conf;
         let args = Args::parse(&target.args).map_err(EnvError::from)?;
         let wishes = conf.wishes(&args)?;
-        let previous = conf.prev_result().map(|value| AddResult::read("prevResult", value)).transpose();
-        let previous = previous.map_err(Fault::PrevResult)?;
+        let previous = previous(context)?;
         let (ifname, netns) = (&target.id.ifname, &target.netns);
-        if previous.as_ref().is_some_and(|previous| previous.interface(ifname, Some(netns)).is_some()) {
-            return Err(Fault::Chained { ifname: ifname.clone(), netns: netns.clone() });
-        }
         let delegate = context.delegate()?;
         let opened = Netns::open(netns)?;
         let mut pod = opened.netlink()?;
@@ -95,6 +100,7 @@ impl Request {
                 Some(_) => shaper::find(&self.wishes.config_dir, &context.conf.name),
                 None => Shaper::Unknown,
             },
+            enforce_only: None,
         };
         let reserved = context.agent.reserve(&request, until).inspect_err(|error| {
             // A refusal holds nothing, and may speak of another ADD's lease; an answer that got lost may hold one.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::Context;
+use super::{Context, enforce};
 use crate::api::{CheckRequest, host_ifname};
 use crate::fault::Fault;
 use crate::netlink::Netlink;
@@ -19,6 +19,9 @@ pub(super) fn check(target: &Target, context: &mut Context) -> Result<(), Fault>
     context.require("CHECK", Version::V0_4_0)?;
     let previous = context.conf.prev_result().ok_or(Fault::Needs { command: "CHECK", field: "prevResult" })?;
     let previous = AddResult::read("prevResult", previous).map_err(Fault::PrevResult)?;
+    if enforce::is_made(&previous, target) && enforce::is_anothers(&previous, target) {
+        return enforce::check(target, &previous, context);
+    }
     let expected = Expected::of(&previous, target)?;
     let delegate = context.delegate()?;
 

@@ -30,8 +30,14 @@ pub struct Veth {
 /// An interface as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
+    /// Its name.
+    pub name: String,
     /// Its index in its network namespace.
     pub index: u32,
+    /// A veth's other side: its index in its own network namespace.
+    pub peer: Option<u32>,
+    /// The other side's network namespace, by the id that this one has for it; none where it is this one.
+    pub peer_netns: Option<i32>,
     /// Its MAC, where it has one of six bytes.
     pub mac: Option<Mac>,
     /// Its MTU in bytes.
@@ -78,7 +84,21 @@ impl Netlink {
     pub fn link(&mut self, name: &str) -> Result<Option<Link>, NetlinkError> {
         let mut message = LinkMessage::default();
         message.attributes = vec![LinkAttribute::IfName(name.to_owned())];
-        match self.get(&format!("find the interface {name}"), RouteNetlinkMessage::GetLink(message)) {
+        self.find(&format!("find the interface {name}"), message)
+    }
+
+    /// The interface of an index, or none.
+    ///
+    /// # Errors
+    /// As [`Netlink::link`].
+    pub fn link_by_index(&mut self, index: u32) -> Result<Option<Link>, NetlinkError> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        self.find(&format!("find the interface {index}"), message)
+    }
+
+    fn find(&mut self, doing: &str, message: LinkMessage) -> Result<Option<Link>, NetlinkError> {
+        match self.get(doing, RouteNetlinkMessage::GetLink(message)) {
             Ok(answers) => Ok(answers.into_iter().find_map(|answer| match answer {
                 RouteNetlinkMessage::NewLink(message) => Some(Link::of(message)),
                 _ => None,
@@ -132,9 +152,22 @@ impl Netlink {
 impl Link {
     fn of(message: LinkMessage) -> Self {
         let up = message.header.flags.contains(LinkFlags::Up);
-        let mut link = Self { index: message.header.index, mac: None, mtu: 0, up, running: false, kind: None };
+        let mut link = Self {
+            name: String::new(),
+            index: message.header.index,
+            peer: None,
+            peer_netns: None,
+            mac: None,
+            mtu: 0,
+            up,
+            running: false,
+            kind: None,
+        };
         for attribute in message.attributes {
             match attribute {
+                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Link(peer) => link.peer = Some(peer),
+                LinkAttribute::LinkNetNsId(netns) => link.peer_netns = Some(netns),
                 LinkAttribute::Address(bytes) => link.mac = Mac::from_bytes(&bytes),
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::OperState(state) => link.running = up && state == State::Up,

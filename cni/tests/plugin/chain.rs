@@ -32,15 +32,6 @@ fn what_others_made_is_kept_and_ours_is_appended() {
 }
 
 #[test]
-fn an_interface_of_the_same_name_in_prev_result_is_named() {
-    let (node, pod) = (Node::new(), Netns::new("pod"));
-    let previous = json!({"interfaces": [{"name": "eth0", "sandbox": pod.path()}]});
-    let config = node.config(json!({"prevResult": previous}));
-    node.call(&node.invocation("ADD", "c1", &pod.path()).config(&config)).fails(2, "prevResult holds eth0 already");
-    node.is_clean();
-}
-
-#[test]
 fn a_prev_result_that_cannot_be_read_is_an_error_before_anything_is_made() {
     let (node, pod) = (Node::new(), Netns::new("pod"));
     let config = node.config(json!({"prevResult": {"ips": [{"address": "x"}]}}));

@@ -11,6 +11,7 @@ mod chain;
 mod check;
 mod del;
 mod duration;
+mod enforce;
 mod gc;
 mod inputs;
 mod ipam;

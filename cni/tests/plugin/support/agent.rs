@@ -26,6 +26,8 @@ pub struct State {
     /// What a request answers instead: status and body; 0 never answers.
     pub answers: BTreeMap<String, (u16, Value)>,
     pub families: Families,
+    /// It does not know `enforce_only`.
+    pub is_older: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +199,10 @@ fn reserve(request: &ReserveRequest, state: &State) -> ReserveResponse {
         gateway: if ip.is_ipv4() { GATEWAYS.0 } else { GATEWAYS.1 }.parse().unwrap(),
     };
     ReserveResponse {
-        host_ifname: api::host_ifname(&request.id.container_id, &request.id.ifname),
+        host_ifname: match &request.enforce_only {
+            Some(side) if !state.is_older => side.name.clone(),
+            _ => api::host_ifname(&request.id.container_id, &request.id.ifname),
+        },
         host_mac: "02:fe:00:00:00:01".into(),
         pod_mac: request.mac.clone().unwrap_or_else(|| format!("02:fe:00:00:01:{last:02x}")),
         mtu: 1450,
