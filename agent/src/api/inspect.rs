@@ -76,6 +76,7 @@ fn endpoint(lease: &Lease) -> Endpoint {
             lease::State::Active => "active".into(),
         },
         netns: lease.netns.clone(),
+        enforce_only: lease.enforce_only,
     }
 }
 

@@ -135,6 +135,9 @@ pub struct Endpoint {
     pub state: String,
     /// The pod's network namespace.
     pub netns: String,
+    /// Another plugin made the link and delivers its packets; policies are enforced there, and nothing else is done.
+    #[serde(default)]
+    pub enforce_only: bool,
 }
 
 /// Another node.

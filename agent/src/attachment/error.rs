@@ -45,6 +45,12 @@ pub enum AttachmentError {
         /// The host side.
         name: String,
     },
+    /// Another plugin's link is of a kind whose packets the programs do not see.
+    #[error("the link {name} is no veth; policies are enforced on the host side of a veth only")]
+    NotVeth {
+        /// The host side.
+        name: String,
+    },
     /// The link, its routes or neighbours.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -76,11 +82,15 @@ impl From<&AttachmentError> for ApiError {
         let code = match error {
             AttachmentError::NotReady(_) | AttachmentError::Policy(PolicyError::Unread) => code::TRY_AGAIN,
             AttachmentError::NoPodCidr => code::ADDRESSES,
-            AttachmentError::Chained { .. } | AttachmentError::NoLimits => code::INVALID,
+            AttachmentError::Chained { .. } | AttachmentError::NoLimits | AttachmentError::NotVeth { .. } => {
+                code::INVALID
+            }
             AttachmentError::Lease(error) => match error.inner() {
                 LeaseError::Address(_) | LeaseError::Taken { .. } | LeaseError::NoDelegated => code::ADDRESSES,
                 LeaseError::Mac(_) => code::INVALID,
-                LeaseError::OtherNetns { .. } | LeaseError::OtherAddresses { .. } => code::EXISTS,
+                LeaseError::OtherNetns { .. } | LeaseError::OtherAddresses { .. } | LeaseError::OtherLink { .. } => {
+                    code::EXISTS
+                }
                 LeaseError::Unknown { .. } => code::UNKNOWN_CONTAINER,
                 _ => code::INTERNAL,
             },

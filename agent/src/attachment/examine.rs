@@ -40,6 +40,11 @@ impl Attachments {
         let Some(device) = survey.links.get(&lease.host_ifname) else {
             return Ok(vec![Damage { words: format!("the link {} is gone", lease.host_ifname), mendable: false }]);
         };
+        if lease.enforce_only {
+            let mut damage = self.compare_programs(lease, device).await?;
+            damage.extend(self.compare_maps(lease, device.ifindex));
+            return Ok(damage);
+        }
         let mut damage = compare_link(lease, device);
         damage.extend(self.compare_programs(lease, device).await?);
         damage.extend(self.compare_limits(lease, device, survey).await?);
@@ -68,7 +73,11 @@ impl Attachments {
                 self.programs().is_attached(program, &device.name, device.ifindex, direction)?
             } else {
                 let wanted = self.programs().id(program)?;
-                filter::program(&self.net, device.ifindex, direction).await? == Some(wanted)
+                if lease.enforce_only {
+                    filter::runs(&self.net, device.ifindex, direction, wanted).await?
+                } else {
+                    filter::program(&self.net, device.ifindex, direction).await? == Some(wanted)
+                }
             };
             if !attached {
                 damage.push(Damage::mendable(format!("{} is not attached to {}", program.name(), device.name)));

@@ -104,7 +104,9 @@ impl Attachments {
             self.forget(&lease).await?;
             return Err(AttachmentError::Damaged(words));
         };
-        link::restore(&self.net, device, lease.host_mac.0, lease.mtu).await?;
+        if !lease.enforce_only {
+            link::restore(&self.net, device, lease.host_mac.0, lease.mtu).await?;
+        }
         self.connect(&lease, device.ifindex).await?;
         if lease.host_ifindex != device.ifindex {
             self.leases.activate(&lease.id, device.ifindex, now_ms())?;

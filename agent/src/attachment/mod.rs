@@ -5,11 +5,14 @@
 //! release ─▶ map entries ─▶ link (and with it routes and programs) ─▶ lease
 //! ```
 //!
+//! Links that another plugin made are in [`foreign`]: programs and map entries are all that is ours there.
+//!
 //! Each attachment has a lock of its own, so that a DEL that overtakes its ADD finds all or nothing of it.
 
 mod check;
 mod error;
 mod examine;
+mod foreign;
 mod heal;
 mod held;
 mod notes;
@@ -198,7 +201,7 @@ impl Attachments {
         }
         let device = link::by_index(&self.net, request.host_ifindex).await?;
         match device {
-            Some(device) if device.name == lease.host_ifname => {}
+            Some(device) if device.name == lease.host_ifname => foreign::may_be(&lease, &device)?,
             _ => return Err(AttachmentError::NoLink { name: lease.host_ifname.clone() }),
         }
         if let Err(error) = self.connect(&lease, request.host_ifindex).await {
@@ -217,7 +220,9 @@ impl Attachments {
     async fn connect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), AttachmentError> {
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
-            if own.shaped {
+            if own.enforce_only {
+                all.programs().attach_foreign(&own.host_ifname, ifindex, own.endpoint_index)?;
+            } else if own.shaped {
                 all.programs().attach_shaped(&own.host_ifname, ifindex)?;
             } else {
                 all.programs().attach_pod(&own.host_ifname, own.endpoint_index)?;
@@ -232,12 +237,15 @@ impl Attachments {
             all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
         })
         .await?;
+        if lease.enforce_only {
+            return Ok(());
+        }
         let mac = lease.pod_mac.0;
         net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await?;
         Ok(())
     }
 
-    /// Removes all of an attachment; one that is not known is fine.
+    /// Removes all of an attachment, but not another plugin's link; one that is not known is fine.
     ///
     /// # Errors
     /// The first failure, after trying everything; the lease then stands.
@@ -248,6 +256,9 @@ impl Attachments {
         if let Some(lease) = &lease {
             // An entry whose device has gone would swallow packets: entries first.
             self.forget(lease).await?;
+        }
+        if let Some(lease) = lease.as_ref().filter(|lease| lease.enforce_only) {
+            self.let_go(lease).await?;
         }
         if lease.is_none()
             && let Some(link) = link::by_name(&self.net, &name).await?
@@ -407,6 +418,7 @@ fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
         host_mac: lease.host_mac.0,
         addresses: lease.addresses.clone(),
         via_stack: lease.shaped || lease.limits.is_some(),
+        foreign: lease.enforce_only,
     }
 }
 

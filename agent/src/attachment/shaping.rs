@@ -18,7 +18,8 @@ impl Attachments {
     /// # Errors
     /// Where nobody can.
     pub(super) fn share_shaping(&self, request: &mut ReserveRequest) -> Result<(), AttachmentError> {
-        if !request.shaped {
+        if !request.shaped || request.enforce_only.is_some() {
+            request.shaped = false;
             request.bandwidth = None;
             return Ok(());
         }

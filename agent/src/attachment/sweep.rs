@@ -55,6 +55,11 @@ impl Attachments {
             tracing::info!(link = name, "removing a link without a lease");
             errors.extend(self.remover.remove(name).await.err().map(|error| chain(&error)));
         }
+        for (name, link) in survey.links.iter().filter(|(name, _)| !is_ours(name) && !names.contains(name.as_str())) {
+            if self.is_orphan(link.ifindex) {
+                errors.push(orphan(name, &self.addresses_of(link.ifindex)));
+            }
+        }
         for name in survey.links.keys().filter_map(|name| limits::host_ifname(name)) {
             // A pod whose lease was lost goes on, and needs it.
             if !survey.links.contains_key(&name) && !self.leases().iter().any(|lease| lease.host_ifname == name) {

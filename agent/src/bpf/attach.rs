@@ -143,7 +143,7 @@ impl Programs {
     /// # Errors
     /// See [`AttachError`].
     pub fn attach_pod(&mut self, device: &str, index: u32) -> Result<(), AttachError> {
-        let class = u16::try_from(index).ok().map(|index| TcHandle::new(0, index));
+        let class = class(index);
         add_clsact(device)?;
         self.attach_filter(Program::ToPod, device, Direction::Egress, class)?;
         self.attach_filter(Program::FromPod, device, Direction::Ingress, class)
@@ -164,6 +164,11 @@ impl Programs {
             source,
         })
     }
+}
+
+/// The class of the filters of an endpoint.
+pub(super) fn class(index: u32) -> Option<TcHandle> {
+    u16::try_from(index).ok().map(|index| TcHandle::new(0, index))
 }
 
 pub(super) fn add_clsact(device: &str) -> Result<(), AttachError> {

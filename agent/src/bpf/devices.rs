@@ -11,7 +11,7 @@ use std::{
 use aya::programs::{
     LinkOrder, SchedClassifier, TcAttachType,
     links::{FdLink, LinkError, PinnedLink},
-    tc::{SchedClassifierLink, TcAttachOptions},
+    tc::{SchedClassifierLink, TcAttachOptions, TcHandle},
 };
 use ferrule_common::Program;
 
@@ -137,12 +137,23 @@ impl Programs {
         self.attach_tcx(Program::FromPod, device, ifindex, Direction::Ingress)
     }
 
+    /// Puts `from_pod` and `to_pod` on a link that another plugin made for a pod, or replaces what is there without a gap;
+    /// others' filters stay. The filters' class is the endpoint's `index`. Blocks.
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    pub fn attach_foreign(&mut self, device: &str, ifindex: u32, index: u32) -> Result<(), AttachError> {
+        let class = attach::class(index);
+        self.attach_beside(Program::ToPod, device, ifindex, Direction::Egress, class)?;
+        self.attach_beside(Program::FromPod, device, ifindex, Direction::Ingress, class)
+    }
+
     /// Removes links and filters of ours from devices that are not among `devices`, and pins of pods' links that are
-    /// gone. Blocks.
+    /// gone. Links of pods that other plugins made keep theirs: `is_pod` knows them by name and interface index. Blocks.
     ///
     /// # Errors
     /// Where the pins' folder cannot be read, or something cannot be removed.
-    pub fn detach_others(&mut self, devices: &[&str]) -> Result<(), AttachError> {
+    pub fn detach_others(&mut self, devices: &[&str], is_pod: &dyn Fn(&str, u32) -> bool) -> Result<(), AttachError> {
         let kept: Vec<_> =
             devices.iter().flat_map(|device| Direction::ALL.map(|hook| self.pins.link(device, hook))).collect();
         let folder = self.pins.links();
@@ -156,6 +167,10 @@ impl Programs {
         let filtered = self.devices.filtered.get_or_insert_with(every_device);
         let others: Vec<_> = filtered.iter().filter(|(_, name)| !devices.contains(&name.as_str())).collect();
         for (ifindex, name) in others.into_iter().map(|(ifindex, name)| (*ifindex, name.clone())).collect::<Vec<_>>() {
+            if is_pod(&name, ifindex) {
+                filtered.remove(&ifindex);
+                continue;
+            }
             for direction in Direction::ALL {
                 detach_filters(&name, ifindex, direction)?;
                 self.devices.settled.remove(&(ifindex, direction));
@@ -172,6 +187,22 @@ impl Programs {
         ifindex: u32,
         direction: Direction,
     ) -> Result<(), AttachError> {
+        self.attach_beside(program, device, ifindex, direction, None)?;
+        if let Some(filtered) = &mut self.devices.filtered {
+            filtered.insert(ifindex, device.into());
+        }
+        Ok(())
+    }
+
+    /// Puts a filter beside those that others have on a device.
+    fn attach_beside(
+        &mut self,
+        program: Program,
+        device: &str,
+        ifindex: u32,
+        direction: Direction,
+        class: Option<TcHandle>,
+    ) -> Result<(), AttachError> {
         attach::add_clsact(device)?;
         let filters = list(device, ifindex, direction)?;
         let plan = place::plan(&filters, program);
@@ -184,12 +215,9 @@ impl Programs {
         let failed = |source| AttachError::Attach { program: program.name(), device: device.into(), direction, source };
         let classifier = classifier(&mut self.ebpf, program)?;
         if plan.replaces {
-            attach::replace(classifier, device, direction, plan.place, None).map_err(failed)?;
+            attach::replace(classifier, device, direction, plan.place, class).map_err(failed)?;
         } else {
-            attach::create(classifier, device, direction, plan.place, None).map_err(failed)?;
-        }
-        if let Some(filtered) = &mut self.devices.filtered {
-            filtered.insert(ifindex, device.into());
+            attach::create(classifier, device, direction, plan.place, class).map_err(failed)?;
         }
         plan.stale.into_iter().try_for_each(|stale| attach::remove(device, direction, stale).map_err(failed))
     }

@@ -29,6 +29,8 @@ pub struct LocalPod {
     pub addresses: Vec<IpAddr>,
     /// Its packets pass the veth's queueing disciplines.
     pub via_stack: bool,
+    /// Another plugin made its link and delivers its packets.
+    pub foreign: bool,
 }
 
 /// The three maps, open for writing.
@@ -152,7 +154,8 @@ fn link(pod: &LocalPod) -> Link {
 }
 
 fn flags(pod: &LocalPod) -> u16 {
-    if pod.via_stack { endpoint::VIA_STACK } else { 0 }
+    let via_stack = if pod.via_stack || pod.foreign { endpoint::VIA_STACK } else { 0 };
+    via_stack | if pod.foreign { endpoint::FOREIGN } else { 0 }
 }
 
 fn source(pod: &LocalPod) -> Source {

@@ -99,6 +99,7 @@ pub(super) fn endpoint(rows: &[Endpoint]) -> String {
             format!("Netns         {}", row.netns),
             format!("Index         {}", row.index),
             format!("State         {}", row.state),
+            format!("Delivery      {}", if row.enforce_only { "another plugin's; policies only" } else { "Ferrule's" }),
         ]
         .join("\n")
     };

@@ -90,6 +90,8 @@ impl Book {
         // Everything that can fail comes before anything that changes.
         let wanted = request.mac.as_deref().map(str::parse::<Mac>).transpose()?;
         let endpoint_index = self.free_index(terms)?;
+        let foreign = request.enforce_only.as_ref();
+        let foreign_mac = foreign.map(|side| side.mac.parse::<Mac>()).transpose()?;
         let addresses = self.addresses(request, terms)?;
         let (pod_mac, host_mac) = self.macs(&request.id, &addresses, wanted);
         let lease = Arc::new(Lease {
@@ -99,12 +101,14 @@ impl Book {
             network: request.network.clone(),
             pod: request.pod.clone(),
             delegated: request.delegated_ips.is_some(),
+            enforce_only: foreign.is_some(),
             shaped: request.shaped,
             limits: request.bandwidth,
             pod_mac,
-            host_mac,
-            host_ifname: host_ifname(&request.id.container_id, &request.id.ifname),
-            mtu: terms.mtu,
+            host_mac: foreign_mac.unwrap_or(host_mac),
+            host_ifname: foreign
+                .map_or_else(|| host_ifname(&request.id.container_id, &request.id.ifname), |side| side.name.clone()),
+            mtu: foreign.map_or(terms.mtu, |side| side.mtu),
             state: State::Reserved,
             host_ifindex: 0,
             endpoint_index,
@@ -226,6 +230,11 @@ fn same(lease: &Lease, request: &ReserveRequest) -> Result<(), LeaseError> {
     if lease.netns != request.netns {
         let (held, asked) = (lease.netns.clone(), request.netns.clone());
         return Err(LeaseError::OtherNetns { container_id, ifname, held, asked });
+    }
+    let asked = request.enforce_only.as_ref().map(|side| side.name.as_str());
+    if asked != lease.enforce_only.then_some(lease.host_ifname.as_str()) {
+        let held = lease.host_ifname.clone();
+        return Err(LeaseError::OtherLink { container_id, ifname, held });
     }
     let given = |addresses: &Vec<IpAddr>| addresses.iter().copied().collect::<BTreeSet<_>>();
     match &request.delegated_ips {

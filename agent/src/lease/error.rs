@@ -91,6 +91,16 @@ pub enum LeaseError {
         /// The addresses of its lease.
         held: Vec<IpAddr>,
     },
+    /// The attachment exists, on another link.
+    #[error("container {container_id} has {ifname} already, on the link {held}; delete it first")]
+    OtherLink {
+        /// The container.
+        container_id: String,
+        /// The interface.
+        ifname: String,
+        /// The host side of its lease.
+        held: String,
+    },
     /// No endpoint index is free.
     #[error(
         "all {capacity} endpoints of this node are in use or were until {rest_s} s ago; delete pods or raise the map's size"

@@ -33,6 +33,9 @@ pub struct Lease {
     /// The addresses are a delegated IPAM plugin's.
     #[serde(default)]
     pub delegated: bool,
+    /// Another plugin made its link and delivers its packets: policies are enforced there, and nothing else is ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enforce_only: bool,
     /// A chained plugin's queueing disciplines on its link limit its bandwidth: TCX links in place of clsact, and delivery
     /// by the stack.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -44,7 +47,7 @@ pub struct Lease {
     pub pod_mac: Mac,
     /// The MAC of the host side.
     pub host_mac: Mac,
-    /// The host side's name.
+    /// The host side's name, the other plugin's where `enforce_only`.
     pub host_ifname: String,
     /// The MTU of both sides, in bytes.
     pub mtu: u32,

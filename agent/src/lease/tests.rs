@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use ferrule_cni::api::PodRef;
+use ferrule_cni::api::{HostSide, PodRef};
 use ferrule_model::ipam::Pools;
 
 use super::*;
@@ -26,6 +26,7 @@ pub(super) fn request(container_id: &str) -> ReserveRequest {
         shaped: false,
         bandwidth: None,
         shaper: Default::default(),
+        enforce_only: None,
     }
 }
 
@@ -192,6 +193,30 @@ fn a_delegated_lease_needs_no_pool() {
     let (lease, _) = leases.reserve(&asked, &Terms { pools: &Pools::default(), ..terms }).unwrap();
     assert_eq!((addresses(&lease).as_str(), lease.delegated), ("192.0.2.7 2001:db8::7", true));
     assert!(!leases.reserve(&asked, &terms).unwrap().1);
+}
+
+#[test]
+fn another_plugins_link_keeps_its_name_macs_and_mtu() {
+    let bench = Bench::new("10.1.0.0/24");
+    let leases = bench.open();
+    let side = HostSide { name: "veth1".into(), mac: "0a:00:00:00:00:08".into(), mtu: 1400 };
+    let asked = ReserveRequest {
+        delegated_ips: Some(vec!["192.0.2.7".parse().unwrap()]),
+        mac: Some("0a:00:00:00:00:07".into()),
+        enforce_only: Some(side.clone()),
+        ..request("a")
+    };
+    let terms = terms(&bench.pools, 0);
+    let (lease, _) = leases.reserve(&asked, &terms).unwrap();
+    let found = (lease.host_ifname.as_str(), lease.host_mac.to_string(), lease.pod_mac.to_string(), lease.mtu);
+    assert_eq!(found, ("veth1", side.mac.clone(), "0a:00:00:00:00:07".into(), 1400));
+    assert!(!leases.reserve(&asked, &terms).unwrap().1);
+    for other in [Some(HostSide { name: "veth2".into(), ..side.clone() }), None] {
+        let error = leases.reserve(&ReserveRequest { enforce_only: other, ..asked.clone() }, &terms).unwrap_err();
+        assert_eq!(error.to_string(), "container a has eth0 already, on the link veth1; delete it first");
+    }
+    let bad = ReserveRequest { enforce_only: Some(HostSide { mac: "x".into(), ..side }), ..asked };
+    assert!(matches!(leases.reserve(&ReserveRequest { id: id("b"), ..bad }, &terms), Err(LeaseError::Mac(_))));
 }
 
 #[test]

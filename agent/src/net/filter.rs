@@ -77,18 +77,29 @@ fn bpf_option<T>(filter: &TcMessage, read: impl Fn(&TcFilterBpfOption) -> Option
 /// # Errors
 /// The kernel's.
 pub async fn program(handle: &Handle, ifindex: u32, direction: Direction) -> Result<Option<u32>, NetError> {
-    let Ok(index) = i32::try_from(ifindex) else { return Ok(None) };
+    Ok(messages(handle, ifindex, direction).await?.iter().filter(|filter| is_ours(filter)).find_map(program_id))
+}
+
+/// Whether a filter runs the program of this id, wherever it stands.
+///
+/// # Errors
+/// The kernel's.
+pub async fn runs(handle: &Handle, ifindex: u32, direction: Direction, program: u32) -> Result<bool, NetError> {
+    Ok(messages(handle, ifindex, direction).await?.iter().any(|filter| program_id(filter) == Some(program)))
+}
+
+async fn messages(handle: &Handle, ifindex: u32, direction: Direction) -> Result<Vec<TcMessage>, NetError> {
+    let Ok(index) = i32::try_from(ifindex) else { return Ok(Vec::new()) };
     let _turn = super::LISTING.lock().await;
     let request = handle.traffic_filter(index).get();
     let request = match direction {
         Direction::Ingress => request.ingress(),
         Direction::Egress => request.egress(),
     };
-    let filters: Result<Vec<TcMessage>, _> = request.execute().try_collect().await;
-    match filters {
-        Ok(filters) => Ok(filters.iter().filter(|filter| is_ours(filter)).find_map(program_id)),
+    match request.execute().try_collect().await {
+        Ok(filters) => Ok(filters),
         // No clsact qdisc.
-        Err(error) if matches!(errno(&error), Some(libc::ENOENT | libc::EINVAL)) => Ok(None),
+        Err(error) if matches!(errno(&error), Some(libc::ENOENT | libc::EINVAL)) => Ok(Vec::new()),
         Err(source) => {
             Err(NetError::Netlink { what: format!("the filters of device {ifindex} could not be read"), source })
         }

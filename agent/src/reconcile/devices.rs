@@ -11,7 +11,13 @@ use crate::{
 };
 
 /// Puts every program on its device; a sentence for each that is not there then, and whether all are.
-pub(super) fn attach(programs: &Mutex<Programs>, ways: &Ways, whole: bool) -> (bool, Vec<String>) {
+/// `is_pod` knows links that other plugins made for pods.
+pub(super) fn attach(
+    programs: &Mutex<Programs>,
+    ways: &Ways,
+    whole: bool,
+    is_pod: &dyn Fn(&str, u32) -> bool,
+) -> (bool, Vec<String>) {
     let mut errors = Vec::new();
     let mut programs = programs.lock().unwrap_or_else(PoisonError::into_inner);
     let own = ways.devices.iter().map(|device| (device, Program::FromNetdev, Program::ToNetdev));
@@ -30,7 +36,7 @@ pub(super) fn attach(programs: &Mutex<Programs>, ways: &Ways, whole: bool) -> (b
         );
     } else if whole {
         let names: Vec<&str> = ways.overlay.iter().chain(&ways.devices).map(|device| device.name.as_str()).collect();
-        errors.extend(programs.detach_others(&names).err().map(|error| chain(&error)));
+        errors.extend(programs.detach_others(&names, is_pod).err().map(|error| chain(&error)));
     }
     (attached, errors)
 }

@@ -225,7 +225,9 @@ impl Reconciler {
                 ));
                 return Ok(());
             }
-            let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole);
+            let attachments = &self.with.attachments;
+            let is_pod = |name: &str, ifindex| attachments.is_pod_link(name, ifindex);
+            let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole, &is_pod);
             self.errors.devices = errors;
             state.ready = attached;
             state.waiting = (!attached).then(|| self.errors.devices.join("; "));

@@ -13,8 +13,8 @@ use crate::{
         Expected::{self, Dropped, Passes},
     },
     world::{
-        self, A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, GATEWAY6, HERE, LINK_LOCAL_A, MAC_A, MAC_B, OTHER_MAC, OUTSIDE4,
-        OUTSIDE6, POD1, POD1_6, SECOND_A4, SELF4,
+        self, A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, GATEWAY6, HERE, LINK_LOCAL_A, MAC_A, MAC_B, OTHER_MAC,
+        OUTSIDE4, OUTSIDE6, POD1, POD1_6, SECOND_A4, SELF4,
     },
 };
 
@@ -91,7 +91,8 @@ fn it_is_judged_between_two_addresses_as_any_pod() {
     let mut bench = bench();
     bench.table(5);
     bench.word(CLASS_A, 5, 5, 2);
-    let (out, back) = (segment((A4, 40_000), (OUTSIDE4, 80), Tcp::Syn), segment((OUTSIDE4, 80), (A4, 40_000), Tcp::SynAck));
+    let (out, back) =
+        (segment((A4, 40_000), (OUTSIDE4, 80), Tcp::Syn), segment((OUTSIDE4, 80), (A4, 40_000), Tcp::SynAck));
     bench.check(FromPod, &out, Dropped(Drop::PolicyEgress));
     bench.check(ToPod, &segment((OUTSIDE4, 5), (A4, 80), Tcp::Syn), Dropped(Drop::PolicyIngress));
     bench.allow_anyone(5, Ports(TCP, 80, 16));
@@ -191,7 +192,8 @@ fn its_own_node_reaches_it_by_any_address() {
     bench.table(5);
     bench.word(CLASS_A, 5, 5, 2);
     bench.come_by(0);
-    for frame in [udp4(SELF4, A4, TTL, 53), udp4(SELF4, MDNS4, TTL, 53), udp6(OTHER_LINK_LOCAL, LINK_LOCAL_A, TTL, 53)] {
+    for frame in [udp4(SELF4, A4, TTL, 53), udp4(SELF4, MDNS4, TTL, 53), udp6(OTHER_LINK_LOCAL, LINK_LOCAL_A, TTL, 53)]
+    {
         bench.check(ToPod, &frame, POD);
     }
 }
