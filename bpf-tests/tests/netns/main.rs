@@ -5,6 +5,7 @@ mod attach;
 mod bandwidth;
 mod check;
 mod cleanup;
+mod enforce;
 mod healing;
 mod held;
 mod hostile;
