@@ -11,15 +11,9 @@ use crate::{
     support::{all_reach_all, ends, says, within},
 };
 
-const ONE: Layout = Layout {
-    nodes: 1,
-    pods: bpf_tests::topology::Families::Dual,
-    underlay: bpf_tests::topology::Families::Dual,
-    fabric: bpf_tests::topology::Fabric::Bridge,
-    mtu: None,
-    routing: bpf_tests::topology::Routing::Vxlan,
-    arguments: &[],
-};
+fn one() -> Layout {
+    Layout { nodes: 1, ..Layout::default() }
+}
 
 /// A link and its routes.
 fn shown(node: &Node, link: &str) -> Result<String> {
@@ -27,7 +21,7 @@ fn shown(node: &Node, link: &str) -> Result<String> {
 }
 
 fn from_beginning_to_end(maker: Maker) {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let pods = [maker.add(node, "a")?, maker.add(node, "b")?];
         for pod in &pods {
@@ -81,7 +75,7 @@ fn what_is_ours_on_ptps_link_comes_and_goes() {
 
 #[test]
 fn a_del_after_the_link_is_gone_frees_the_rest() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let pod = Maker::Bridge.add(node, "a")?;
         let host = link(&pod)?;
@@ -93,7 +87,7 @@ fn a_del_after_the_link_is_gone_frees_the_rest() {
 
 #[test]
 fn a_pod_that_vanished_without_a_del_is_forgotten() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let Pod { netns, result, addresses, .. } = Maker::Bridge.add(node, "a")?;
         let host = link(&Pod { name: "a".into(), netns: Netns::known(netns.name()), addresses, result })?;
@@ -104,7 +98,7 @@ fn a_pod_that_vanished_without_a_del_is_forgotten() {
 
 #[test]
 fn a_del_while_the_agent_is_away_is_made_up_for() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let (gone, stays) = (Maker::Bridge.add(node, "a")?, Maker::Bridge.add(node, "b")?);
         let (first, second) = (link(&gone)?, link(&stays)?);
@@ -124,7 +118,7 @@ fn a_del_while_the_agent_is_away_is_made_up_for() {
 
 #[test]
 fn a_restarted_agent_puts_its_own_programs_in_the_place_of_the_others_under_traffic() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let (a, b) = (Maker::Bridge.add(node, "a")?, Maker::Bridge.add(node, "b")?);
         let before = filters(node, &link(&b)?)?;
@@ -145,7 +139,7 @@ fn a_restarted_agent_puts_its_own_programs_in_the_place_of_the_others_under_traf
 
 #[test]
 fn check_names_what_is_damaged_and_the_agent_mends_it() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let pod = Maker::Ptp.add(node, "a")?;
         let host = link(&pod)?;
@@ -157,7 +151,7 @@ fn check_names_what_is_damaged_and_the_agent_mends_it() {
 
 #[test]
 fn anothers_filter_on_the_link_stays() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let pod = Maker::Bridge.add(node, "a")?;
         let host = link(&pod)?;
@@ -175,7 +169,7 @@ fn anothers_filter_on_the_link_stays() {
 
 #[test]
 fn a_lost_state_directory_leaves_the_programs_in_force() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let pod = Maker::Bridge.add(node, "a")?;
         let host = link(&pod)?;
@@ -195,7 +189,7 @@ fn a_lost_state_directory_leaves_the_programs_in_force() {
 
 #[test]
 fn cleanup_takes_the_programs_and_leaves_the_link() {
-    within(&ONE, |cluster| {
+    within(&one(), |cluster| {
         let node = &cluster.nodes[0];
         let pods = [Maker::Bridge.add(node, "a")?, Maker::Bridge.add(node, "b")?];
         node.stop()?;
