@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use ferrule_common::{
     Drop,
-    flow::{Flow, FlowKey, QueuedFlow},
+    flow::{Flow, FlowKey},
 };
 
 use crate::{

@@ -11,6 +11,7 @@
 //! Everything that forwards between pods happens here; the node's stack sees what is for the node, for the outside, or
 //! needs an ICMP error. Drops leave through [`count::finish`] with a numbered reason.
 #![no_std]
+#![expect(clippy::needless_borrows_for_generic_args, reason = "a key or value that is moved is copied to the stack")]
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics), expect(internal_features, reason = "atomic addition"))]
 
 mod arp;

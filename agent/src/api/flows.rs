@@ -42,7 +42,7 @@ fn jiffies_now(flows: &[(ferrule_common::flow::FlowKey, ferrule_common::flow::Fl
     const START_SECONDS: i64 = -300;
     let second = i64::from(globals::jiffies());
     let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |time| i64::from(time.tv_sec()) * second + i64::from(time.tv_nsec()) * second / 1_000_000_000);
+        .map_or(0, |time| time.tv_sec() * second + time.tv_nsec() * second / 1_000_000_000);
     let now = START_SECONDS * second + since_start;
     let now = u32::try_from(now.rem_euclid(1 << 32)).unwrap_or_default();
     // The clocks may differ by a tick: no flow was seen later than now.

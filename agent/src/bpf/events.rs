@@ -33,7 +33,7 @@ impl Events {
     }
 
     /// The next event that is there.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn take(&mut self) -> Option<Event> {
         let item = self.ring.next()?;
         if item.len() < size_of::<Event>() {
             return None;

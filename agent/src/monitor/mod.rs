@@ -57,7 +57,7 @@ impl Monitor {
         loop {
             let mut guard = ready.readable().await?;
             let mut events = self.lock();
-            while let Some(event) = events.next() {
+            while let Some(event) = events.take() {
                 // Nobody may be watching.
                 let _ = self.sender.send(event);
             }

@@ -26,9 +26,8 @@ impl Policy {
             if let Ok(Err(error)) = followed {
                 tracing::error!(error = chain(&error), "policies");
             }
-            match tokio::time::timeout(AGAIN, store.changed()).await {
-                Ok(false) => return,
-                Ok(true) | Err(_) => {}
+            if let Ok(false) = tokio::time::timeout(AGAIN, store.changed()).await {
+                return;
             }
         }
     }
