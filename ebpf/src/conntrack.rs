@@ -1,9 +1,9 @@
 //! The table of flows: how an entry comes, and how it goes.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_map_pop_elem};
 use ferrule_common::{
     Drop,
-    flow::{Flow, FlowKey},
+    flow::{Flow, FlowKey, QueuedFlow},
 };
 
 use crate::{
@@ -115,6 +115,15 @@ pub extern "C" fn fr_turn(wanted: u32) -> u32 {
     0
 }
 
+/// Takes the key that has waited longest; false where none waits. Into a map's memory: five functions lie on the stack by now,
+/// and kernels before 6.5 round each one's part up to 32 bytes.
+#[inline(always)]
+fn pop(queued: &mut QueuedFlow) -> bool {
+    let queue = (&raw const FLOW_QUEUE).cast_mut().cast();
+    // SAFETY: the map's own value type, and room for one.
+    unsafe { bpf_map_pop_elem(queue, core::ptr::from_mut(queued).cast()) == 0 }
+}
+
 /// What [`fr_step`] gives where nothing is decided: neither the 0 nor the 1 that [`fr_turn`] gives.
 const GO_ON: u32 = 2;
 
@@ -123,7 +132,11 @@ const GO_ON: u32 = 2;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_step(wanted: u32, now: u32) -> u32 {
-    let Ok(Some(queued)) = FLOW_QUEUE.pop() else { return 0 };
+    let Some(question) = verdict::question() else { return 0 };
+    let queued = &mut question.popped;
+    if !pop(queued) {
+        return 0;
+    }
     let flow = match find(&queued.key) {
         // SAFETY: a value of the map, which a program may read while it runs.
         Some(flow) => unsafe { &*flow },
@@ -139,7 +152,7 @@ pub extern "C" fn fr_step(wanted: u32, now: u32) -> u32 {
         let anothers = wanted != NOBODY && wanted != EVERYBODY && wanted != charged;
         return if anothers { GO_ON } else { 1 };
     }
-    if FLOW_QUEUE.push(&queued, 0).is_err() {
+    if FLOW_QUEUE.push(&*queued, 0).is_err() {
         // An entry that nothing would ever look at again.
         remove(&queued.key, charged);
     }

@@ -87,6 +87,8 @@ pub struct Question {
     pub draft: Flow,
     /// Its place in the queue.
     pub queued: QueuedFlow,
+    /// The place that the clock's hand points at.
+    pub popped: QueuedFlow,
 }
 
 /// This CPU's question.

@@ -25,8 +25,8 @@ const COUNTED: [&str; 10] = [
 ];
 
 fn check(object: &str, wanted: &[&str]) {
-    let configurations = PORTS.iter().flat_map(|port| NUMBERS.map(|number| (*port, number)));
-    for (port, number) in configurations {
+    let configurations = PORTS.iter().zip(NUMBERS.iter().cycle());
+    for (&port, &number) in configurations {
         let policed = u8::from(number == 1);
         let mut loader = EbpfLoader::new();
         loader.override_global(settings::VXLAN_PORT, &port, true);
