@@ -76,8 +76,9 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     net::watch::start(Arc::clone(&changes)).context("a netlink socket cannot be made")?;
     let (state, state_reader) = watch::channel(Arc::new(state::NodeState::default()));
     let programs = Arc::new(Mutex::new(loaded.programs));
+    let (writer, reader) = store::store();
     let flows = Arc::new(Flows::new(loaded.flows));
-    let policy = Arc::new(Policy::new(loaded.policy, Arc::clone(&flows)));
+    let policy = Arc::new(Policy::new(loaded.policy, Arc::clone(&flows), reader.clone()));
     let attachments = Arc::new(Attachments::new(Parts {
         leases,
         policy: Arc::clone(&policy),
@@ -89,7 +90,6 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         notes: plugin::release_notes(&config.socket),
         host_local: config.host_local.clone(),
     }));
-    let (writer, reader) = store::store();
     let monitor = Arc::new(Monitor::new(loaded.events));
     tokio::spawn(Arc::clone(&flows).keep());
     tokio::spawn(read_events(Arc::clone(&monitor)));

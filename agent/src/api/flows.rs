@@ -85,8 +85,8 @@ pub(super) async fn monitor(State(app): State<Arc<App>>, Query(watch): Query<Wat
             match watcher.events.recv().await {
                 Ok(event) => {
                     let objects = Arc::clone(&app.store.clone().snapshot().objects);
-                    if !names.is_of(&objects) {
-                        names = Names::new(objects, leased(&app.attachments));
+                    if !names.is_of(&objects) || !names.knows(event.endpoint) {
+                        names = Names::new(objects, &leased(&app.attachments));
                     }
                     let shown = names.show(&event, |number| app.policy.rule(number).map(|rule| rule.to_string()));
                     let Ok(mut line) = serde_json::to_vec(&shown) else { continue };
@@ -102,13 +102,13 @@ pub(super) async fn monitor(State(app): State<Arc<App>>, Query(watch): Query<Wat
 }
 
 /// Whose this node's leased addresses are.
-fn leased(attachments: &Attachments) -> Vec<(IpAddr, ObjectName)> {
+fn leased(attachments: &Attachments) -> Vec<(u32, IpAddr, ObjectName)> {
     let leases = attachments.leases();
     let named = leases.iter().filter_map(|lease| Some((lease, lease.pod.as_ref()?)));
     named
         .flat_map(|(lease, pod)| {
             let name = ObjectName::new(pod.namespace.as_str(), pod.name.as_str());
-            lease.addresses.iter().map(move |ip| (*ip, name.clone()))
+            lease.addresses.iter().map(move |ip| (lease.endpoint_index, *ip, name.clone()))
         })
         .collect()
 }

@@ -42,13 +42,13 @@ impl Attachments {
         };
         if lease.enforce_only {
             let mut damage = self.compare_programs(lease, device).await?;
-            damage.extend(self.compare_maps(lease, device.ifindex));
+            damage.extend(self.compare_maps(lease, device.ifindex)?);
             return Ok(damage);
         }
         let mut damage = compare_link(lease, device);
         damage.extend(self.compare_programs(lease, device).await?);
         damage.extend(self.compare_limits(lease, device, survey).await?);
-        damage.extend(self.compare_maps(lease, device.ifindex));
+        damage.extend(self.compare_maps(lease, device.ifindex)?);
         for address in &lease.addresses {
             if !survey.routes.contains(&(*address, device.ifindex)) {
                 damage.push(Damage::mendable(format!("the node has no route to {address} through {}", device.name)));
@@ -86,9 +86,10 @@ impl Attachments {
         Ok(damage)
     }
 
-    fn compare_maps(&self, lease: &Lease, ifindex: u32) -> Vec<Damage> {
-        let (wanted, maps) = (local_pod(lease, ifindex), self.maps());
-        maps.differences(&wanted).into_iter().map(Damage::mendable).collect()
+    fn compare_maps(&self, lease: &Lease, ifindex: u32) -> Result<Vec<Damage>, AttachmentError> {
+        let word = self.policy.difference(lease.endpoint_index).map_err(|source| AttachmentError::Map { source })?;
+        let differences = self.maps().differences(&local_pod(lease, ifindex));
+        Ok(differences.into_iter().chain(word).map(Damage::mendable).collect())
     }
 }
 

@@ -50,6 +50,17 @@ pub struct Left {
     pub generations: BTreeSet<u32>,
 }
 
+/// How many entries there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// Of `fr_policy`.
+    pub keys: usize,
+    /// Of `fr_classes`.
+    pub classes: usize,
+    /// Of `fr_blocks`.
+    pub blocks: usize,
+}
+
 impl Left {
     /// A generation that nothing in the maps is written in.
     #[must_use]
@@ -114,6 +125,23 @@ impl PolicyMaps {
             left.generations.insert(u32::from(key?.data().family[1]));
         }
         Ok(left)
+    }
+
+    /// How much is there; classes and blocks of one generation.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn count(&self, generation: u32) -> Result<Count, MapError> {
+        let keys = match batch::entries::<RuleKey, Rule>(self.all_rules.as_fd())? {
+            Some(entries) => entries.len(),
+            None => self.rules.keys().collect::<Result<Vec<_>, _>>()?.len(),
+        };
+        let classes = self.every_class()?.iter().filter(|key| key.generation == generation).count();
+        let mut blocks = 0;
+        for key in self.blocks.keys() {
+            blocks += usize::from(u32::from(key?.data().family[1]) == generation);
+        }
+        Ok(Count { keys, classes, blocks })
     }
 
     fn every_class(&self) -> Result<Vec<ClassKey>, MapError> {

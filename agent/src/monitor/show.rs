@@ -70,23 +70,31 @@ pub struct End {
 pub struct Names {
     objects: Arc<Objects>,
     pods: HashMap<IpAddr, ObjectName>,
+    endpoints: HashMap<u32, ObjectName>,
 }
 
 impl Names {
     /// Of one moment; `leased` are this node's endpoints, who count before what objects say.
     #[must_use]
-    pub fn new(objects: Arc<Objects>, leased: impl IntoIterator<Item = (IpAddr, ObjectName)>) -> Self {
+    pub fn new(objects: Arc<Objects>, leased: &[(u32, IpAddr, ObjectName)]) -> Self {
         let networked = objects.pods.values().filter(|pod| pod.is_networked());
         let mut pods: HashMap<IpAddr, ObjectName> =
             networked.flat_map(|pod| pod.ips.iter().map(|ip| (*ip, pod.name.clone()))).collect();
-        pods.extend(leased);
-        Self { objects, pods }
+        pods.extend(leased.iter().map(|(_, address, name)| (*address, name.clone())));
+        let endpoints = leased.iter().map(|(index, _, name)| (*index, name.clone())).collect();
+        Self { objects, pods, endpoints }
     }
 
     /// Whether these are still the objects that it was made of.
     #[must_use]
     pub fn is_of(&self, objects: &Arc<Objects>) -> bool {
         Arc::ptr_eq(&self.objects, objects)
+    }
+
+    /// Whether it knows an endpoint; 0 is none.
+    #[must_use]
+    pub fn knows(&self, endpoint: u32) -> bool {
+        endpoint == 0 || self.endpoints.contains_key(&endpoint)
     }
 
     /// The pod that has an address.
@@ -112,12 +120,12 @@ impl Names {
     #[must_use]
     pub fn show(&self, event: &Event, rule: impl FnOnce(u32) -> Option<String>) -> ShownEvent {
         let (source, destination) = (event.source.to_ip(), event.destination.to_ip());
-        let (direction, own) = match event.direction {
-            INGRESS => (Some(Direction::Ingress), Some(destination)),
-            EGRESS => (Some(Direction::Egress), Some(source)),
-            _ => (None, None),
+        let direction = match event.direction {
+            INGRESS => Some(Direction::Ingress),
+            EGRESS => Some(Direction::Egress),
+            _ => None,
         };
-        let pod = own.and_then(|own| self.pod(own)).filter(|_| event.endpoint != 0);
+        let pod = self.endpoints.get(&event.endpoint);
         let reason = Drop::ALL.iter().find(|reason| **reason as u32 == event.reason);
         let decided_by_policy = [ALLOWED, Drop::PolicyIngress as u32, Drop::PolicyEgress as u32];
         let policies = match (pod, direction) {

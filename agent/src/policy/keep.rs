@@ -7,20 +7,28 @@ use std::{
 };
 
 use super::{GRACE, Inner, Policy, PolicyError};
-use crate::{reconcile::chain, store::Reader};
+use crate::{
+    reconcile::chain,
+    store::{Reader, Snapshot},
+};
 
 /// How soon a refused step is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often maps are compared with what was written.
+const COMPARE: Duration = Duration::from_secs(15);
 
 impl Policy {
     /// Follows the store until its writer is gone.
     pub async fn keep(self: Arc<Self>, mut store: Reader) {
         loop {
-            let snapshot = store.snapshot();
+            // What is there now counts as seen.
+            store.snapshot();
             let policy = Arc::clone(&self);
             let followed = tokio::task::spawn_blocking(move || {
-                policy.follow(&snapshot)?;
-                policy.lock().retire()
+                policy.follow()?;
+                let mut inner = policy.lock();
+                inner.retire()?;
+                inner.compare()
             })
             .await;
             if let Ok(Err(error)) = followed {
@@ -48,6 +56,22 @@ impl Inner {
             self.pending.extend(steps);
         }
         self.drain()
+    }
+
+    /// Compiles everything anew where somebody else has emptied a map; words are compared with each endpoint.
+    fn compare(&mut self) -> Result<(), PolicyError> {
+        if self.compared.elapsed() < COMPARE || !self.pending.is_empty() || !self.tidied || self.engine.is_none() {
+            return Ok(());
+        }
+        self.compared = Instant::now();
+        if self.is_whole().map_err(|source| PolicyError::Map { step: "read maps".into(), source })? {
+            return Ok(());
+        }
+        tracing::warn!("entries of fr_policy, fr_classes or fr_blocks are missing; all policies are written anew");
+        self.engine = None;
+        self.tidied = false;
+        let (objects, synced, whole) = (Arc::clone(&self.objects), true, true);
+        self.begin(&Snapshot { objects, synced, whole, notes: Vec::new() })
     }
 
     /// Removes a former agent's tables that no word names any more, with all their keys, before their numbers are given

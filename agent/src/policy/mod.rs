@@ -21,16 +21,16 @@ use std::{
 };
 
 use aya::maps::MapError;
-use ferrule_common::layout;
+use ferrule_common::{layout, policy::Word};
 use ferrule_model::{
     objects::{Direction, Objects},
-    policy::{Change, Endpoint, Engine, InForce, Issue, Limits, RuleName, Step, Summary},
+    policy::{self, Change, Endpoint, Engine, InForce, Issue, Limits, RuleName, Step, Summary},
 };
 
 use crate::{
     bpf::PolicyMaps,
     flows::{Flows, Sweep},
-    store::Snapshot,
+    store::{Reader, Snapshot},
 };
 
 /// What a program on its way may still read is not removed before this.
@@ -59,6 +59,7 @@ pub enum PolicyError {
 pub struct Policy {
     inner: Mutex<Inner>,
     flows: Arc<Flows>,
+    store: Reader,
 }
 
 struct Inner {
@@ -79,6 +80,8 @@ struct Inner {
     former: BTreeSet<u32>,
     /// What a former agent left was looked at, and all that nothing names has gone.
     tidied: bool,
+    /// When the maps were compared with what was written last.
+    compared: Instant,
     /// From the snapshot to the last word's store, the last time that words were stored.
     took: Option<Duration>,
 }
@@ -86,7 +89,7 @@ struct Inner {
 impl Policy {
     /// Over the pinned maps; changes nothing yet.
     #[must_use]
-    pub fn new(maps: PolicyMaps, flows: Arc<Flows>) -> Self {
+    pub fn new(maps: PolicyMaps, flows: Arc<Flows>, store: Reader) -> Self {
         let inner = Inner {
             maps,
             engine: None,
@@ -97,23 +100,26 @@ impl Policy {
             retired: Instant::now(),
             former: BTreeSet::new(),
             tidied: false,
+            compared: Instant::now(),
             took: None,
         };
-        Self { inner: Mutex::new(inner), flows }
+        Self { inner: Mutex::new(inner), flows, store }
     }
 
-    /// Puts in force what a snapshot says. The first one needs to be whole where something is in force already.
+    /// Puts in force what the store says now. The first snapshot needs to be whole where something is in force already.
     ///
     /// # Errors
     /// The kernel's; the rest is tried again.
-    pub fn follow(&self, snapshot: &Snapshot) -> Result<(), PolicyError> {
+    pub fn follow(&self) -> Result<(), PolicyError> {
+        let mut inner = self.lock();
+        // Read with the lock held: of two who follow, neither brings back an older snapshot.
+        let snapshot = self.store.clone().snapshot();
         if !snapshot.synced {
             return Ok(());
         }
-        let mut inner = self.lock();
         inner.drain()?;
         if inner.engine.is_none() {
-            return if inner.all_known { inner.begin(snapshot) } else { Ok(()) };
+            return if inner.all_known { inner.begin(&snapshot) } else { Ok(()) };
         }
         if Arc::ptr_eq(&inner.objects, &snapshot.objects) {
             return Ok(());
@@ -147,12 +153,28 @@ impl Policy {
         inner.change(vec![Change::Endpoint(index, Some(endpoint))])?;
         let engine = inner.engine.as_ref().ok_or(PolicyError::Unread)?;
         match engine.endpoint(index) {
-            Some(InForce { tables: Some(_), .. }) => Ok(()),
+            Some(InForce { tables: Some(tables), .. }) => inner.restore(index, tables),
             _ => {
                 let words: Vec<String> = engine.issues().iter().map(ToString::to_string).collect();
                 Err(PolicyError::Issue(words.join("; ")))
             }
         }
+    }
+
+    /// A phrase where an endpoint's word is not what it should be.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn difference(&self, index: u32) -> Result<Option<String>, MapError> {
+        let inner = self.lock();
+        let Some(Some(tables)) =
+            inner.engine.as_ref().and_then(|engine| engine.endpoint(index)).map(|found| found.tables)
+        else {
+            return Ok(None);
+        };
+        let word = inner.maps.word(index)?;
+        let differs = inner.pending.is_empty() && [word.ingress(), word.egress()] != tables || word == Word::UNKNOWN;
+        Ok(differs.then(|| format!("fr_ep_state has another word for endpoint {index}")))
     }
 
     /// Tells of an endpoint that is there, before the source is read.
@@ -272,6 +294,24 @@ impl Inner {
         let steps = engine.apply(changes);
         self.pending.extend(steps);
         self.drain()
+    }
+
+    /// Stores an endpoint's word again, where somebody else has changed it.
+    fn restore(&mut self, index: u32, [ingress, egress]: [u32; 2]) -> Result<(), PolicyError> {
+        let step = Step::SetWords(vec![policy::Word { index, ingress, egress }]);
+        let failed = |source| PolicyError::Map { step: step.to_string(), source };
+        let word = self.maps.word(index).map_err(failed)?;
+        if [word.ingress(), word.egress()] == [ingress, egress] && word != Word::UNKNOWN {
+            return Ok(());
+        }
+        self.maps.apply(&step, 0).map_err(|source| PolicyError::Map { step: step.to_string(), source })
+    }
+
+    /// Whether the maps hold at least as much as was written: what somebody else removed is missed.
+    fn is_whole(&self) -> Result<bool, MapError> {
+        let Some(engine) = &self.engine else { return Ok(true) };
+        let (summary, found) = (engine.summary(), self.maps.count(engine.generation())?);
+        Ok(found.keys >= summary.keys && found.classes >= summary.addresses && found.blocks >= summary.blocks)
     }
 
     /// Carries out what waits, in order.

@@ -78,8 +78,6 @@ pub struct Reconciler {
     ways: Ways,
     /// The last snapshot that was looked at.
     snapshot: Arc<Snapshot>,
-    /// The last snapshot there was.
-    latest: Arc<Snapshot>,
     desired: Option<Arc<Desired>>,
     /// The addresses that were leased then.
     leased: BTreeSet<IpAddr>,
@@ -120,7 +118,6 @@ impl Reconciler {
             keeper: Keeper::new(maps),
             ways: Ways::default(),
             snapshot: Arc::default(),
-            latest: Arc::default(),
             desired: None,
             leased: BTreeSet::new(),
             unfinished: false,
@@ -184,7 +181,6 @@ impl Reconciler {
 
     async fn reconcile(&mut self, snapshot: Arc<Snapshot>, parts: Parts, state: &mut NodeState) -> Result<(), Failure> {
         let new_objects = !Arc::ptr_eq(&self.snapshot, &snapshot);
-        self.latest = Arc::clone(&snapshot);
         let whole = snapshot.whole;
         let look = new_objects || parts.has(Part::Underlay);
         let mut stale = new_objects || self.desired.is_none() || self.unfinished;
@@ -217,7 +213,7 @@ impl Reconciler {
             if successor {
                 self.carry();
             }
-            self.with.policy.follow(&self.latest)?;
+            self.with.policy.follow()?;
             if !self.with.policy.is_ready() {
                 state.waiting = Some(format!(
                     "the policies of a former agent are in force, and stay until all of the source can be read: {}",
