@@ -178,9 +178,29 @@ impl Node {
     /// # Errors
     /// The plugin's.
     pub fn add(&self, name: &str) -> Result<Pod> {
-        let netns = Netns::new(&format!("{}-{name}", self.prefix))?;
+        let netns = self.pod_netns(name)?;
         let result = self.invocation("ADD", name, &netns.path()).run(&self.netns)?;
         Pod::new(name, netns, result)
+    }
+
+    /// Connects the pod that a Pod object of this namespace and name describes, in a network namespace that is there.
+    ///
+    /// # Errors
+    /// The plugin's.
+    pub fn add_object(&self, namespace: &str, name: &str, netns: Netns) -> Result<Pod> {
+        let container = format!("{namespace}-{name}");
+        let mut call = self.invocation("ADD", &container, &netns.path());
+        (call.namespace, call.pod) = (namespace.into(), name.into());
+        let result = call.run(&self.netns)?;
+        Pod::new(&container, netns, result)
+    }
+
+    /// A network namespace for a pod that is not connected yet.
+    ///
+    /// # Errors
+    /// Where the name is taken.
+    pub fn pod_netns(&self, name: &str) -> Result<Netns> {
+        Netns::new(&format!("{}-{name}", self.prefix))
     }
 
     /// Disconnects a pod.

@@ -20,6 +20,8 @@ pub struct Invocation {
     pub container: String,
     /// `CNI_NETNS`.
     pub netns: PathBuf,
+    /// The pod's namespace, for `CNI_ARGS`.
+    pub namespace: String,
     /// The pod's name, for `CNI_ARGS`.
     pub pod: String,
     /// Standard input.
@@ -57,6 +59,7 @@ impl Invocation {
             command: command.into(),
             container: container.into(),
             netns: netns.into(),
+            namespace: "default".into(),
             pod: container.into(),
             config,
             plugin: None,
@@ -118,6 +121,10 @@ impl Invocation {
         Err(Failure { command: self.command.clone(), container: self.container.clone(), error, stderr }.into())
     }
 
+    fn arguments(&self) -> String {
+        format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={};K8S_POD_NAME={}", self.namespace, self.pod)
+    }
+
     fn file(&self) -> Result<PathBuf> {
         self.plugin.clone().map_or_else(|| super::binary("ferrule-cni"), Ok)
     }
@@ -129,7 +136,7 @@ impl Invocation {
             .env("CNI_NETNS", &self.netns)
             .env("CNI_IFNAME", "eth0")
             .env("CNI_PATH", "/usr/lib/cni")
-            .env("CNI_ARGS", format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={}", self.pod))
+            .env("CNI_ARGS", self.arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -16,6 +16,7 @@ mod neighbours;
 mod offload;
 mod outside;
 mod path_mtu;
+mod policy;
 mod preflight;
 mod reach;
 mod reboot;

@@ -1,0 +1,14 @@
+//! NetworkPolicy between real pods of two nodes: objects in the manifests' folder, packets from real sockets.
+
+mod added;
+mod away;
+mod door;
+mod host_nat;
+mod live;
+mod mesh;
+mod objects;
+mod own_node;
+mod reasons;
+mod tables;
+mod town;
+mod wires;
