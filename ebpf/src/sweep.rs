@@ -32,57 +32,61 @@ pub fn sweep(ctx: &TcContext) -> i32 {
         Address::UNSPECIFIED
     };
     let now = clock::now();
-    let (mut seen, mut removed, mut stale) = (0, 0, 0);
-    if let Some(question) = verdict::question() {
-        question.from = address;
-    }
+    let Some(question) = verdict::question() else { return 0 };
+    question.swept = Swept { address, seen: 0, removed: 0, stale: 0 };
     for _ in 0..RUN {
-        match fr_sweep_next(what, now) {
-            KEPT => seen += 1,
-            REMOVED => {
-                seen += 1;
-                removed += 1;
-            }
-            STALE_KEY => stale += 1,
-            _ => break,
+        if fr_sweep_next(what, now) == EMPTY {
+            break;
         }
     }
+    let Some(question) = verdict::question() else { return 0 };
+    let Swept { seen, removed, stale, .. } = question.swept;
     (cb[1], cb[2], cb[3]) = (seen, removed, stale);
     0
 }
 
+/// What one run is asked and did. It lies in a map: in registers, each count that differs is another state for the verifier
+/// to follow. Packets leave it alone: where test runs do not keep softirqs off, one may come between.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Swept {
+    address: Address,
+    seen: u32,
+    removed: u32,
+    stale: u32,
+}
+
 /// The queue is empty.
 const EMPTY: u32 = 0;
-/// The flow stays.
-const KEPT: u32 = 1;
-/// The flow went.
-const REMOVED: u32 = 2;
-/// The key had no flow any more.
-const STALE_KEY: u32 = 3;
+/// There may be more.
+const MORE: u32 = 1;
 
-/// Looks at the next flow; the address that is asked for stands in the question.
+/// Looks at the next flow.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_sweep_next(what: u32, now: u32) -> u32 {
     let Some(question) = verdict::question() else { return EMPTY };
-    let address = question.from;
+    let address = question.swept.address;
     let Ok(Some(queued)) = FLOW_QUEUE.pop() else { return EMPTY };
     // SAFETY: a value of the map: this program may read and write it while it runs.
-    let Some(flow) = conntrack::find(&queued.key).map(|flow| unsafe { &mut *flow }) else { return STALE_KEY };
-    if flow.stamp != queued.stamp {
-        return STALE_KEY;
-    }
+    let flow = conntrack::find(&queued.key).map(|flow| unsafe { &mut *flow });
+    let Some(flow) = flow.filter(|flow| flow.stamp == queued.stamp) else {
+        question.swept.stale += 1;
+        return MORE;
+    };
+    question.swept.seen += 1;
     let asked = what == ALL || what == OF_ADDRESS && (queued.key.lower == address || queued.key.higher == address);
     let charged = flow.charged;
     let goes = asked || clock::is_expired(flow, queued.key.protocol, now) || is_orphan(&queued.key, flow);
     if goes || FLOW_QUEUE.push(&queued, 0).is_err() {
         conntrack::remove(&queued.key, charged);
-        return REMOVED;
+        question.swept.removed += 1;
+        return MORE;
     }
     if flow.remote_pod == 0 && has_become_known(&queued.key, flow) {
         flow.remote_pod = 1;
     }
-    KEPT
+    MORE
 }
 
 /// Where the source address stands in an IPv6 packet.

@@ -21,6 +21,7 @@ use crate::{
     packet::Packet,
     policy::{self, DENIED, RECEIVER, SENDER},
     related,
+    sweep::Swept,
     transport::{self, ECHO_REPLY, ECHO_REQUEST, ENDS, ERROR, KIND, OPENS, RESETS, Transport},
 };
 
@@ -89,6 +90,8 @@ pub struct Question {
     pub queued: QueuedFlow,
     /// The place that the clock's hand points at.
     pub popped: QueuedFlow,
+    /// What the sweep did so far.
+    pub swept: Swept,
 }
 
 /// This CPU's question.

@@ -61,7 +61,11 @@ fn goes_on_through(what: impl Fn(&Town<'_>, &Node) -> Result<()>) {
         let five = Five::new(town)?;
         let door = Door::open(&five.web.netns)?;
         let open = |clients: [&bpf_tests::topology::Pod; 2]| {
-            clients.iter().map(|client| Wire::all(client, &five.web)).collect::<Result<Vec<_>>>().map(|all| all.into_iter().flatten().collect::<Vec<_>>())
+            clients
+                .iter()
+                .map(|client| Wire::all(client, &five.web))
+                .collect::<Result<Vec<_>>>()
+                .map(|all| all.into_iter().flatten().collect::<Vec<_>>())
         };
         let cut = open([&five.cut[0], &five.cut[1]])?;
         let kept = open([&five.kept[0], &five.kept[1]])?;

@@ -1,8 +1,13 @@
 //! Beside the host's NAT: a port of a node that leads to a pod, by a translation that somebody else made. Policies look at
 //! the real ends, and answers go back through the stack.
 
-use std::{net::IpAddr, process::{Command, Stdio}, thread, time::Duration};
 use std::io::Write;
+use std::{
+    net::IpAddr,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use bpf_tests::{
@@ -56,7 +61,11 @@ fn check(routing: Routing) {
         forward(own, &five.web)?;
         forward(other, &five.web)?;
         five.web.addresses.iter().try_for_each(|to| Ping::to(*to).once(&other.netns).map(drop))?;
-        five.cut.iter().chain(&five.kept).flat_map(|pod| own.addresses.iter().chain(&other.addresses).map(move |to| (pod, to))).try_for_each(|(pod, to)| Ping::to(*to).once(&pod.netns).map(drop))?;
+        five.cut
+            .iter()
+            .chain(&five.kept)
+            .flat_map(|pod| own.addresses.iter().chain(&other.addresses).map(move |to| (pod, to)))
+            .try_for_each(|(pod, to)| Ping::to(*to).once(&pod.netns).map(drop))?;
         let [near, far] = &five.cut;
         let [friend, distant] = &five.kept;
         let everybody = [near, far, friend, distant, &five.web];

@@ -42,7 +42,8 @@ fn check(arguments: &'static [&'static str], pod_reaches_own_node: bool) {
         reaches(&other.netns, &pod.addresses, false, "the other node to the pod")?;
         reaches(&pod.netns, &pod.addresses, true, "the pod to itself")?;
         let blocks = |addresses: &[IpAddr]| {
-            let block = |ip: &IpAddr| format!("{{ipBlock: {{cidr: \"{ip}/{}\"}}}}", if ip.is_ipv4() { 32 } else { 128 });
+            let block =
+                |ip: &IpAddr| format!("{{ipBlock: {{cidr: \"{ip}/{}\"}}}}", if ip.is_ipv4() { 32 } else { 128 });
             addresses.iter().map(block).collect::<Vec<_>>().join(", ")
         };
         let spec = format!(

@@ -128,7 +128,8 @@ fn what_is_explained_is_what_happens() {
             ("z/friend", 1, &five.kept[0]),
             ("z/distant", 2, &five.kept[1]),
         ];
-        let _servers = named.iter().map(|(_, _, pod)| Echo::start(&pod.netns, &pod.addresses)).collect::<Result<Vec<_>>>()?;
+        let _servers =
+            named.iter().map(|(_, _, pod)| Echo::start(&pod.netns, &pod.addresses)).collect::<Result<Vec<_>>>()?;
         let mut passed = 0;
         for (from, source_node, source) in &named {
             for (to, target_node, target) in named.iter().filter(|(to, ..)| to != from) {
@@ -169,12 +170,8 @@ fn quick(from: &Pod, to: std::net::IpAddr, expected: bool) -> Result<bool> {
 fn a_policy_that_is_only_checked_names_the_flows_that_it_would_cut() {
     within(&Layout::default(), |town| {
         let five = Five::new(town)?;
-        let wires = five
-            .cut
-            .iter()
-            .chain(&five.kept)
-            .map(|client| Wire::all(client, &five.web))
-            .collect::<Result<Vec<_>>>()?;
+        let wires =
+            five.cut.iter().chain(&five.kept).map(|client| Wire::all(client, &five.web)).collect::<Result<Vec<_>>>()?;
         let file = town.node(1).folder().join("checked.yaml");
         std::fs::write(&file, super::objects::policy(ONLY_FRIENDS.0, ONLY_FRIENDS.1))?;
         // Those nobody isolates have no flows that are kept, so that the policy is in force for somebody else.
@@ -199,7 +196,10 @@ fn a_policy_that_is_only_checked_names_the_flows_that_it_would_cut() {
                 ensure!(tell == if named { 2 } else { 0 }, "{address} is told of {tell} times: {answer}");
             }
         }
-        ensure!(flows.iter().all(|one| one["allowed"]["before"] == true && one["allowed"]["after"] == false), "{answer}");
+        ensure!(
+            flows.iter().all(|one| one["allowed"]["before"] == true && one["allowed"]["after"] == false),
+            "{answer}"
+        );
         // Nothing happened.
         wires.iter().flatten().try_for_each(Wire::lives)
     });

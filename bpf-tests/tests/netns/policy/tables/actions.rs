@@ -13,7 +13,11 @@ fn all_may_be_denied_and_allowed_each_way() {
         },
         Table {
             what: "all egress of all namespaces",
-            policies: &[("x/p", "podSelector: {}, policyTypes: [Egress]"), ("y/p", "podSelector: {}, policyTypes: [Egress]"), ("z/p", "podSelector: {}, policyTypes: [Egress]")],
+            policies: &[
+                ("x/p", "podSelector: {}, policyTypes: [Egress]"),
+                ("y/p", "podSelector: {}, policyTypes: [Egress]"),
+                ("z/p", "podSelector: {}, policyTypes: [Egress]"),
+            ],
             passes: &[],
             fails: &["x/a > x/b tcp/80", "y/a > z/a echo"],
         },
@@ -31,7 +35,10 @@ fn all_may_be_denied_and_allowed_each_way() {
         },
         Table {
             what: "only DNS goes out",
-            policies: &[("x/p", "podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 53, protocol: UDP}, {port: 53}]}]")],
+            policies: &[(
+                "x/p",
+                "podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 53, protocol: UDP}, {port: 53}]}]",
+            )],
             passes: &["x/a > y/a udp/53", "y/a > x/a tcp/80"],
             fails: &["x/a > y/a tcp/80", "x/a > y/a udp/80"],
         },

@@ -37,17 +37,8 @@ pub struct Table<'a> {
 }
 
 /// The pods, and the node of each. Every pod has named ports, which differ: `web` is 80, 81 and 443, and `sig` is SCTP.
-const PODS: [(&str, usize); 9] = [
-    ("x/a", 1),
-    ("x/b", 2),
-    ("x/c", 1),
-    ("y/a", 2),
-    ("y/b", 1),
-    ("y/c", 2),
-    ("z/a", 1),
-    ("z/b", 2),
-    ("z/c", 1),
-];
+const PODS: [(&str, usize); 9] =
+    [("x/a", 1), ("x/b", 2), ("x/c", 1), ("y/a", 2), ("y/b", 1), ("y/c", 2), ("z/a", 1), ("z/b", 2), ("z/c", 1)];
 
 /// Namespaces and their labels.
 const NAMESPACES: [(&str, &str); 3] = [("x", "team: red"), ("y", "team: blue"), ("z", "team: blue, zone: outer")];
