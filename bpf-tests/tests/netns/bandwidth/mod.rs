@@ -52,7 +52,9 @@ fn holds(what: &str, limit: u64, took: Duration) -> Result<()> {
     let rate = bits / took.as_secs_f64();
     let ratio = rate / limit as f64;
     eprintln!("{what}: {:.1} Mbit/s of {}", rate / 1e6, limit / 1_000_000);
-    ensure!((0.5..1.25).contains(&ratio), "{what}: {rate:.0} bit/s where the limit is {limit}");
+    // An emulated machine may be slower than the limit.
+    let least = 0.5 / patience(Duration::from_secs(1)).as_secs_f64();
+    ensure!((least..1.25).contains(&ratio), "{what}: {rate:.0} bit/s where the limit is {limit}");
     Ok(())
 }
 
