@@ -121,7 +121,9 @@ fn reach_pod(ctx: &TcContext) -> Result<Passed, Drop> {
 #[inline(always)]
 fn reach_own(ctx: &TcContext, packet: &Packet, index: u32) -> Result<Passed, Drop> {
     let own = End::local(index);
-    let circumstances = if came_by(ctx) == 0 { verdict::BY_NODE } else { verdict::CARRIED };
+    let by = came_by(ctx);
+    // What comes back to the link that it came by is the pod's own, whatever address the host's NAT gave it.
+    let circumstances = if by == 0 || by == ifindex(ctx) { verdict::BY_NODE } else { verdict::CARRIED };
     let source = match endpoint::local(&packet.source) {
         // By way of the host's NAT.
         Some(pod) if pod.index == index => return on(Outcome::Pod),

@@ -10,7 +10,7 @@ use crate::{
     frames::{Tcp, from_mac, segment},
     policed::Ports,
     run::Bench,
-    world::{A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, OUTSIDE4, POD1, SELF4},
+    world::{A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, OTHER_NETDEV, OUTSIDE4, POD1, SELF4},
 };
 
 const TCP: u8 = 6;
@@ -35,7 +35,7 @@ fn what_was_dnated_to_a_pod_is_judged_by_the_real_ends_and_answered_through_the_
     let carried = segment(A, B, Tcp::Syn);
     let answer = from_mac(segment(B, A, Tcp::SynAck), MAC_B);
     bench.by(CLASS_B);
-    bench.come_by(HERE);
+    bench.come_by(OTHER_NETDEV);
     assert_eq!(bench.outcome(ToPod, &carried).0, Drop::PolicyIngress as u32);
     bench.allow_anyone(5, Ports(TCP, 80, 16));
     assert_eq!(bench.outcome(ToPod, &carried).0, Outcome::Pod as u32);
@@ -58,4 +58,19 @@ fn what_was_dnated_to_another_node_is_judged_where_it_leaves() {
     bench.allow_anyone(6, Ports(TCP, 80, 16));
     assert_eq!(bench.outcome(ToOverlay, &carried), (Outcome::Overlay as u32, 0x4000), "others' bits stay");
     assert_eq!(bench.flows()[0].1.via_stack, 1);
+}
+
+#[test]
+fn what_comes_back_to_the_pod_that_sent_it_passes_under_the_nodes_address_and_so_does_its_answer() {
+    let mut bench = Bench::alone();
+    bench.table(5);
+    bench.word(CLASS_B, 5, 5, 2);
+    bench.by(CLASS_B);
+    let carried = segment((SELF4, 50_000), B, Tcp::Syn);
+    bench.come_by(OTHER_NETDEV);
+    assert_eq!(bench.outcome(ToPod, &carried).0, Drop::PolicyIngress as u32, "another's");
+    bench.come_by(HERE);
+    assert_eq!(bench.outcome(ToPod, &carried).0, Outcome::Pod as u32);
+    let answer = from_mac(segment(B, (SELF4, 50_000), Tcp::SynAck), MAC_B);
+    assert_eq!(bench.outcome(FromPod, &answer).0, STACK);
 }

@@ -13,7 +13,7 @@ use crate::{
         Expected::{self, Dropped, Passes},
     },
     world::{
-        self, A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, GATEWAY6, HERE, LINK_LOCAL_A, MAC_A, MAC_B, OTHER_MAC,
+        self, A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, GATEWAY6, LINK_LOCAL_A, MAC_A, MAC_B, OTHER_MAC, OTHER_NETDEV,
         OUTSIDE4, OUTSIDE6, POD1, POD1_6, SECOND_A4, SELF4,
     },
 };
@@ -34,7 +34,7 @@ const NETWORK4: [u8; 4] = [10, 244, 1, 255];
 fn bench() -> Bench {
     let mut bench = Bench::alone();
     world::make_foreign(bench.ebpf());
-    bench.come_by(HERE);
+    bench.come_by(OTHER_NETDEV);
     bench
 }
 

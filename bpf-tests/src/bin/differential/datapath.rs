@@ -99,7 +99,8 @@ impl Datapath {
                 "test_from_pod"
             }
             Way::ToPod { own } => {
-                context.ingress_ifindex = if own { 0 } else { DEVICE };
+                // Not the pod's own link.
+                context.ingress_ifindex = if own { 0 } else { DEVICE + 1 };
                 "test_to_pod"
             }
             Way::FromOverlay { node } => {
