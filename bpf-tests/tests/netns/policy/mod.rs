@@ -3,6 +3,7 @@
 mod added;
 mod away;
 mod door;
+mod flows;
 mod host_nat;
 mod live;
 mod mesh;

@@ -106,7 +106,7 @@ impl Town<'_> {
             until(&format!("{} to read {mark}", node.name), known, |known| *known)?;
         }
         // From the agent's store to its maps.
-        thread::sleep(patience(Duration::from_millis(100)));
+        thread::sleep(patience(Duration::from_millis(250)));
         Ok(())
     }
 
