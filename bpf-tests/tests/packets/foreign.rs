@@ -13,8 +13,8 @@ use crate::{
         Expected::{self, Dropped, Passes},
     },
     world::{
-        self, A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, GATEWAY6, LINK_LOCAL_A, MAC_A, MAC_B, OTHER_MAC, OTHER_NETDEV,
-        OUTSIDE4, OUTSIDE6, POD1, POD1_6, SECOND_A4, SELF4,
+        self, A4, A6, B4, B6, CLASS_A, CLASS_B, GATEWAY4, GATEWAY6, LINK_LOCAL_A, MAC_A, MAC_B, OTHER_MAC,
+        OTHER_NETDEV, OUTSIDE4, OUTSIDE6, POD1, POD1_6, SECOND_A4, SELF4,
     },
 };
 

@@ -35,6 +35,8 @@ const TESTS: [Tests; 2] = [
             "attach::",
             "preflight::",
             "hostile::an_overlay_packet",
+            "policy::own_node::probes_pass_where",
+            "policy::live::an_ingress_policy_cuts",
             "bandwidth::own::by_vxlan",
             "bandwidth::own::a_chained_plugin",
         ],

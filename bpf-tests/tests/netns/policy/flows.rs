@@ -90,7 +90,10 @@ fn short_connections(from: &Pod, to: IpAddr, lasts: Duration) -> Result<(u32, u3
     };
     let longest = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Result<Vec<_>>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()
     })?;
     Ok((made.into_inner(), failed.into_inner(), longest.into_iter().max().unwrap_or_default()))
 }
@@ -216,7 +219,11 @@ fn flows_are_listed_and_forgotten() {
         wires.iter().flatten().try_for_each(Wire::lives)?;
         // One that has ended goes soon.
         drop(wires);
-        until("closed connections to be forgotten", || (count(&near, "tcp"), count(&far, "tcp")), |left| *left == (0, 0))?;
+        until(
+            "closed connections to be forgotten",
+            || (count(&near, "tcp"), count(&far, "tcp")),
+            |left| *left == (0, 0),
+        )?;
         Wire::open(Kind::Tcp, &near, &server, true).map(drop)
     });
 }
