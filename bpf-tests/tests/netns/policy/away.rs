@@ -90,7 +90,7 @@ fn goes_on_through(what: impl Fn(&Town<'_>, &Node) -> Result<()>) {
         }
         let silence = streams.end()?;
         eprintln!("the longest silence of a stream: {silence:?}");
-        ensure!(silence < patience(Duration::from_millis(900)), "a stream was silent for {silence:?}");
+        ensure!(silence < patience(Duration::from_secs(2)), "a stream was silent for {silence:?}");
         // The agents still serve: what comes now is put in force.
         town.policies(&[])?;
         town.settle()?;
@@ -154,13 +154,5 @@ fn an_agent_that_starts_beside_a_broken_manifest_keeps_what_was_in_force() {
         thread::sleep(patience(Duration::from_millis(2500)));
         town.cluster.manifests.write("policies", &good)?;
         until("the agent to be content", says, |text| !text.contains("policies.yaml")).map(drop)
-    });
-}
-
-#[test]
-fn control() {
-    goes_on_through(|_, _| {
-        thread::sleep(Duration::from_secs(4));
-        Ok(())
     });
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsRawFd,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +14,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use bpf_tests::topology::{Netns, Pod, patience};
+use nix::sys::socket::{Backlog, listen};
 
 use super::wires::{any, at};
 
@@ -38,6 +40,8 @@ impl Door {
         let (listener, socket) =
             netns.enter(|| Ok::<_, std::io::Error>((TcpListener::bind(here)?, UdpSocket::bind(here)?)))??;
         listener.set_nonblocking(true)?;
+        // The standard library's 128 are full where this thread has to wait for a CPU.
+        listen(&listener, Backlog::new(4096)?)?;
         socket.set_read_timeout(Some(TURN))?;
         let (stop, guests) = (Arc::clone(&door.stop), Arc::clone(&door.guests));
         door.threads.push(thread::spawn(move || {
@@ -92,6 +96,8 @@ impl Drop for Door {
 pub struct Knocked {
     pub times: u64,
     pub answered: u64,
+    /// Segments that were sent again until a connection stood: a busy machine is slow, but it loses none.
+    pub repeated: u64,
     /// The longest that an answer took.
     pub longest: Duration,
     /// The first few that were not answered or took long, and when.
@@ -140,17 +146,18 @@ impl Knocking {
             let one = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             sum.times += one.times;
             sum.answered += one.answered;
+            sum.repeated += one.repeated;
             sum.longest = sum.longest.max(one.longest);
             sum.slow.extend(one.slow);
         }
         Ok(sum)
     }
 
-    /// Ends it: all were answered, and none waited for a retransmission.
+    /// Ends it: all were answered, and nothing was lost on the way.
     pub fn was_always_let_in(self) -> Result<Knocked> {
         let knocked = self.end()?;
         ensure!(knocked.times > 0 && knocked.answered == knocked.times, "not all were let in: {knocked:?}");
-        ensure!(knocked.longest < patience(Duration::from_millis(900)), "one was lost: {knocked:?}");
+        ensure!(knocked.repeated == 0, "one was lost: {knocked:?}");
         Ok(knocked)
     }
 
@@ -173,12 +180,25 @@ fn connects(to: IpAddr, hopes: bool, stop: &AtomicBool) -> Result<Knocked> {
         let (start, limit) = (Instant::now(), if hopes { patience(HOPE) } else { PAUSE });
         knocked.times += 1;
         let stream = TcpStream::connect_timeout(&at(to, DOOR), limit);
+        knocked.repeated += stream.as_ref().map_or(Ok(0), repeated)?;
         if hopes || stream.is_ok() {
             knocked.answer(&format!("TCP {to}"), start, begin, stream.is_ok());
         }
         thread::sleep(PAUSE);
     }
     Ok(knocked)
+}
+
+/// How many segments were sent again on a connection.
+fn repeated(stream: &TcpStream) -> Result<u64> {
+    // SAFETY: all-zero is a value of this struct of integers.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of_val(&info))?;
+    let (fd, level, option) = (stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
+    // SAFETY: the structure outlives the call, and its length is given.
+    let read = unsafe { libc::getsockopt(fd, level, option, (&raw mut info).cast(), &raw mut length) };
+    ensure!(read == 0, "{}", std::io::Error::last_os_error());
+    Ok(info.tcpi_total_retrans.into())
 }
 
 fn asks(to: IpAddr, hopes: bool, stop: &AtomicBool) -> Result<Knocked> {
