@@ -1,6 +1,6 @@
 //! What changes while connections stand: those that may go on are not touched, those that may not are cut, both ways.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bpf_tests::{
@@ -9,6 +9,7 @@ use bpf_tests::{
 };
 
 use super::{
+    door::{Door, Knocking},
     town::{Town, within},
     wires::{Way, Wire},
 };
@@ -195,13 +196,24 @@ fn the_address_of_a_pod_that_failed_is_nobodys() {
         let five = Five::new(town)?;
         town.policies(&[ONLY_FRIENDS])?;
         town.settle()?;
+        let _door = Door::open(&five.web.netns)?;
         let kept = five.wires(&five.kept)?;
         for (phase, passes) in [("Failed", false), ("Running", true), ("Succeeded", false)] {
             for pod in ["z/friend", "z/distant"] {
                 town.change(pod, |object| object.phase = phase)?;
             }
             town.settle()?;
-            if passes { kept.iter().try_for_each(Wire::lives) } else { Wire::are_cut(&kept) }.context(phase)?;
+            if passes {
+                kept.iter().try_for_each(Wire::lives).context(phase)?;
+                continue;
+            }
+            // Flows go with their pods: what the other end sends then is a flow of its own, which nobody forbids.
+            Wire::are_cut_for(&kept, &[Way::Forth]).context(phase)?;
+            for pod in &five.kept {
+                let knocking = Knocking::start(&pod.netns, &five.web.addresses, false);
+                thread::sleep(Duration::from_millis(100));
+                knocking.was_never_let_in().context(phase)?;
+            }
         }
         Ok(())
     });

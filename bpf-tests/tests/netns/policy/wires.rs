@@ -108,6 +108,11 @@ impl Wire {
 
     /// That on none of these anything passes, whatever both ends send.
     pub fn are_cut<'a>(wires: impl IntoIterator<Item = &'a Self> + Clone) -> Result<()> {
+        Self::are_cut_for(wires, &[Way::Forth, Way::Back])
+    }
+
+    /// The same, where only some ends send.
+    pub fn are_cut_for<'a>(wires: impl IntoIterator<Item = &'a Self> + Clone, ways: &[Way]) -> Result<()> {
         for wire in wires.clone() {
             // What passed before they were cut.
             wire.arrived(Way::Forth)?;
@@ -116,9 +121,9 @@ impl Wire {
         let start = Instant::now();
         while start.elapsed() < patience(SILENCE) {
             for wire in wires.clone() {
-                for way in [Way::Forth, Way::Back] {
-                    wire.send(way)?;
-                    let bytes = wire.arrived(way)?;
+                for way in ways {
+                    wire.send(*way)?;
+                    let bytes = wire.arrived(*way)?;
                     ensure!(bytes == 0, "{}: {bytes} bytes passed {way:?} after {:?}", wire.name, start.elapsed());
                 }
             }
