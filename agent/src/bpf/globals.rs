@@ -50,6 +50,21 @@ impl Globals {
         }
     }
 
+    /// The same beside a connection table that is there already: it keeps its size, of which shares are part.
+    #[must_use]
+    pub fn beside(self, entries: u32) -> Self {
+        if entries == self.entries {
+            return self;
+        }
+        tracing::warn!(
+            entries,
+            configured = self.entries,
+            "conntrack-entries: the connection table keeps its size until a reboot or `ferrule-agent cleanup`"
+        );
+        let share = u64::from(self.share) * u64::from(entries) / u64::from(self.entries.max(1));
+        Self { entries, share: u32::try_from(share).unwrap_or(u32::MAX).max(1), ..self }
+    }
+
     /// Sets them.
     pub fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader.override_global(settings::VXLAN_PORT, &self.vxlan_port, true);

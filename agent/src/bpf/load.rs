@@ -115,6 +115,10 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
     for map in layout::MAPS {
         loader.map_pin_path(map.name, pins.map(map.name));
     }
+    let globals = match MapInfo::from_pin(pins.map("fr_conntrack")) {
+        Ok(there) => globals.beside(there.max_entries()),
+        Err(_) => *globals,
+    };
     globals.apply(&mut loader);
     let mut ebpf = loader.load(OBJECT).map_err(LoadError::Object)?;
     start_log(&mut ebpf);
