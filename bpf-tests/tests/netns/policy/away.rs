@@ -71,6 +71,8 @@ fn goes_on_through(what: impl Fn(&Town<'_>, &Node) -> Result<()>) {
         let kept = open([&five.kept[0], &five.kept[1]])?;
         town.policies(&[ONLY_FRIENDS])?;
         town.settle()?;
+        // A flow by UDP that says nothing for half a minute is forgotten; one that was cut is remembered for longer.
+        Wire::are_cut(&cut)?;
         let streams = Streams::start(open([&five.kept[0], &five.kept[1]])?);
         let friends = five.kept.each_ref().map(|pod| Knocking::start(&pod.netns, &five.web.addresses, true));
         let strangers = five.cut.each_ref().map(|pod| Knocking::start(&pod.netns, &five.web.addresses, false));
