@@ -2,10 +2,11 @@
 //! value with offset and type. One line a fact, so that a difference reads well.
 
 use anyhow::{Context, Result, bail};
+use ferrule_common::layout::MAPS;
 
 use super::btf::{Member, Type, Types};
 
-/// Every map's layout, in the order of names.
+/// Every pinned map's layout, in the order of names.
 ///
 /// # Errors
 /// Where the object's BTF is not what aya's maps make of it.
@@ -13,6 +14,10 @@ pub fn of(types: &Types) -> Result<Vec<String>> {
     let mut maps = Vec::new();
     for var in &types.section(".maps")?.vars {
         let var = types.get(var.type_id)?;
+        // What is not pinned goes with the programs that made it.
+        if !MAPS.iter().any(|map| map.name == var.name) {
+            continue;
+        }
         maps.push((var.name.clone(), map(types, var).with_context(|| format!("map {}", var.name))?));
     }
     maps.sort();
