@@ -129,8 +129,13 @@ impl Node {
 
     /// Runs one with host ports: each the host's and the pod's.
     pub fn run_with_ports(&self, name: &str, ports: &[(i32, i32)]) -> Sandbox {
-        let id = self.cri.run(self.config(name, ports));
-        Sandbox::read(self, id.unwrap_or_else(|error| panic!("RunPodSandbox of {name} on {}: {error}", self.name)))
+        let what = format!("RunPodSandbox of {name} on {}", self.name);
+        // As a kubelet does while containerd still holds the name for one that was given up.
+        let id = wait(&what, START, || match self.cri.run(self.config(name, ports)) {
+            Err(error) if error.to_string().contains("is reserved for") => Err(error),
+            other => Ok(other),
+        });
+        Sandbox::read(self, id.unwrap_or_else(|error| panic!("{what}: {error}")))
     }
 
     /// Stops a sandbox, which must work.
