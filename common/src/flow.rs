@@ -82,6 +82,9 @@ pub const EXEMPT_EGRESS: u8 = 1;
 /// [`Flow::exempt`]: what the pod's own node opened.
 pub const EXEMPT_INGRESS: u8 = 2;
 
+/// In the place of a local end's word: the flow's opener has to be judged. No endpoint ever has it, since epochs begin at 1.
+pub const UNDECIDED: u64 = 1;
+
 /// [`Flow::denied`]: by the egress table of its opener.
 pub const DENIED_EGRESS: u8 = 1;
 /// [`Flow::denied`]: by the ingress table of its target.

@@ -377,7 +377,10 @@ pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
                 DENIED_BY_INGRESS => DENIED_INGRESS,
                 _ => 0,
             };
-            (flow.lower_word, flow.higher_word) = (lower.word, higher.word);
+            // Only what was allowed is recorded, under the words that allow it: of two CPUs that decide on it at once, while
+            // words change, neither can leave a decision that nobody made. What is denied is judged at each packet.
+            flow.lower_word = recorded(lower, reason);
+            flow.higher_word = recorded(higher, reason);
             if question.circumstances & QUOTED == 0 {
                 flow.seen = now;
                 note(question, flow, by_opener, now);
@@ -400,6 +403,12 @@ pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
         return NO_FLOW;
     }
     open(skb, question, now)
+}
+
+/// The word that an entry gets for one of its ends.
+#[inline(always)]
+const fn recorded(end: &End, reason: u32) -> u64 {
+    if reason == 0 || end.word == 0 { end.word } else { flow::UNDECIDED }
 }
 
 const REASON: u32 = 0xff;

@@ -13,7 +13,7 @@ use aya::{
     Pod,
     maps::{MapData, MapError},
 };
-use ferrule_common::flow::{Flow, FlowKey, QueuedFlow, Share};
+use ferrule_common::flow::{Flow, FlowKey, QueuedFlow, Share, UNDECIDED};
 
 use super::{
     batch,
@@ -21,9 +21,6 @@ use super::{
     pins::Pins,
     sys,
 };
-
-/// A word that no endpoint ever has: epochs begin at 1.
-const STALE: u64 = 1;
 
 /// Takes along the flows of every other layout's table; how many. Those that are there already stay as they are.
 ///
@@ -50,7 +47,7 @@ fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
         let key: FlowKey = converted(&key, &their_shape.key, &our_shape.key);
         let mut flow: Flow = converted(&value, &their_shape.value, &our_shape.value);
         for word in [&mut flow.lower_word, &mut flow.higher_word] {
-            *word = if *word == 0 { 0 } else { STALE };
+            *word = if *word == 0 { 0 } else { UNDECIDED };
         }
         if !sys::insert_new(ours.as_fd(), &key, &flow)? {
             continue;

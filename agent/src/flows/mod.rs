@@ -25,6 +25,8 @@ pub use crate::bpf::flow_table::Sweep;
 
 /// How often what has expired is removed.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How long a sweep is followed by none, however many addresses lose their owner: whoever gets one of them sweeps first.
+const REST: Duration = Duration::from_secs(1);
 
 /// The connection table.
 pub struct Flows {
@@ -52,7 +54,8 @@ impl Flows {
                 Ok(Err(error)) => tracing::warn!(%error, "flows cannot be swept; the programs do without it"),
                 _ => {}
             }
-            let _ = tokio::time::timeout(PERIOD, self.told.notified()).await;
+            tokio::time::sleep(REST).await;
+            let _ = tokio::time::timeout(PERIOD - REST, self.told.notified()).await;
         }
     }
 

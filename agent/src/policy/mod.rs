@@ -128,15 +128,16 @@ impl Policy {
         let before = std::mem::replace(&mut inner.objects, Arc::clone(&snapshot.objects));
         let changes = diff::changes(&before, &snapshot.objects);
         let exchanged = hands::exchanged(&before, &changes);
-        inner.change(changes)?;
+        let changed = inner.change(changes);
         inner.took = Some(started.elapsed());
         drop(inner);
+        // Whatever the kernel refused: this difference is seen once.
         for address in exchanged {
             if let Err(error) = self.flows.sweep(Sweep::Address(address)) {
                 tracing::warn!(%address, %error, "flows of an address that changed hands cannot be removed");
             }
         }
-        Ok(())
+        changed
     }
 
     /// Puts an endpoint's policies in force: before its addresses are known to any program. Idempotent.
