@@ -1,7 +1,7 @@
 //! The file system of guests: the same for all of one architecture, but for the modules.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -84,14 +84,24 @@ pub fn archive(workspace: &Workspace, arch: Arch, names: &[&String]) -> Result<V
     Ok(root.archive.finish())
 }
 
-/// What one release adds to the archive: the tests that cannot run on it.
+/// What one release adds to the archive: a list of the tests that cannot run on it for each of the test binaries.
 pub fn exceptions(release: &Release) -> Vec<u8> {
     let mut archive = Archive::default();
-    for exception in release.exceptions {
-        let (path, line) = (format!("tests/{}.unwanted", exception.binary), format!("{}\n", exception.part));
-        archive.file(&path, 0o644, line.as_bytes());
+    for (binary, lines) in unwanted(release) {
+        archive.file(&format!("tests/{binary}.unwanted"), 0o644, lines.as_bytes());
     }
     archive.finish()
+}
+
+/// By test binary, a line for each part of a name that does not run.
+fn unwanted(release: &Release) -> BTreeMap<&'static str, String> {
+    let mut lists = BTreeMap::<_, String>::new();
+    for exception in release.exceptions {
+        let list = lists.entry(exception.binary).or_default();
+        list.push_str(exception.part);
+        list.push('\n');
+    }
+    lists
 }
 
 /// A line for each part of a name that runs; a name that is asked for runs wherever it is.
@@ -144,4 +154,19 @@ fn within_usr(library: &Path) -> String {
     let path = library.to_string_lossy();
     let path = path.trim_start_matches('/');
     if path.starts_with("usr/") { path.into() } else { format!("usr/{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exception_of_a_release_is_in_its_binarys_list() {
+        for release in Release::all() {
+            let lists = unwanted(&release);
+            for exception in release.exceptions {
+                assert!(lists[exception.binary].lines().any(|line| line == exception.part), "{exception:?}");
+            }
+        }
+    }
 }
