@@ -1,8 +1,11 @@
-//! What differs between two snapshots, found by comparing pointers first: snapshots share what did not change.
+//! What differs between two snapshots, which share what did not change, so that only the rest is looked at.
 
-use std::{cmp::Ordering, collections::BTreeMap, iter::Peekable, sync::Arc};
+use std::sync::Arc;
 
-use ferrule_model::{objects::Objects, policy::Change};
+use ferrule_model::{
+    objects::{DiffItem, Map, Objects},
+    policy::Change,
+};
 
 /// The changes that lead from one snapshot to another: namespaces, then pods, then policies.
 pub(super) fn changes(before: &Objects, after: &Objects) -> Vec<Change> {
@@ -15,40 +18,14 @@ pub(super) fn changes(before: &Objects, after: &Objects) -> Vec<Change> {
     namespaces.chain(pods).chain(policies).collect()
 }
 
-type Entries<'a, K, V> = Peekable<std::collections::btree_map::Iter<'a, K, Arc<V>>>;
-
-/// Walks both maps in step; gives each key whose value is another, with the new value.
-fn differing<'a, K: Ord, V: PartialEq>(
-    before: &'a BTreeMap<K, Arc<V>>,
-    after: &'a BTreeMap<K, Arc<V>>,
+/// Each key whose value is another, with the new value.
+fn differing<'a, K: Ord + Clone, V: PartialEq>(
+    before: &'a Map<K, Arc<V>>,
+    after: &'a Map<K, Arc<V>>,
 ) -> impl Iterator<Item = (&'a K, Option<Arc<V>>)> {
-    let (mut old, mut new): (Entries<'a, K, V>, Entries<'a, K, V>) =
-        (before.iter().peekable(), after.iter().peekable());
-    std::iter::from_fn(move || {
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (None, None) => return None,
-                // One object has one name: no need to compare the names.
-                (Some((_, a)), Some((_, b))) if Arc::ptr_eq(a, b) => {
-                    old.next();
-                    new.next();
-                    continue;
-                }
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((a, _)), Some((b, _))) => a.cmp(b),
-            };
-            match order {
-                Ordering::Less => return old.next().map(|(key, _)| (key, None)),
-                Ordering::Greater => return new.next().map(|(key, value)| (key, Some(Arc::clone(value)))),
-                Ordering::Equal => {
-                    let (Some((_, a)), Some((key, b))) = (old.next(), new.next()) else { return None };
-                    if a != b {
-                        return Some((key, Some(Arc::clone(b))));
-                    }
-                }
-            }
-        }
+    before.diff(after).map(|item| match item {
+        DiffItem::Add(key, value) | DiffItem::Update { new: (key, value), .. } => (key, Some(Arc::clone(value))),
+        DiffItem::Remove(key, _) => (key, None),
     })
 }
 
@@ -58,7 +35,7 @@ mod tests {
 
     fn check(before: &[(u8, u8)], after: &[(u8, u8)], expected: &[(u8, Option<u8>)]) {
         let map = |entries: &[(u8, u8)]| entries.iter().map(|(key, value)| (*key, Arc::new(*value))).collect();
-        let (before, after): (BTreeMap<u8, Arc<u8>>, BTreeMap<u8, Arc<u8>>) = (map(before), map(after));
+        let (before, after): (Map<u8, Arc<u8>>, Map<u8, Arc<u8>>) = (map(before), map(after));
         let found: Vec<_> = differing(&before, &after).map(|(key, value)| (*key, value.map(|value| *value))).collect();
         assert_eq!(found, expected, "{before:?} {after:?}");
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use ferrule_model::objects::{Objects, Pod};
+use ferrule_model::objects::{Map, Objects, Pod};
 use ferrule_model::selector::Labels;
 
 use super::decode::{Identity, Kind, Object};
@@ -241,7 +241,7 @@ fn enter(objects: &mut Objects, object: Object, old: &Objects, shared: &mut Shar
     }
 }
 
-fn put<K: Ord, T: PartialEq>(map: &mut BTreeMap<K, Arc<T>>, key: K, value: T, old: &BTreeMap<K, Arc<T>>) -> bool {
+fn put<K: Ord + Clone, T: PartialEq>(map: &mut Map<K, Arc<T>>, key: K, value: T, old: &Map<K, Arc<T>>) -> bool {
     if map.contains_key(&key) {
         return false;
     }
@@ -264,14 +264,14 @@ fn keep(objects: &mut Objects, identity: &Identity, old: &Objects) -> bool {
     }
 }
 
-fn keep_one<K: Ord + Clone, T>(map: &mut BTreeMap<K, Arc<T>>, key: &K, old: &BTreeMap<K, Arc<T>>) -> bool {
+fn keep_one<K: Ord + Clone, T>(map: &mut Map<K, Arc<T>>, key: &K, old: &Map<K, Arc<T>>) -> bool {
     let Some(value) = old.get(key) else { return false };
     map.entry(key.clone()).or_insert_with(|| Arc::clone(value));
     true
 }
 
 fn keep_all(objects: &mut Objects, old: &Objects) {
-    fn missing<K: Ord + Clone, T>(map: &mut BTreeMap<K, Arc<T>>, old: &BTreeMap<K, Arc<T>>) {
+    fn missing<K: Ord + Clone, T>(map: &mut Map<K, Arc<T>>, old: &Map<K, Arc<T>>) {
         for key in old.keys() {
             keep_one(map, key, old);
         }
@@ -289,12 +289,7 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn all<K: Ord + Clone + ToString, T>(
-        &mut self,
-        kind: &str,
-        all: &mut BTreeMap<K, Arc<T>>,
-        own: &BTreeMap<K, Arc<T>>,
-    ) {
+    fn all<K: Ord + Clone + ToString, T>(&mut self, kind: &str, all: &mut Map<K, Arc<T>>, own: &Map<K, Arc<T>>) {
         if all.is_empty() {
             all.clone_from(own);
             return;

@@ -8,7 +8,7 @@ mod set;
 pub use node::{Namespace, Node};
 pub use pod::{ContainerPort, Phase, Pod, Protocol};
 pub use policy::{Direction, IpBlock, NetworkPolicy, PolicyPeer, PolicyPort, PolicyRule, PortMatch};
-pub use set::Objects;
+pub use set::{DiffItem, Map, Objects};
 
 use std::sync::Arc;
 

@@ -1,22 +1,26 @@
 //! All objects of one moment.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use imbl::ordmap::DiffItem;
 
 use super::{Namespace, NetworkPolicy, Node, ObjectName, Pod};
 
-/// All objects of one moment, by name. Cloning copies pointers, so that a source can replace one object and share the
-/// rest with the snapshot before.
+/// A map that is cheap to clone and to compare with its clones.
+pub type Map<K, V> = imbl::OrdMap<K, V>;
+
+/// All objects of one moment, by name. The maps are persistent: a clone shares everything with its original, what is
+/// replaced in one copies the way to it, and two that share most of what they hold are compared in little time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Objects {
     /// By `metadata.name`.
-    pub nodes: BTreeMap<Arc<str>, Arc<Node>>,
+    pub nodes: Map<Arc<str>, Arc<Node>>,
     /// By `metadata.name`.
-    pub namespaces: BTreeMap<Arc<str>, Arc<Namespace>>,
+    pub namespaces: Map<Arc<str>, Arc<Namespace>>,
     /// By namespace and name.
-    pub pods: BTreeMap<ObjectName, Arc<Pod>>,
+    pub pods: Map<ObjectName, Arc<Pod>>,
     /// By namespace and name.
-    pub policies: BTreeMap<ObjectName, Arc<NetworkPolicy>>,
+    pub policies: Map<ObjectName, Arc<NetworkPolicy>>,
 }
 
 impl Objects {

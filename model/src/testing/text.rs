@@ -13,6 +13,7 @@
 //! its name. Bad text panics: it is part of a test.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Cluster;
 use super::words::{addresses, direction, labels, object_name, protocol, rule, selector};
@@ -77,7 +78,7 @@ pub fn cluster(text: &str) -> Cluster {
             other => panic!("{other:?} begins no line of a cluster: {line}"),
         }
     }
-    cluster.objects.policies = policies.into_iter().map(|policy| (policy.name.clone(), policy.into())).collect();
+    cluster.objects.policies = policies.into_iter().map(|policy| (policy.name.clone(), Arc::new(policy))).collect();
     cluster
 }
 

@@ -179,14 +179,14 @@ impl Default for Cluster {
     fn default() -> Self {
         let node =
             Node { name: "b".into(), labels: Labels::default(), created: 0, pod_cidrs: vec![], internal_ips: vec![] };
-        let objects = Objects { nodes: [("b".into(), node.into())].into(), ..Objects::default() };
+        let objects = Objects { nodes: Map::unit("b".into(), node.into()), ..Objects::default() };
         Self { objects, endpoints: BTreeMap::new() }
     }
 }
 
 impl Cluster {
     pub(super) fn take(&mut self, change: &Change) {
-        fn set<K: Ord + Clone, V: Clone>(map: &mut BTreeMap<K, V>, key: &K, value: &Option<V>) {
+        fn set<K: Ord + Clone, V: Clone>(map: &mut Map<K, V>, key: &K, value: &Option<V>) {
             match value {
                 Some(value) => _ = map.insert(key.clone(), value.clone()),
                 None => _ = map.remove(key),
@@ -196,7 +196,8 @@ impl Cluster {
             Change::Namespace(name, object) => set(&mut self.objects.namespaces, name, object),
             Change::Pod(name, object) => set(&mut self.objects.pods, name, object),
             Change::Policy(name, object) => set(&mut self.objects.policies, name, object),
-            Change::Endpoint(index, endpoint) => set(&mut self.endpoints, index, endpoint),
+            Change::Endpoint(index, Some(endpoint)) => _ = self.endpoints.insert(*index, endpoint.clone()),
+            Change::Endpoint(index, None) => _ = self.endpoints.remove(index),
         }
     }
 
