@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Namespace, NetworkPolicy, Node, ObjectName, Pod};
+use super::{EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
 
 /// All objects of one moment, by name. Cloning copies pointers, so that a source can replace one object and share the
 /// rest with the snapshot before.
@@ -17,6 +17,10 @@ pub struct Objects {
     pub pods: BTreeMap<ObjectName, Arc<Pod>>,
     /// By namespace and name.
     pub policies: BTreeMap<ObjectName, Arc<NetworkPolicy>>,
+    /// By namespace and name.
+    pub services: BTreeMap<ObjectName, Arc<Service>>,
+    /// By namespace and name.
+    pub endpoint_slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
 }
 
 impl Objects {
