@@ -121,6 +121,10 @@ fn overlaid(objects: &Objects, manifests: &BTreeMap<String, String>, checked: &m
                         Object::Namespace(one) => _ = objects.namespaces.insert(Arc::clone(&one.name), Arc::new(one)),
                         Object::Pod(one) => _ = objects.pods.insert(one.name.clone(), Arc::new(one)),
                         Object::NetworkPolicy(one) => _ = objects.policies.insert(one.name.clone(), Arc::new(one)),
+                        Object::Service(one) => _ = objects.services.insert(one.name.clone(), Arc::new(one)),
+                        Object::EndpointSlice(one) => {
+                            objects.endpoint_slices.insert(one.name.clone(), Arc::new(one));
+                        }
                     }
                 }
                 Item::Unused { kind } => checked.problems.push(format!("{name}: nothing here uses {kind}")),

@@ -112,9 +112,17 @@ impl<'a> Field<'a> {
     /// # Errors
     /// When it is not a boolean.
     pub fn flag(&self) -> Result<bool, FieldError> {
+        Ok(self.optional_flag()?.unwrap_or_default())
+    }
+
+    /// A boolean, where it is there.
+    ///
+    /// # Errors
+    /// When it is not a boolean.
+    pub fn optional_flag(&self) -> Result<Option<bool>, FieldError> {
         match self.value {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(value) => Err(self.error(format!("{} is not true or false", excerpt(value)))),
         }
     }
@@ -127,6 +135,17 @@ impl<'a> Field<'a> {
         let Some(Value::Number(number)) = self.value else { return Ok(None) };
         let port = number.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
         port.map(Some).ok_or_else(|| self.error(format!("{number} is not a port, which is from 1 to 65535")))
+    }
+
+    /// A whole number within bounds, both included, where it is there.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn optional_number(&self, least: u32, most: u32) -> Result<Option<u32>, FieldError> {
+        let Some(value) = self.value else { return Ok(None) };
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| (least..=most).contains(number));
+        number.map(Some).ok_or_else(|| self.error(format!("{} is not between {least} and {most}", excerpt(value))))
     }
 
     /// An address that something can have.

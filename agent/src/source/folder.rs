@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use ferrule_model::objects::{Map, Objects, Pod};
+use ferrule_model::objects::{EndpointSlice, Map, Objects, Pod};
 use ferrule_model::selector::Labels;
 
 use super::decode::{Identity, Kind, Object};
@@ -137,6 +137,8 @@ impl Folder {
             merge.all("Namespace", &mut objects.namespaces, &file.objects.namespaces);
             merge.all("Pod", &mut objects.pods, &file.objects.pods);
             merge.all("NetworkPolicy", &mut objects.policies, &file.objects.policies);
+            merge.all("Service", &mut objects.services, &file.objects.services);
+            merge.all("EndpointSlice", &mut objects.endpoint_slices, &file.objects.endpoint_slices);
         }
         let whole = self.listed && self.files.values().all(|file| file.good);
         Contents { objects, notes, listed: self.listed, whole }
@@ -226,6 +228,14 @@ impl Shared {
             None => _ = self.labels.insert(pod.labels.clone()),
         }
     }
+
+    fn slice(&mut self, slice: &mut EndpointSlice) {
+        self.text(&mut slice.name.namespace);
+        for endpoint in &mut slice.endpoints {
+            endpoint.node.iter_mut().chain(&mut endpoint.zone).for_each(|text| self.text(text));
+            endpoint.for_zones.iter_mut().chain(&mut endpoint.for_nodes).for_each(|text| self.text(text));
+        }
+    }
 }
 
 /// Enters an object; false if its name is taken. One that did not change stays the same allocation.
@@ -238,6 +248,11 @@ fn enter(objects: &mut Objects, object: Object, old: &Objects, shared: &mut Shar
             put(&mut objects.pods, pod.name.clone(), pod, &old.pods)
         }
         Object::NetworkPolicy(policy) => put(&mut objects.policies, policy.name.clone(), policy, &old.policies),
+        Object::Service(one) => put(&mut objects.services, one.name.clone(), one, &old.services),
+        Object::EndpointSlice(mut slice) => {
+            shared.slice(&mut slice);
+            put(&mut objects.endpoint_slices, slice.name.clone(), slice, &old.endpoint_slices)
+        }
     }
 }
 
@@ -261,6 +276,8 @@ fn keep(objects: &mut Objects, identity: &Identity, old: &Objects) -> bool {
         Kind::Namespace => keep_one(&mut objects.namespaces, &name.name, &old.namespaces),
         Kind::Pod => keep_one(&mut objects.pods, name, &old.pods),
         Kind::NetworkPolicy => keep_one(&mut objects.policies, name, &old.policies),
+        Kind::Service => keep_one(&mut objects.services, name, &old.services),
+        Kind::EndpointSlice => keep_one(&mut objects.endpoint_slices, name, &old.endpoint_slices),
     }
 }
 
@@ -280,6 +297,8 @@ fn keep_all(objects: &mut Objects, old: &Objects) {
     missing(&mut objects.namespaces, &old.namespaces);
     missing(&mut objects.pods, &old.pods);
     missing(&mut objects.policies, &old.policies);
+    missing(&mut objects.services, &old.services);
+    missing(&mut objects.endpoint_slices, &old.endpoint_slices);
 }
 
 /// Adds one file's objects to those of the files before it.

@@ -36,7 +36,9 @@ fn shown(objects: &Objects) -> Vec<String> {
     let pods = objects.pods.values().map(|pod| format!("pod {} {:?}", pod.name, pod.ips));
     let namespaces = objects.namespaces.keys().map(|name| format!("namespace {name}"));
     let policies = objects.policies.keys().map(|name| format!("policy {name}"));
-    nodes.chain(pods).chain(namespaces).chain(policies).collect()
+    let services = objects.services.values().map(|one| format!("service {} {:?}", one.name, one.cluster_ips));
+    let slices = objects.endpoint_slices.values().map(|one| format!("slice {} {}", one.name, one.endpoints.len()));
+    nodes.chain(pods).chain(namespaces).chain(policies).chain(services).chain(slices).collect()
 }
 
 fn pod(name: &str, ip: &str) -> String {
@@ -114,6 +116,37 @@ fn a_bad_object_keeps_its_last_good_state_and_the_others_change() {
         &[("a.yaml", Some(&nameless))],
         &["pod default/a [10.1.0.7]", "pod default/b [10.1.0.9]"],
         &["a.yaml: metadata.name: \"A_1\" is not a name: lower case letters, digits, '-' and '.', at most 253; correct it, until then it is not used"],
+    );
+}
+
+#[test]
+fn services_and_their_slices_keep_their_last_good_state_too() {
+    let mut bench = Bench::new();
+    let both = |service: &str, endpoint: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{clusterIP: {service}}}\n---\n\
+             apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: web-x}}\naddressType: IPv4\n\
+             endpoints: [{{addresses: [{endpoint}]}}]\n"
+        )
+    };
+    let good = ["service default/web [10.96.0.1]", "slice default/web-x 1"];
+    bench.check(&[("a.yaml", Some(&both("10.96.0.1", "10.1.0.7")))], &good, &[]);
+    bench.check(
+        &[("a.yaml", Some(&both("10.96.0.x", "10.1.0.x")))],
+        &good,
+        &[
+            "a.yaml: Service default/web: spec.clusterIP: \"10.96.0.x\" is not an IP address; correct it, until then its last good state stands",
+            "a.yaml: EndpointSlice default/web-x: endpoints[0].addresses[0]: \"10.1.0.x\" is not an IP address; correct it, until then its last good state stands",
+        ],
+    );
+    bench.check(
+        &[("a.yaml", Some("apiVersion: [")), ("b.yaml", Some(&both("10.96.0.2", "10.1.0.8")))],
+        &good,
+        &[
+            "a.yaml:1: unclosed bracket '[' at line 1, column 13; correct the file, until then its last good objects stand",
+            "b.yaml: Service default/web: stands in an earlier file too, which is used; remove one of them",
+            "b.yaml: EndpointSlice default/web-x: stands in an earlier file too, which is used; remove one of them",
+        ],
     );
 }
 

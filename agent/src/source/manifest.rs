@@ -112,6 +112,9 @@ impl<'de> Visitor<'de> for DocumentVisitor {
                 "metadata" => parts.metadata = map.next_value()?,
                 "spec" => parts.spec = map.next_value()?,
                 "status" => parts.status = map.next_value()?,
+                "addressType" => parts.address_type = map.next_value()?,
+                "endpoints" => parts.endpoints = map.next_value()?,
+                "ports" => parts.ports = map.next_value()?,
                 "items" => {
                     let of = kind.as_str().and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
                     let of = of.zip(api_version.as_str()).map(|(kind, version)| (version.to_owned(), kind.to_owned()));

@@ -3,12 +3,16 @@
 mod node;
 mod pod;
 mod policy;
+mod service;
 mod set;
+mod slice;
 
 pub use node::{Namespace, Node};
 pub use pod::{ContainerPort, Phase, Pod, Protocol};
 pub use policy::{Direction, IpBlock, NetworkPolicy, PolicyPeer, PolicyPort, PolicyRule, PortMatch};
+pub use service::{Distribution, Service, ServicePort, ServiceType};
 pub use set::{DiffItem, Map, Objects};
+pub use slice::{EndpointSlice, SliceEndpoint, SlicePort};
 
 use std::sync::Arc;
 

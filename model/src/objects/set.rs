@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 pub use imbl::ordmap::DiffItem;
 
-use super::{Namespace, NetworkPolicy, Node, ObjectName, Pod};
+use super::{EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
 
 /// A map that is cheap to clone and to compare with its clones.
 pub type Map<K, V> = imbl::OrdMap<K, V>;
@@ -21,6 +21,10 @@ pub struct Objects {
     pub pods: Map<ObjectName, Arc<Pod>>,
     /// By namespace and name.
     pub policies: Map<ObjectName, Arc<NetworkPolicy>>,
+    /// By namespace and name.
+    pub services: Map<ObjectName, Arc<Service>>,
+    /// By namespace and name.
+    pub endpoint_slices: Map<ObjectName, Arc<EndpointSlice>>,
 }
 
 impl Objects {

@@ -3,13 +3,15 @@
 mod node;
 mod pod;
 mod policy;
+mod service;
+mod slice;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::sync::Arc;
 
-use ferrule_model::objects::{Namespace, NetworkPolicy, Node, ObjectName, Pod};
+use ferrule_model::objects::{EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
 use ferrule_model::selector::Labels;
 use serde_json::Value;
 
@@ -27,6 +29,10 @@ pub enum Kind {
     Pod,
     /// `networking.k8s.io/v1` NetworkPolicy.
     NetworkPolicy,
+    /// `v1` Service.
+    Service,
+    /// `discovery.k8s.io/v1` EndpointSlice.
+    EndpointSlice,
 }
 
 impl Kind {
@@ -38,6 +44,8 @@ impl Kind {
             ("v1", "Namespace") => Some(Self::Namespace),
             ("v1", "Pod") => Some(Self::Pod),
             ("networking.k8s.io/v1", "NetworkPolicy") => Some(Self::NetworkPolicy),
+            ("v1", "Service") => Some(Self::Service),
+            ("discovery.k8s.io/v1", "EndpointSlice") => Some(Self::EndpointSlice),
             _ => None,
         }
     }
@@ -73,6 +81,10 @@ pub enum Object {
     Pod(Pod),
     /// A policy.
     NetworkPolicy(NetworkPolicy),
+    /// A Service.
+    Service(Service),
+    /// A part of a Service's backends.
+    EndpointSlice(EndpointSlice),
 }
 
 /// The parts of a document that are in use.
@@ -84,6 +96,12 @@ pub struct Parts {
     pub spec: Value,
     /// `status`.
     pub status: Value,
+    /// `addressType` of an EndpointSlice.
+    pub address_type: Value,
+    /// `endpoints` of an EndpointSlice.
+    pub endpoints: Value,
+    /// `ports` of an EndpointSlice.
+    pub ports: Value,
 }
 
 impl Parts {
@@ -96,7 +114,7 @@ impl Parts {
         let name = object_name(&metadata.get("name")?)?;
         let namespace = match kind {
             Kind::Node | Kind::Namespace => "",
-            Kind::Pod | Kind::NetworkPolicy => {
+            Kind::Pod | Kind::NetworkPolicy | Kind::Service | Kind::EndpointSlice => {
                 let field = metadata.get("namespace")?;
                 if field.is_some() { object_name(&field)? } else { "default" }
             }
@@ -117,6 +135,8 @@ impl Parts {
             Kind::Namespace => Object::Namespace(Namespace { name: Arc::clone(&name.name), labels: metadata.labels }),
             Kind::Pod => Object::Pod(pod::decode(name, metadata, &spec, &status)?),
             Kind::NetworkPolicy => Object::NetworkPolicy(policy::decode(name, &spec)?),
+            Kind::Service => Object::Service(service::decode(name, &metadata, &spec)?),
+            Kind::EndpointSlice => Object::EndpointSlice(slice::decode(name, &metadata, self)?),
         })
     }
 }

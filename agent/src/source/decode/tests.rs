@@ -1,11 +1,17 @@
 //! Values of each kind, good and bad, as a manifest has them.
 
+use ferrule_model::objects::{Distribution, Protocol, Service, ServiceType};
+
 use super::Object;
 use crate::source::manifest::{self, Item};
 
 /// What the one object of this manifest decodes to, or the error.
 fn decode(kind: &str, rest: &str) -> Result<Object, String> {
-    let version = if kind == "NetworkPolicy" { "networking.k8s.io/v1" } else { "v1" };
+    let version = match kind {
+        "NetworkPolicy" => "networking.k8s.io/v1",
+        "EndpointSlice" => "discovery.k8s.io/v1",
+        _ => "v1",
+    };
     let text = format!("apiVersion: {version}\nkind: {kind}\n{rest}");
     match manifest::yaml(&text).unwrap().pop().unwrap() {
         Item::Object(_, object) => Ok(object),
@@ -142,4 +148,125 @@ fn a_policy_isolates_what_kubernetes_says_where_it_names_no_types() {
     assert_eq!(isolates("{}"), "[Ingress]");
     assert_eq!(isolates("{egress: [{}]}"), "[Ingress, Egress]");
     assert_eq!(isolates("{policyTypes: [Egress]}"), "[Egress]");
+}
+
+#[test]
+fn a_bad_service_is_told_by_field() {
+    let check = |spec: &str, expected: &str| check("Service", &format!("spec: {spec}"), expected);
+    check("{clusterIPs: [10.96.0.1, web]}", "spec.clusterIPs[1]: \"web\" is not an IP address");
+    check(
+        "{clusterIPs: [10.96.0.1, 10.96.0.2]}",
+        "spec.clusterIPs[1]: 10.96.0.2 is the second of its family; a Service has one of each at most",
+    );
+    check(
+        "{type: Internal}",
+        "spec.type: \"Internal\" is not a type of Service (ClusterIP, NodePort, LoadBalancer, ExternalName)",
+    );
+    check("{ports: [{name: http}]}", "spec.ports[0].port: is missing or not a number");
+    check(
+        "{ports: [{port: 80}, {port: 80, name: b}]}",
+        "spec.ports[1].port: 80 stands twice with one protocol; remove one of them",
+    );
+    check("{sessionAffinity: Cookie}", "spec.sessionAffinity: \"Cookie\" is not an affinity (None, ClientIP)");
+    check(
+        "{sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 90000}}}",
+        "spec.sessionAffinityConfig.clientIP.timeoutSeconds: 90000 is not between 1 and 86400",
+    );
+    check(
+        "{internalTrafficPolicy: Zone}",
+        "spec.internalTrafficPolicy: \"Zone\" is not a traffic policy (Cluster, Local)",
+    );
+}
+
+#[test]
+fn a_bad_slice_is_told_by_field() {
+    let check = |rest: &str, expected: &str| check("EndpointSlice", rest, expected);
+    check("endpoints: []", "addressType: is missing");
+    check("addressType: MAC", "addressType: \"MAC\" is not a type of address (IPv4, IPv6, FQDN)");
+    check(
+        "addressType: IPv4\nendpoints: [{addresses: [10.1.0.7]}, {addresses: [10.1.0.8, 10.1.0.x]}]",
+        "endpoints[1].addresses[1]: \"10.1.0.x\" is not an IP address",
+    );
+    check(
+        "addressType: IPv6\nendpoints: [{addresses: [10.1.0.7]}]",
+        "endpoints[0].addresses[0]: 10.1.0.7 is not of the slice's addressType",
+    );
+    check(
+        "addressType: IPv4\nendpoints: [{addresses: []}]",
+        "endpoints[0].addresses: is empty; an endpoint has an address",
+    );
+    check(
+        "addressType: IPv4\nendpoints: [{addresses: [10.1.0.7], conditions: {ready: 'yes'}}]",
+        "endpoints[0].conditions.ready: \"yes\" is not true or false",
+    );
+    check("addressType: IPv4\nports: [{port: http}]", "ports[0].port: is not a number");
+    check(
+        "addressType: IPv4\nendpoints: [{addresses: [10.1.0.7], hints: {forZones: [{}]}}]",
+        "endpoints[0].hints.forZones[0].name: is missing",
+    );
+}
+
+fn service(metadata: &str, spec: &str) -> Service {
+    let text = format!("metadata: {{name: web, namespace: shop, {metadata}}}\nspec: {spec}");
+    let Object::Service(service) = decode("Service", &text).unwrap() else { panic!("{text}") };
+    service
+}
+
+#[test]
+fn every_field_of_a_service_in_use_is_decoded() {
+    let one = service(
+        "creationTimestamp: 1970-01-01T00:01:00Z, labels: {service.kubernetes.io/service-proxy-name: other}",
+        "{type: NodePort, clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd01::1'], sessionAffinity: ClientIP,
+          internalTrafficPolicy: Local, trafficDistribution: PreferClose,
+          ports: [{name: http, port: 80, targetPort: web}, {port: 53, protocol: UDP}]}",
+    );
+    let shown = format!("{one:?}");
+    assert_eq!(one.name.to_string(), "shop/web", "{shown}");
+    assert_eq!((one.created, one.kind, one.affinity), (60, ServiceType::NodePort, Some(10_800)), "{shown}");
+    assert_eq!((one.local, one.distribution, one.headless), (true, Distribution::SameZone, false), "{shown}");
+    assert_eq!((one.other_proxy.as_deref(), one.cluster_ips.len()), (Some("other"), 2), "{shown}");
+    let ports: Vec<_> = one.ports.iter().map(|port| (&*port.name, port.port, port.protocol)).collect();
+    assert_eq!(ports, [("http", 80, Protocol::Tcp), ("", 53, Protocol::Udp)], "{shown}");
+}
+
+#[test]
+fn a_service_without_an_address_has_none() {
+    let addresses = |spec: &str| service("", spec).cluster_ips.len();
+    assert_eq!(addresses("{clusterIP: None}"), 0);
+    assert_eq!(addresses("{clusterIPs: [None]}"), 0);
+    assert_eq!(addresses("{clusterIP: ''}"), 0);
+    assert_eq!(addresses("{type: ExternalName, externalName: example.org, clusterIP: 10.96.0.1}"), 0);
+    assert_eq!(addresses("{clusterIP: 10.96.0.1}"), 1);
+}
+
+#[test]
+fn every_field_of_a_slice_in_use_is_decoded() {
+    let text = "
+metadata: {name: web-x, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints:
+- {addresses: [10.1.0.7, 10.1.0.9], nodeName: a, zone: z, hints: {forZones: [{name: z}], forNodes: [{name: a}]}}
+- {addresses: [10.1.0.8], conditions: {ready: false, serving: true, terminating: true}}
+ports: [{name: http, port: 8080}, {name: dns, protocol: UDP}]";
+    let Object::EndpointSlice(slice) = decode("EndpointSlice", text).unwrap() else { panic!() };
+    let shown = format!("{slice:?}");
+    assert_eq!((slice.name.to_string().as_str(), slice.service.as_deref()), ("shop/web-x", Some("web")), "{shown}");
+    let conditions = |at: usize| {
+        let endpoint = &slice.endpoints[at];
+        (endpoint.address.to_string(), endpoint.ready, endpoint.serving, endpoint.terminating)
+    };
+    assert_eq!(conditions(0), ("10.1.0.7".to_owned(), true, true, false), "{shown}");
+    assert_eq!(conditions(1), ("10.1.0.8".to_owned(), false, true, true), "{shown}");
+    let first = &slice.endpoints[0];
+    assert_eq!((first.node.as_deref(), first.zone.as_deref()), (Some("a"), Some("z")), "{shown}");
+    assert_eq!((&*first.for_zones[0], &*first.for_nodes[0]), ("z", "a"), "{shown}");
+    let ports: Vec<_> = slice.ports.iter().map(|port| (&*port.name, port.port, port.protocol)).collect();
+    assert_eq!(ports, [("http", Some(8080), Protocol::Tcp), ("dns", None, Protocol::Udp)], "{shown}");
+}
+
+#[test]
+fn names_instead_of_addresses_are_no_endpoints() {
+    let text = "metadata: {name: x}\naddressType: FQDN\nendpoints: [{addresses: [example.org]}]";
+    let Object::EndpointSlice(slice) = decode("EndpointSlice", text).unwrap() else { panic!() };
+    assert!(slice.endpoints.is_empty(), "{slice:?}");
 }
