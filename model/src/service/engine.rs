@@ -80,6 +80,8 @@ pub struct Engine {
     used: Used,
     /// What did not fit; tried again once something was released.
     unfit: BTreeMap<ObjectName, Reason>,
+    /// Sets that nothing names since the engine was made.
+    orphans: BTreeMap<u32, SetOf>,
     again: bool,
 }
 
@@ -125,7 +127,7 @@ impl Engine {
         }
         let mut used = Used::default();
         found.sets.values().for_each(|set| used.add(set));
-        let orphans = found.sets.values().filter(|set| !named.contains(&set.set)).cloned().collect();
+        let orphans: Vec<SetOf> = found.sets.values().filter(|set| !named.contains(&set.set)).cloned().collect();
         let engine = Self {
             limits,
             node: node.into(),
@@ -139,6 +141,7 @@ impl Engine {
             numbers: Numbers::new(limits.sets, found.sets.keys().copied()),
             used,
             unfit: BTreeMap::new(),
+            orphans: orphans.iter().map(|set| (set.set, set.clone())).collect(),
             again: false,
         };
         (engine, orphans)
@@ -170,6 +173,23 @@ impl Engine {
         self.used.subtract(gone);
         self.numbers.release(gone.set);
         self.again |= !self.unfit.is_empty();
+    }
+
+    /// Numbers of sets that nothing named when the engine was made are out of the maps.
+    pub fn forget(&mut self, gone: &BTreeSet<u32>) {
+        for set in gone {
+            self.numbers.release(*set);
+            if let Some(one) = self.orphans.remove(set) {
+                self.used.subtract(&one);
+            }
+        }
+        self.again |= !self.unfit.is_empty();
+    }
+
+    /// The snapshot that it knows.
+    #[must_use]
+    pub fn objects(&self) -> Arc<Objects> {
+        Arc::clone(&self.objects)
     }
 
     /// What the maps should hold, but for sets that are about to go.
