@@ -38,3 +38,4 @@ pub use pins::Pins;
 pub use policy_maps::PolicyMaps;
 pub use remote_maps::RemoteMaps;
 pub use service_maps::ServiceMaps;
+pub use sys::accepts_set_retval;
