@@ -67,7 +67,7 @@ fn a_udp_socket_leaves_a_backend_that_goes() {
             let before = if to.is_ipv4() { "a" } else { "c" };
             let after = if before == "a" { "c" } else { "a" };
             shop.serve("", &shop.endpoints(&[(before, "")]))?;
-            shop.leads_to("web", 2)?;
+            shop.leads_to("web", &[before])?;
             super::shop::only(client, to, &[before])?;
             let (held, free) = client.open(|| Ok::<_, std::io::Error>((connected(to)?, loose(to)?)))??;
             let (own, foreign) = (
@@ -80,7 +80,7 @@ fn a_udp_socket_leaves_a_backend_that_goes() {
                 ensure!(answer.name == before, "{answer:?}");
             }
             shop.serve("", &shop.endpoints(&[(after, "")]))?;
-            shop.leads_to("web", 2)?;
+            shop.leads_to("web", &[after])?;
             super::shop::only(client, to, &[after])?;
             let answer = ask_loose(&free, to).with_context(|| format!("to {to}"))?;
             ensure!(answer.name == after && answer.from == to, "a socket that is not connected stays: {answer:?}");

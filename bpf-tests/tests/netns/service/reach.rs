@@ -58,7 +58,7 @@ fn connections_are_spread_over_all_backends() {
 fn one_socket_that_is_not_connected_may_ask_several_services_and_keeps_its_backend() {
     open(&Layout::default(), |shop| {
         shop.serve_as("dns", &["10.96.0.53"], "", &shop.endpoints(&[("a", ""), ("c", "")]))?;
-        shop.leads_to("dns", 2)?;
+        shop.leads_to("dns", &["a", "c"])?;
         let (web, dns) = (shop.addresses()[0], SocketAddr::new("10.96.0.53".parse()?, 80));
         let client = shop.client();
         let socket = client.open(|| super::client::loose(web))??;

@@ -51,14 +51,14 @@ fn a_port_that_a_service_lacks_is_refused_at_once() {
 fn a_service_without_endpoints_is_refused_at_once_and_serves_again() {
     open(&Layout::default(), |shop| {
         shop.serve("", &shop.endpoints(&[("a", ", conditions: {ready: false}")]))?;
-        shop.leads_to("web", 0)?;
+        shop.leads_to("web", &[])?;
         for (who, client) in shop.clients() {
             for to in shop.addresses() {
                 refused(client, to).with_context(|| format!("{who} to {to}"))?;
             }
         }
         shop.serve("", &shop.all())?;
-        shop.leads_to("web", 6)?;
+        shop.leads_to("web", &["a", "b", "c"])?;
         shop.client().tcp(shop.addresses()[0])??;
         Ok(())
     });

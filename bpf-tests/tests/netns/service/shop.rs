@@ -41,7 +41,7 @@ pub fn open(layout: &Layout, test: impl FnOnce(&Shop<'_>) -> Result<()>) {
     within(layout, |cluster| {
         let shop = Shop::new(cluster)?;
         shop.serve("", &shop.all())?;
-        shop.leads_to("web", 6)?;
+        shop.leads_to("web", &["a", "b", "c"])?;
         test(&shop)
     });
 }
@@ -56,7 +56,7 @@ impl<'a> Shop<'a> {
             servers.push(Named::start(&pod.netns, &pod.addresses, LISTENS, name)?);
             pods.push(pod);
         }
-        let clients = [n1.add("x")?, n2.add("y")?];
+        let clients = [n1.add("x")?, n2.add("z")?];
         cluster.publish(&clients[0], n1)?;
         cluster.publish(&clients[1], n2)?;
         Ok(Self { cluster, pods, _servers: servers, clients })
@@ -110,24 +110,43 @@ impl<'a> Shop<'a> {
         self.cluster.manifests.write(name, &text)
     }
 
-    /// Waits until both nodes lead to so many backends of a Service, by TCP over both families.
-    pub fn leads_to(&self, name: &str, backends: usize) -> Result<()> {
-        for node in &self.cluster.nodes {
-            self.node_leads_to(node, name, backends)?;
-        }
-        Ok(())
+    /// Waits until both nodes lead to these servers, by TCP over all of the Service's families.
+    pub fn leads_to(&self, name: &str, servers: &[&str]) -> Result<()> {
+        self.cluster.nodes.iter().try_for_each(|node| self.node_leads_to(node, name, servers))
     }
 
-    pub fn node_leads_to(&self, node: &Node, name: &str, backends: usize) -> Result<()> {
-        let chosen = || {
+    pub fn node_leads_to(&self, node: &Node, name: &str, servers: &[&str]) -> Result<()> {
+        let endpoints = self.endpoints(&servers.iter().map(|name| (*name, "")).collect::<Vec<_>>());
+        let all: BTreeSet<String> = endpoints.iter().map(|(ip, _)| SocketAddr::new(*ip, LISTENS).to_string()).collect();
+        let both = || {
             let shown = node.ferrule(&format!("service get default/{name}")).unwrap_or_default();
             let ports = shown[0]["ports"].as_array().cloned().unwrap_or_default();
-            let tcp = ports.iter().filter(|port| port["protocol"] == "TCP" && port["inForce"] == true);
-            let backends = tcp.flat_map(|port| port["backends"].as_array().cloned().unwrap_or_default());
-            backends.filter(|backend| backend["chosen"] == true).count()
+            let tcp: Vec<_> =
+                ports.into_iter().filter(|port| port["protocol"] == "TCP" && port["inForce"] == true).collect();
+            let v4 = tcp
+                .iter()
+                .map(|port| port["frontend"].as_str().unwrap_or_default().starts_with('1'))
+                .collect::<Vec<_>>();
+            let backends = tcp.iter().flat_map(|port| port["backends"].as_array().cloned().unwrap_or_default());
+            let chosen = backends.filter(|backend| backend["chosen"] == true);
+            (v4, chosen.filter_map(|backend| Some(backend["backend"].as_str()?.to_owned())).collect::<BTreeSet<_>>())
         };
-        let what = format!("{} to lead to {backends} backends", node.name);
-        until(&what, chosen, |found| *found == backends).map(drop)
+        let what = format!("{} to lead to {servers:?}", node.name);
+        let wanted =
+            |v4: &[bool]| all.iter().filter(|one| v4.contains(&one.starts_with('1'))).cloned().collect::<BTreeSet<_>>();
+        until(&what, both, |(v4, found)| !v4.is_empty() && *found == wanted(v4)).map(drop)
+    }
+
+    /// Waits until every port of the first node's has this affinity.
+    pub fn keeps_clients_for(&self, seconds: &str) -> Result<()> {
+        let ports = || self.node(0).ferrule("map dump fr_services").unwrap_or_default();
+        let kept = |map: &serde_json::Value| {
+            map.as_array()
+                .is_some_and(|all| all.iter().filter(|one| one["port"] != "0").all(|one| one["affinity"] == seconds))
+        };
+        until("the affinity", ports, kept).map(drop)?;
+        let ports = || self.node(1).ferrule("map dump fr_services").unwrap_or_default();
+        until("the affinity", ports, kept).map(drop)
     }
 }
 
