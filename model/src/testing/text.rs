@@ -141,6 +141,8 @@ fn pod(words: &[&str]) -> Pod {
         uid: value("uid:").unwrap_or_default().to_owned(),
         labels: labels(words),
         created: value("created:").map_or(0, |number| number.parse().unwrap()),
+        static_uid: None,
+        announced: false,
         terminating: has("terminating"),
         node: Some(words[2].into()),
         host_network: has("host"),
