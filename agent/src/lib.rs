@@ -12,6 +12,7 @@ pub mod bpf;
 pub mod changes;
 pub mod cleanup;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod doctor;
 pub mod explain;

@@ -20,7 +20,8 @@ use crate::{
     attachment::{Attachments, Parts, now_ms},
     bpf::{self, Pins},
     changes::Changes,
-    config::Config,
+    cluster::Cluster,
+    config::{Config, SourceConfig},
     flows::Flows,
     lease::Leases,
     monitor::Monitor,
@@ -28,7 +29,8 @@ use crate::{
     policy::Policy,
     preflight,
     reconcile::{Reconciler, With},
-    source, state, store,
+    source::{self, kubernetes},
+    state, store,
 };
 
 /// How often the heartbeat's time is set; the plugin's STATUS goes by it.
@@ -86,6 +88,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         programs: Arc::clone(&programs),
         net: net.clone(),
         state: state_reader.clone(),
+        store: reader.clone(),
+        require_pod_object: config.require_pod_object,
         changes: Arc::clone(&changes),
         notes: plugin::release_notes(&config.socket),
         host_local: config.host_local.clone(),
@@ -93,8 +97,23 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let monitor = Arc::new(Monitor::new(loaded.events));
     tokio::spawn(Arc::clone(&flows).keep());
     tokio::spawn(read_events(Arc::clone(&monitor)));
-    tokio::spawn(source::files::run(config.manifests.clone(), writer));
+    let cluster = match &config.source {
+        SourceConfig::Files(folder) => {
+            tokio::spawn(source::files::run(folder.clone(), writer));
+            None
+        }
+        SourceConfig::Kubernetes(access) => {
+            let health = Arc::new(kubernetes::Health::default());
+            let client = kubernetes::connect(access, &health).await?;
+            tokio::spawn(kubernetes::run(client.clone(), Arc::clone(&health), writer));
+            Some(Cluster { client, health, node_name: config.node_name.clone() })
+        }
+    };
+    if let Some(cluster) = &cluster {
+        cluster.start(&attachments, &reader, state_reader.clone());
+    }
     let app = App {
+        cluster,
         config: Arc::clone(config),
         net: net.clone(),
         programs: Arc::clone(&programs),

@@ -26,6 +26,7 @@ use crate::{
     attachment::{AttachmentError, Attachments},
     bpf::{Metrics, Pins, Programs},
     changes::Changes,
+    cluster::Cluster,
     config::Config,
     flows::Flows,
     monitor::Monitor,
@@ -38,6 +39,8 @@ use crate::{
 pub struct App {
     /// The configuration.
     pub config: Arc<Config>,
+    /// The API server, where it is the source.
+    pub cluster: Option<Cluster>,
     /// Netlink.
     pub net: rtnetlink::Handle,
     /// The programs.

@@ -1,8 +1,12 @@
 //! The agent's configuration: a TOML file, overridden by flags. Every setting has one name in both.
 
 mod flows;
+mod source;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 use ferrule_common::layout;
@@ -12,6 +16,7 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 
 pub use flows::{Flows, Timeouts};
+pub use source::{Source, SourceConfig};
 
 /// How pods' packets travel between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -62,6 +67,21 @@ pub struct Options {
     /// This node's name, as its Node object has it [default: the host's name]
     #[arg(long, env = "FERRULE_NODE_NAME")]
     pub node_name: Option<String>,
+    /// Where Kubernetes objects come from [default: kubernetes with --kubeconfig or --api-server, else files]
+    #[arg(long)]
+    pub source: Option<Source>,
+    /// The kubeconfig with which the API server is asked [default: the pod's service account]
+    #[arg(long, value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server's URL, where that of the credentials leads nowhere before Services work
+    #[arg(long, value_name = "URL")]
+    pub api_server: Option<String>,
+    /// Whether adding a pod waits for its Pod object and its namespace [default: true with the API server as the source]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub require_pod_object: Option<bool>,
+    /// Addresses on which /livez, /readyz and /metrics are served by HTTP, besides the socket [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "IP:PORT,…")]
+    pub listen: Option<Vec<SocketAddr>>,
     /// Folder of Kubernetes YAML: nodes, pods, namespaces, policies [default: /etc/ferrule/manifests]
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
@@ -139,8 +159,12 @@ pub struct Options {
 pub struct Config {
     /// See [`Options::node_name`].
     pub node_name: String,
-    /// See [`Options::manifests`].
-    pub manifests: PathBuf,
+    /// See [`Options::source`].
+    pub source: SourceConfig,
+    /// See [`Options::require_pod_object`].
+    pub require_pod_object: bool,
+    /// See [`Options::listen`].
+    pub listen: Vec<SocketAddr>,
     /// See [`Options::socket`].
     pub socket: PathBuf,
     /// See [`Options::state_dir`].
@@ -228,6 +252,11 @@ impl Options {
     pub fn or(self, other: Self) -> Self {
         Self {
             node_name: self.node_name.or(other.node_name),
+            source: self.source.or(other.source),
+            kubeconfig: self.kubeconfig.or(other.kubeconfig),
+            api_server: self.api_server.or(other.api_server),
+            require_pod_object: self.require_pod_object.or(other.require_pod_object),
+            listen: self.listen.or(other.listen),
             manifests: self.manifests.or(other.manifests),
             socket: self.socket.or(other.socket),
             state_dir: self.state_dir.or(other.state_dir),
@@ -261,6 +290,7 @@ impl Options {
     pub fn check(self) -> Result<Config, ConfigError> {
         let bad = |key, problem: String| Err(ConfigError::Value { key, problem });
         let flows = self.flows()?;
+        let source = self.source()?;
         let node_name = match self.node_name {
             Some(name) => name,
             None => match nix::unistd::gethostname() {
@@ -302,7 +332,9 @@ impl Options {
         let path = |value: Option<PathBuf>, default: &str| value.unwrap_or_else(|| default.into());
         let config = Config {
             node_name,
-            manifests: path(self.manifests, "/etc/ferrule/manifests"),
+            require_pod_object: self.require_pod_object.unwrap_or(source.is_kubernetes()),
+            source,
+            listen: self.listen.unwrap_or_default(),
             socket: path(self.socket, "/run/ferrule/agent.sock"),
             state_dir: path(self.state_dir, "/var/lib/ferrule"),
             bpffs: path(self.bpffs, "/sys/fs/bpf/ferrule"),
@@ -412,7 +444,21 @@ mod tests {
         check("conntrack-entries = 10", Err("conntrack-entries: 10 is not between 1024"));
         check("conntrack-share = 0", Err("conntrack-share: 0 is not between 1 and 100"));
         check("conntrack-udp = 0", Err("conntrack-udp: 0 is not between 1 and 1000000"));
+        check("api-server = '10.0.0.1:6443'", Err("api-server: \"10.0.0.1:6443\" is not a URL"));
+        check("source = 'files'\nkubeconfig = '/k'", Err("kubeconfig: is of no use with source = \"files\""));
+        check("source = 'kubernetes'\nmanifests = '/m'", Err("manifests: is of no use with source = \"kubernetes\""));
         check("own-node-egress = 'deny'", Err("deny"));
+    }
+
+    #[test]
+    fn the_api_server_is_the_source_where_something_says_how_to_ask_it() {
+        check("", Ok(|c| !c.source.is_kubernetes() && !c.require_pod_object));
+        check("source = 'kubernetes'", Ok(|c| c.source.is_kubernetes() && c.require_pod_object));
+        check(
+            "kubeconfig = '/k'\nrequire-pod-object = false",
+            Ok(|c| c.source.is_kubernetes() && !c.require_pod_object),
+        );
+        check("api-server = 'https://10.0.0.1:6443'", Ok(|c| c.source.is_kubernetes()));
     }
 
     #[test]

@@ -21,8 +21,8 @@ use kube::{
     },
 };
 
-pub use connect::{Access, ConnectError, connect};
-pub use health::Health;
+pub use connect::{Access, ConnectError, check_url, connect};
+pub use health::{Health, Report};
 use item::Item;
 use mirror::Mirror;
 
