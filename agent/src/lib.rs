@@ -17,6 +17,7 @@ pub mod config;
 pub mod doctor;
 pub mod explain;
 pub mod flows;
+pub mod install;
 pub mod lease;
 pub mod monitor;
 pub mod net;

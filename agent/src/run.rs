@@ -23,6 +23,7 @@ use crate::{
     cluster::Cluster,
     config::{Config, SourceConfig},
     flows::Flows,
+    install::conflist,
     lease::Leases,
     monitor::Monitor,
     net, path_mtu,
@@ -143,9 +144,15 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     tokio::spawn(Reconciler::new(with, loaded.remote).run(reader.clone()));
     tokio::spawn(policy.keep(reader));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
+    let conf_state = state_reader.clone();
     tokio::spawn(announce(state_reader));
 
-    let server = axum::serve(listener, api::router(Arc::new(app))).with_graceful_shutdown(stopped());
+    if let Some(folder) = &config.cni_conf_dir {
+        tokio::spawn(conflist::keep(Arc::clone(config), folder.clone(), conf_state));
+    }
+    let app = Arc::new(app);
+    api::probes::serve(&app, &config.listen).await.map_err(anyhow::Error::msg)?;
+    let server = axum::serve(listener, api::router(app)).with_graceful_shutdown(stopped());
     server.await.context("the socket cannot be served")?;
     tracing::info!("stopped; pods keep their network");
     Ok(())

@@ -5,6 +5,7 @@ mod doctor;
 mod flows;
 mod inspect;
 mod policy;
+pub mod probes;
 mod prometheus;
 mod socket;
 pub mod view;

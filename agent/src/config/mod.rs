@@ -82,6 +82,15 @@ pub struct Options {
     /// Addresses on which /livez, /readyz and /metrics are served by HTTP, besides the socket [default: none]
     #[arg(long, value_delimiter = ',', value_name = "IP:PORT,…")]
     pub listen: Option<Vec<SocketAddr>>,
+    /// Folder of CNI configurations, to which the agent's is written when it can serve [default: none is written]
+    #[arg(long, value_name = "DIR")]
+    pub cni_conf_dir: Option<PathBuf>,
+    /// Folder of CNI plugins: portmap is chained where it is there [default: /opt/cni/bin]
+    #[arg(long, value_name = "DIR")]
+    pub cni_bin_dir: Option<PathBuf>,
+    /// Where the host's sysctls can be written; within a container another place than [default: /proc/sys]
+    #[arg(long, value_name = "DIR")]
+    pub sysctl_root: Option<PathBuf>,
     /// Folder of Kubernetes YAML: nodes, pods, namespaces, policies [default: /etc/ferrule/manifests]
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
@@ -165,6 +174,12 @@ pub struct Config {
     pub require_pod_object: bool,
     /// See [`Options::listen`].
     pub listen: Vec<SocketAddr>,
+    /// See [`Options::cni_conf_dir`].
+    pub cni_conf_dir: Option<PathBuf>,
+    /// See [`Options::cni_bin_dir`].
+    pub cni_bin_dir: PathBuf,
+    /// See [`Options::sysctl_root`].
+    pub sysctl_root: PathBuf,
     /// See [`Options::socket`].
     pub socket: PathBuf,
     /// See [`Options::state_dir`].
@@ -257,6 +272,9 @@ impl Options {
             api_server: self.api_server.or(other.api_server),
             require_pod_object: self.require_pod_object.or(other.require_pod_object),
             listen: self.listen.or(other.listen),
+            cni_conf_dir: self.cni_conf_dir.or(other.cni_conf_dir),
+            cni_bin_dir: self.cni_bin_dir.or(other.cni_bin_dir),
+            sysctl_root: self.sysctl_root.or(other.sysctl_root),
             manifests: self.manifests.or(other.manifests),
             socket: self.socket.or(other.socket),
             state_dir: self.state_dir.or(other.state_dir),
@@ -335,6 +353,9 @@ impl Options {
             require_pod_object: self.require_pod_object.unwrap_or(source.is_kubernetes()),
             source,
             listen: self.listen.unwrap_or_default(),
+            cni_conf_dir: self.cni_conf_dir,
+            cni_bin_dir: path(self.cni_bin_dir, "/opt/cni/bin"),
+            sysctl_root: path(self.sysctl_root, "/proc/sys"),
             socket: path(self.socket, "/run/ferrule/agent.sock"),
             state_dir: path(self.state_dir, "/var/lib/ferrule"),
             bpffs: path(self.bpffs, "/sys/fs/bpf/ferrule"),
