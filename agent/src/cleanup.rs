@@ -8,6 +8,7 @@ use crate::{
     attachment::is_ours,
     bpf::{Direction, Pins, devices},
     config::Config,
+    install::{conflist, plugin},
     lease::StateLock,
     net::{self, Remover, link},
     reconcile::{OVERLAY, chain},
@@ -27,6 +28,11 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     let mut failures = Vec::new();
     let mut tried = |result: Result<(), String>| failures.extend(result.err());
 
+    // First, so that the runtime asks nobody for pods any more; then the plugin.
+    if let Some(folder) = &config.cni_conf_dir {
+        tried(conflist::remove(folder).map_err(|error| chain(&error)));
+        tried(remove_file(&config.cni_bin_dir.join(plugin::NAME)));
+    }
     let remover = Remover::start(net.clone());
     let links = link::all(&net).await?;
     let pods = links.iter().filter(|link| is_ours(&link.name));

@@ -20,8 +20,10 @@ use crate::{
     attachment::{Attachments, Parts, now_ms},
     bpf::{self, Pins},
     changes::Changes,
-    config::Config,
+    cluster::Cluster,
+    config::{Config, SourceConfig},
     flows::Flows,
+    install::conflist,
     lease::Leases,
     monitor::Monitor,
     net, path_mtu,
@@ -29,7 +31,8 @@ use crate::{
     preflight,
     reconcile::{Reconciler, With},
     services::Services,
-    source, state, store,
+    source::{self, kubernetes},
+    state, store,
 };
 
 /// How often the heartbeat's time is set; the plugin's STATUS goes by it.
@@ -89,6 +92,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         programs: Arc::clone(&programs),
         net: net.clone(),
         state: state_reader.clone(),
+        store: reader.clone(),
+        require_pod_object: config.require_pod_object,
         changes: Arc::clone(&changes),
         notes: plugin::release_notes(&config.socket),
         host_local: config.host_local.clone(),
@@ -96,8 +101,23 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let monitor = Arc::new(Monitor::new(loaded.events));
     tokio::spawn(Arc::clone(&flows).keep());
     tokio::spawn(read_events(Arc::clone(&monitor)));
-    tokio::spawn(source::files::run(config.manifests.clone(), writer));
+    let cluster = match &config.source {
+        SourceConfig::Files(folder) => {
+            tokio::spawn(source::files::run(folder.clone(), writer));
+            None
+        }
+        SourceConfig::Kubernetes(access) => {
+            let health = Arc::new(kubernetes::Health::default());
+            let client = kubernetes::connect(access, &health).await?;
+            tokio::spawn(kubernetes::run(client.clone(), Arc::clone(&health), writer));
+            Some(Cluster { client, health, node_name: config.node_name.clone() })
+        }
+    };
+    if let Some(cluster) = &cluster {
+        cluster.start(&attachments, &reader, state_reader.clone());
+    }
     let app = App {
+        cluster,
         config: Arc::clone(config),
         net: net.clone(),
         programs: Arc::clone(&programs),
@@ -130,9 +150,15 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     tokio::spawn(Reconciler::new(with, loaded.remote).run(reader.clone()));
     tokio::spawn(policy.keep(reader));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
+    let conf_state = state_reader.clone();
     tokio::spawn(announce(state_reader));
 
-    let server = axum::serve(listener, api::router(Arc::new(app))).with_graceful_shutdown(stopped());
+    if let Some(folder) = &config.cni_conf_dir {
+        tokio::spawn(conflist::keep(Arc::clone(config), folder.clone(), conf_state));
+    }
+    let app = Arc::new(app);
+    api::probes::serve(&app, &config.listen).await.map_err(anyhow::Error::msg)?;
+    let server = axum::serve(listener, api::router(app)).with_graceful_shutdown(stopped());
     server.await.context("the socket cannot be served")?;
     tracing::info!("stopped; pods keep their network");
     Ok(())

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::Arc,
+    time::Instant,
 };
 
 use ferrule_model::desired::{Desired, NodeEntry};
@@ -32,6 +33,8 @@ pub struct NodeState {
     pub claimed: Arc<HashMap<IpAddr, (String, String)>>,
     /// What the datapath and the host's routes should be like.
     pub desired: Option<Arc<Desired>>,
+    /// When the last round ended, if one ever did.
+    pub finished: Option<Instant>,
     /// Rounds that looked at everything.
     pub full_rounds: u64,
     /// What is wrong with objects, files or the configuration; each a sentence.

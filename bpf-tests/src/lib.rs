@@ -9,6 +9,7 @@
 //!
 //! Everything needs root, and goes when it is dropped.
 
+pub mod cluster;
 pub mod topology;
 pub mod traffic;
 

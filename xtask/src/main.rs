@@ -13,9 +13,11 @@
 mod arch;
 mod bench;
 mod build;
+mod cluster;
 mod demo;
 mod differential;
 mod ebpf;
+mod image;
 mod kernels;
 mod lint;
 mod privilege;
@@ -57,6 +59,9 @@ enum Command {
         /// Write common/abi.lock anew, after raising the layout's version
         #[arg(long)]
         update_abi: bool,
+        /// Write deploy/kubernetes/ferrule.yaml anew, after changing the chart
+        #[arg(long)]
+        update_manifest: bool,
     },
     /// Run one tier of tests, or all
     Test {
@@ -77,6 +82,11 @@ enum Command {
     },
     /// Random clusters, events and packets: the loaded programs over compiled policies, against the oracle
     Differential(differential::Options),
+    /// Build the container image and write its archive
+    Image(image::Options),
+    /// A real Kubernetes cluster on this machine
+    #[command(subcommand)]
+    Cluster(cluster::Action),
     /// This datapath beside others on this machine: latency, throughput, ADD and DEL, memory
     Bench(bench::Options),
 }
@@ -86,10 +96,12 @@ fn main() -> ExitCode {
         Command::Setup { tier } => setup::run(&workspace, tier),
         Command::BuildEbpf => setup::building(&workspace).and_then(|()| ebpf::build(&workspace)),
         Command::Build { arch } => build::release(&workspace, arch.unwrap_or(arch::Arch::host())),
-        Command::Lint { update_abi } => lint::run(&workspace, update_abi),
+        Command::Lint { update_abi, update_manifest } => lint::run(&workspace, update_abi, update_manifest),
         Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),
         Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),
         Command::Differential(options) => differential::run(&workspace, options),
+        Command::Image(options) => image::run(&workspace, &options),
+        Command::Cluster(action) => cluster::run(&workspace, &action),
         Command::Bench(options) => bench::run(&workspace, &options),
     });
     match result {

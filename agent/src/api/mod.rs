@@ -5,6 +5,7 @@ mod doctor;
 mod flows;
 mod inspect;
 mod policy;
+pub mod probes;
 mod prometheus;
 mod services;
 mod socket;
@@ -27,6 +28,7 @@ use crate::{
     attachment::{AttachmentError, Attachments},
     bpf::{Metrics, Pins, Programs},
     changes::Changes,
+    cluster::Cluster,
     config::Config,
     flows::Flows,
     monitor::Monitor,
@@ -40,6 +42,8 @@ use crate::{
 pub struct App {
     /// The configuration.
     pub config: Arc<Config>,
+    /// The API server, where it is the source.
+    pub cluster: Option<Cluster>,
     /// Netlink.
     pub net: rtnetlink::Handle,
     /// The programs.

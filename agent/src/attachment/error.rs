@@ -12,6 +12,17 @@ pub enum AttachmentError {
     /// The node is not ready.
     #[error("this node is not ready for pods: {0}; `ferrule status` tells more")]
     NotReady(String),
+    /// The pod's object, or its namespace, has not come.
+    #[error(
+        "the source of Kubernetes objects does not have {missing} after {seconds} s, so that the pod's policies are not \
+         known; `ferrule status` tells whether the source is read"
+    )]
+    NoObject {
+        /// Kind and name.
+        missing: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The node has nothing to lease from.
     #[error(
         "this node has no podCIDR: set spec.podCIDRs of its Node object, or give the CNI configuration an `ipam` section"
@@ -80,7 +91,9 @@ impl From<AttachError> for AttachmentError {
 impl From<&AttachmentError> for ApiError {
     fn from(error: &AttachmentError) -> Self {
         let code = match error {
-            AttachmentError::NotReady(_) | AttachmentError::Policy(PolicyError::Unread) => code::TRY_AGAIN,
+            AttachmentError::NotReady(_)
+            | AttachmentError::NoObject { .. }
+            | AttachmentError::Policy(PolicyError::Unread) => code::TRY_AGAIN,
             AttachmentError::NoPodCidr => code::ADDRESSES,
             AttachmentError::Chained { .. } | AttachmentError::NoLimits | AttachmentError::NotVeth { .. } => {
                 code::INVALID

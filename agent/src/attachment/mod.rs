@@ -16,6 +16,7 @@ mod foreign;
 mod heal;
 mod held;
 mod notes;
+mod object;
 mod shaping;
 mod sweep;
 
@@ -30,7 +31,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use ferrule_cni::api::{
@@ -49,6 +50,7 @@ use crate::{
     net::{self, Remover, link},
     policy::Policy,
     state::NodeState,
+    store::Reader,
 };
 
 /// How long a reservation waits for the node to be ready; less than the plugin waits for an answer.
@@ -66,8 +68,13 @@ pub struct Attachments {
     state: watch::Receiver<Arc<NodeState>>,
     /// What may pass.
     policy: Arc<Policy>,
+    /// The objects.
+    store: Reader,
+    /// An ADD waits for its pod's object.
+    require_pod_object: bool,
     /// Told when a lease comes or goes.
     changes: Arc<Changes>,
+    lease_changes: watch::Sender<()>,
     /// Where a plugin that found no agent left what it released.
     notes: PathBuf,
     host_local: PathBuf,
@@ -92,6 +99,10 @@ pub struct Parts {
     pub net: Handle,
     /// What may pass.
     pub policy: Arc<Policy>,
+    /// The objects.
+    pub store: Reader,
+    /// See [`crate::config::Options::require_pod_object`].
+    pub require_pod_object: bool,
     /// What the reconciler found.
     pub state: watch::Receiver<Arc<NodeState>>,
     /// Told when a lease comes or goes.
@@ -113,8 +124,11 @@ impl Attachments {
             programs: parts.programs,
             net: parts.net,
             state: parts.state,
+            store: parts.store,
+            require_pod_object: parts.require_pod_object,
             policy: parts.policy,
             changes: parts.changes,
+            lease_changes: watch::channel(()).0,
             notes: parts.notes,
             host_local: parts.host_local,
             notes_turn: AsyncMutex::new(()),
@@ -130,7 +144,9 @@ impl Attachments {
     /// # Errors
     /// While the node is not ready, and where no lease can be had.
     pub async fn reserve(self: &Arc<Self>, mut request: ReserveRequest) -> Result<ReserveResponse, AttachmentError> {
+        let asked = Instant::now();
         let state = self.ready().await?;
+        self.object_known(request.pod.as_ref(), asked).await?;
         if state.pod_cidrs.is_empty() && request.delegated_ips.is_none() {
             return Err(AttachmentError::NoPodCidr);
         }
@@ -156,7 +172,7 @@ impl Attachments {
             Ok(all.leases.reserve(&request, &terms)?.0)
         })
         .await?;
-        self.changes.tell(Part::Leases);
+        self.leases_changed();
         Ok(ReserveResponse {
             host_ifname: lease.host_ifname.clone(),
             host_mac: lease.host_mac.to_string(),
@@ -273,7 +289,7 @@ impl Attachments {
         if lease.is_some() {
             let (all, id) = (Arc::clone(self), id.clone());
             blocking(move || Ok(all.leases.release(&id, now_ms())?)).await?;
-            self.changes.tell(Part::Leases);
+            self.leases_changed();
         }
         Ok(())
     }
@@ -336,6 +352,17 @@ impl Attachments {
         let all = Arc::clone(self);
         let flushed = blocking(move || Ok(all.leases.flush(now_ms())?)).await;
         flushed.err().map(|error| crate::reconcile::chain(&error))
+    }
+
+    fn leases_changed(&self) {
+        self.changes.tell(Part::Leases);
+        self.lease_changes.send_replace(());
+    }
+
+    /// Tells whenever a lease comes or goes.
+    #[must_use]
+    pub fn lease_changes(&self) -> watch::Receiver<()> {
+        self.lease_changes.subscribe()
     }
 
     /// Every lease.

@@ -1,12 +1,15 @@
 //! The node agent's binary.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use ferrule_agent::{
     cleanup,
     config::{Config, Options},
-    preflight, run,
+    install, net, preflight, run,
 };
 
 /// Ferrule's node agent: fills the eBPF maps, leases addresses and serves the CNI plugin
@@ -23,6 +26,15 @@ enum Command {
     Run(Arguments),
     /// Remove everything that the agent and the plugin ever made on this node, pods' links included
     Cleanup(Arguments),
+    /// Put the CNI plugin into the node's folder of plugins, in one step
+    Install {
+        /// The folder
+        #[arg(long, value_name = "DIR", default_value = "/opt/cni/bin")]
+        cni_bin_dir: PathBuf,
+        /// The plugin [default: the one beside this program]
+        #[arg(long, value_name = "FILE")]
+        plugin: Option<PathBuf>,
+    },
     /// Say what this node's kernel has and what that means; changes nothing, fails where the agent could not run
     Preflight {
         /// As JSON
@@ -83,14 +95,26 @@ fn start(command: Command) -> anyhow::Result<()> {
     let (arguments, cleaning) = match command {
         Command::Run(arguments) => (arguments, false),
         Command::Cleanup(arguments) => (arguments, true),
+        Command::Install { cni_bin_dir, plugin } => return install(&cni_bin_dir, plugin),
         Command::Preflight { json, arguments } => return check(json, &arguments.config()?),
     };
     let config = arguments.config()?;
+    net::sysctl::at(&config.sysctl_root);
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
         .map_err(|error| anyhow::anyhow!("log-level: {error}; use error, warn, info, debug or trace"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async { if cleaning { cleanup::cleanup(&config).await } else { run::run(config).await } })
+}
+
+fn install(folder: &Path, plugin: Option<PathBuf>) -> anyhow::Result<()> {
+    let plugin = match plugin {
+        Some(plugin) => plugin,
+        None => std::env::current_exe()?.with_file_name(install::plugin::NAME),
+    };
+    let done = if install::plugin::install(&plugin, folder)? { "installed" } else { "there already" };
+    println!("{}: {done}", folder.join(install::plugin::NAME).display());
+    Ok(())
 }
 
 fn check(json: bool, config: &Config) -> anyhow::Result<()> {

@@ -2,8 +2,12 @@
 
 mod flows;
 mod services;
+mod source;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 use ferrule_common::layout;
@@ -14,6 +18,7 @@ use serde::Deserialize;
 
 pub use flows::{Flows, Timeouts};
 pub use services::{KubeProxy, Services, Switch};
+pub use source::{Source, SourceConfig};
 
 /// How pods' packets travel between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -64,6 +69,30 @@ pub struct Options {
     /// This node's name, as its Node object has it [default: the host's name]
     #[arg(long, env = "FERRULE_NODE_NAME")]
     pub node_name: Option<String>,
+    /// Where Kubernetes objects come from [default: kubernetes with --kubeconfig or --api-server, else files]
+    #[arg(long)]
+    pub source: Option<Source>,
+    /// The kubeconfig with which the API server is asked [default: the pod's service account]
+    #[arg(long, value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server's URL, where that of the credentials leads nowhere before Services work
+    #[arg(long, value_name = "URL")]
+    pub api_server: Option<String>,
+    /// Whether adding a pod waits for its Pod object and its namespace [default: true with the API server as the source]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub require_pod_object: Option<bool>,
+    /// Addresses on which /livez, /readyz and /metrics are served by HTTP, besides the socket [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "IP:PORT,…")]
+    pub listen: Option<Vec<SocketAddr>>,
+    /// Folder of CNI configurations, to which the agent's is written when it can serve [default: none is written]
+    #[arg(long, value_name = "DIR")]
+    pub cni_conf_dir: Option<PathBuf>,
+    /// Folder of CNI plugins: portmap is chained where it is there [default: /opt/cni/bin]
+    #[arg(long, value_name = "DIR")]
+    pub cni_bin_dir: Option<PathBuf>,
+    /// Where the host's sysctls can be written; within a container another place than [default: /proc/sys]
+    #[arg(long, value_name = "DIR")]
+    pub sysctl_root: Option<PathBuf>,
     /// Folder of Kubernetes YAML: nodes, pods, namespaces, policies [default: /etc/ferrule/manifests]
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
@@ -150,8 +179,18 @@ pub struct Options {
 pub struct Config {
     /// See [`Options::node_name`].
     pub node_name: String,
-    /// See [`Options::manifests`].
-    pub manifests: PathBuf,
+    /// See [`Options::source`].
+    pub source: SourceConfig,
+    /// See [`Options::require_pod_object`].
+    pub require_pod_object: bool,
+    /// See [`Options::listen`].
+    pub listen: Vec<SocketAddr>,
+    /// See [`Options::cni_conf_dir`].
+    pub cni_conf_dir: Option<PathBuf>,
+    /// See [`Options::cni_bin_dir`].
+    pub cni_bin_dir: PathBuf,
+    /// See [`Options::sysctl_root`].
+    pub sysctl_root: PathBuf,
     /// See [`Options::socket`].
     pub socket: PathBuf,
     /// See [`Options::state_dir`].
@@ -241,6 +280,14 @@ impl Options {
     pub fn or(self, other: Self) -> Self {
         Self {
             node_name: self.node_name.or(other.node_name),
+            source: self.source.or(other.source),
+            kubeconfig: self.kubeconfig.or(other.kubeconfig),
+            api_server: self.api_server.or(other.api_server),
+            require_pod_object: self.require_pod_object.or(other.require_pod_object),
+            listen: self.listen.or(other.listen),
+            cni_conf_dir: self.cni_conf_dir.or(other.cni_conf_dir),
+            cni_bin_dir: self.cni_bin_dir.or(other.cni_bin_dir),
+            sysctl_root: self.sysctl_root.or(other.sysctl_root),
             manifests: self.manifests.or(other.manifests),
             socket: self.socket.or(other.socket),
             state_dir: self.state_dir.or(other.state_dir),
@@ -277,6 +324,7 @@ impl Options {
     pub fn check(self) -> Result<Config, ConfigError> {
         let bad = |key, problem: String| Err(ConfigError::Value { key, problem });
         let flows = self.flows()?;
+        let source = self.source()?;
         let node_name = match self.node_name {
             Some(name) => name,
             None => match nix::unistd::gethostname() {
@@ -318,7 +366,12 @@ impl Options {
         let path = |value: Option<PathBuf>, default: &str| value.unwrap_or_else(|| default.into());
         let config = Config {
             node_name,
-            manifests: path(self.manifests, "/etc/ferrule/manifests"),
+            require_pod_object: self.require_pod_object.unwrap_or(source.is_kubernetes()),
+            source,
+            listen: self.listen.unwrap_or_default(),
+            cni_conf_dir: self.cni_conf_dir,
+            cni_bin_dir: path(self.cni_bin_dir, "/opt/cni/bin"),
+            sysctl_root: path(self.sysctl_root, "/proc/sys"),
             socket: path(self.socket, "/run/ferrule/agent.sock"),
             state_dir: path(self.state_dir, "/var/lib/ferrule"),
             bpffs: path(self.bpffs, "/sys/fs/bpf/ferrule"),
@@ -436,10 +489,24 @@ mod tests {
         check("conntrack-entries = 10", Err("conntrack-entries: 10 is not between 1024"));
         check("conntrack-share = 0", Err("conntrack-share: 0 is not between 1 and 100"));
         check("conntrack-udp = 0", Err("conntrack-udp: 0 is not between 1 and 1000000"));
+        check("api-server = '10.0.0.1:6443'", Err("api-server: \"10.0.0.1:6443\" is not a URL"));
+        check("source = 'files'\nkubeconfig = '/k'", Err("kubeconfig: is of no use with source = \"files\""));
+        check("source = 'kubernetes'\nmanifests = '/m'", Err("manifests: is of no use with source = \"kubernetes\""));
         check("own-node-egress = 'deny'", Err("deny"));
         check("services = 'no'", Err("no"));
         check("kube-proxy = 'yes'", Err("yes"));
         check("cgroup-root = 'cgroup'", Err("cgroup-root: cgroup is not an absolute path"));
+    }
+
+    #[test]
+    fn the_api_server_is_the_source_where_something_says_how_to_ask_it() {
+        check("", Ok(|c| !c.source.is_kubernetes() && !c.require_pod_object));
+        check("source = 'kubernetes'", Ok(|c| c.source.is_kubernetes() && c.require_pod_object));
+        check(
+            "kubeconfig = '/k'\nrequire-pod-object = false",
+            Ok(|c| c.source.is_kubernetes() && !c.require_pod_object),
+        );
+        check("api-server = 'https://10.0.0.1:6443'", Ok(|c| c.source.is_kubernetes()));
     }
 
     #[test]

@@ -1,8 +1,26 @@
 //! Sysctls of this network namespace, written only where they differ.
 
-use std::{fs, io};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use super::NetError;
+
+/// Where sysctls are read and written, once it is known: a container may see its own `/proc/sys` for reading only.
+static ROOT: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says where they are, once for the process. What a file there shows is the network namespace of who opens it.
+pub fn at(root: &Path) {
+    let _ = ROOT.set(root.to_owned());
+}
+
+/// The file of a sysctl, named like `net/ipv4/ip_forward`.
+#[must_use]
+pub fn file(path: &str) -> PathBuf {
+    ROOT.get().map_or(Path::new("/proc/sys"), PathBuf::as_path).join(path)
+}
 
 /// Forwarding between devices, for both families where the kernel has them.
 ///
@@ -27,7 +45,7 @@ pub fn forwarding_differences() -> Vec<String> {
 /// A device that accepts router advertisements (1) stops when it forwards, and the host loses its default route; 2 goes
 /// on accepting.
 fn keep_router_advertisements() -> Result<(), NetError> {
-    let Ok(devices) = fs::read_dir("/proc/sys/net/ipv6/conf") else { return Ok(()) };
+    let Ok(devices) = fs::read_dir(file("net/ipv6/conf")) else { return Ok(()) };
     for device in devices.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
         let path = format!("net/ipv6/conf/{device}/accept_ra");
         if !["all", "default"].contains(&device.as_str()) && read(&path).is_ok_and(|value| value.trim() == "1") {
@@ -89,9 +107,9 @@ fn set(path: &str, value: &'static str) -> Result<(), NetError> {
     if read(path).map_err(failed)?.trim() == value {
         return Ok(());
     }
-    fs::write(format!("/proc/sys/{path}"), value).map_err(failed)
+    fs::write(file(path), value).map_err(failed)
 }
 
 fn read(path: &str) -> io::Result<String> {
-    fs::read_to_string(format!("/proc/sys/{path}"))
+    fs::read_to_string(file(path))
 }

@@ -145,8 +145,9 @@ impl Policy {
     /// # Errors
     /// Where they cannot be; the endpoint is then closed.
     pub fn install(&self, index: u32, endpoint: Endpoint) -> Result<(), PolicyError> {
+        // All that the store says by now, its pod's labels first.
+        self.follow()?;
         let mut inner = self.lock();
-        inner.drain()?;
         inner.endpoints.insert(index, endpoint.clone());
         if inner.engine.is_none() {
             return Err(PolicyError::Unread);

@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Check;
-use crate::bpf::{Pins, memlock};
+use crate::{
+    bpf::{Pins, memlock},
+    net::sysctl,
+};
 
 /// Capabilities by their bit (linux/capability.h): all that the agent needs.
 const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (39, "CAP_BPF")];
@@ -65,7 +68,7 @@ pub(super) fn memlock() -> Option<Check> {
 
 pub(super) fn sysctls() -> Vec<Check> {
     let mut checks = vec![set_by_agent("IPv4 forwarding", "net/ipv4/ip_forward", "1"), reverse_path()];
-    if Path::new("/proc/sys/net/ipv6/conf/all/forwarding").exists() {
+    if sysctl::file("net/ipv6/conf/all/forwarding").exists() {
         checks.push(set_by_agent("IPv6 forwarding", "net/ipv6/conf/all/forwarding", "1"));
     } else {
         checks.push(Check::otherwise(
@@ -115,7 +118,9 @@ fn set_by_agent(what: &'static str, path: &str, wanted: &str) -> Check {
         Some(value) => Check::fails(
             what,
             format!("{name}={value}"),
-            format!("/proc/sys is mounted read-only; set it to {wanted} before, or mount /proc/sys/net for writing"),
+            format!(
+                "it cannot be written; set it to {wanted} before, or mount the host's /proc/sys/net and give --sysctl-root"
+            ),
         ),
         None => Check::fails(what, format!("{name} cannot be read"), "mount /proc"),
     }
@@ -140,11 +145,11 @@ fn reverse_path() -> Check {
 }
 
 fn is_writable(path: &str) -> bool {
-    nix::unistd::access(&Path::new("/proc/sys").join(path), nix::unistd::AccessFlags::W_OK).is_ok()
+    nix::unistd::access(&sysctl::file(path), nix::unistd::AccessFlags::W_OK).is_ok()
 }
 
 fn read(path: &str) -> Option<String> {
-    fs::read_to_string(Path::new("/proc/sys").join(path)).ok().map(|text| text.trim().to_owned())
+    fs::read_to_string(sysctl::file(path)).ok().map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]

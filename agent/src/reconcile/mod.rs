@@ -175,6 +175,7 @@ impl Reconciler {
         for issue in state.issues.iter().filter(|issue| !before.issues.contains(issue)) {
             tracing::warn!(issue, "objects");
         }
+        state.finished = Some(Instant::now());
         if state.ready && !before.ready {
             tracing::info!(mtu = state.mtu, pod_cidrs = ?state.pod_cidrs, nodes = state.nodes.len(), "ready");
         }

@@ -4,17 +4,17 @@
 //! JSON keeps its last good objects, and an object with a bad value keeps its last good state, so that a typing error
 //! takes nothing away. Write a file under a hidden name and rename it: a half-written one may be valid YAML.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use ferrule_model::objects::{EndpointSlice, Map, Objects, Pod};
-use ferrule_model::selector::Labels;
+use ferrule_model::objects::{Map, Objects};
 
-use super::decode::{Identity, Kind, Object};
+use super::decode::Identity;
+use super::gather::{self, Shared};
 use super::manifest::{self, Item, SyntaxError};
 use super::{Level, Note};
 
@@ -174,14 +174,15 @@ impl File {
         for item in items {
             match item {
                 Item::Object(identity, object) => {
-                    if !enter(&mut self.objects, object, &old, &mut shared) {
+                    if !gather::enter(&mut self.objects, object, &old, &mut shared) {
                         let message = "stands twice in this file; the first one is used, remove the other".to_owned();
                         self.note(Level::Note, name, None, Some(&identity), message);
                     }
                 }
                 Item::Unused { kind } => *unused.entry(kind).or_default() += 1,
                 Item::Bad { identity, error } => {
-                    let kept = identity.as_ref().is_some_and(|identity| keep(&mut self.objects, identity, &old));
+                    let kept =
+                        identity.as_ref().is_some_and(|identity| gather::keep(&mut self.objects, identity, &old));
                     whole &= kept;
                     let stands = if kept { "its last good state stands" } else { "it is not used" };
                     let message = format!("{error}; correct it, until then {stands}");
@@ -191,7 +192,7 @@ impl File {
         }
         // An object without a name may be any that was there before: then none of those goes.
         if self.notes.iter().any(|note| note.level == Level::Error && note.object.is_none()) {
-            keep_all(&mut self.objects, &old);
+            gather::keep_all(&mut self.objects, &old);
         }
         for (kind, count) in unused {
             self.note(Level::Note, name, None, None, format!("{count} of kind {kind} ignored: nothing here uses it"));
@@ -203,102 +204,6 @@ impl File {
         let object = object.map(ToString::to_string);
         self.notes.push(Note { level, file: file.to_owned(), line, object, message });
     }
-}
-
-/// Strings and label sets that many pods of a file have in common, kept once.
-#[derive(Default)]
-struct Shared {
-    texts: HashSet<Arc<str>>,
-    labels: HashSet<Labels>,
-}
-
-impl Shared {
-    fn text(&mut self, text: &mut Arc<str>) {
-        match self.texts.get(text) {
-            Some(shared) => *text = Arc::clone(shared),
-            None => _ = self.texts.insert(Arc::clone(text)),
-        }
-    }
-
-    fn pod(&mut self, pod: &mut Pod) {
-        self.text(&mut pod.name.namespace);
-        pod.node.iter_mut().for_each(|node| self.text(node));
-        match self.labels.get(&pod.labels) {
-            Some(shared) => pod.labels = shared.clone(),
-            None => _ = self.labels.insert(pod.labels.clone()),
-        }
-    }
-
-    fn slice(&mut self, slice: &mut EndpointSlice) {
-        self.text(&mut slice.name.namespace);
-        for endpoint in &mut slice.endpoints {
-            endpoint.node.iter_mut().chain(&mut endpoint.zone).for_each(|text| self.text(text));
-            endpoint.for_zones.iter_mut().chain(&mut endpoint.for_nodes).for_each(|text| self.text(text));
-        }
-    }
-}
-
-/// Enters an object; false if its name is taken. One that did not change stays the same allocation.
-fn enter(objects: &mut Objects, object: Object, old: &Objects, shared: &mut Shared) -> bool {
-    match object {
-        Object::Node(node) => put(&mut objects.nodes, Arc::clone(&node.name), node, &old.nodes),
-        Object::Namespace(one) => put(&mut objects.namespaces, Arc::clone(&one.name), one, &old.namespaces),
-        Object::Pod(mut pod) => {
-            shared.pod(&mut pod);
-            put(&mut objects.pods, pod.name.clone(), pod, &old.pods)
-        }
-        Object::NetworkPolicy(policy) => put(&mut objects.policies, policy.name.clone(), policy, &old.policies),
-        Object::Service(one) => put(&mut objects.services, one.name.clone(), one, &old.services),
-        Object::EndpointSlice(mut slice) => {
-            shared.slice(&mut slice);
-            put(&mut objects.endpoint_slices, slice.name.clone(), slice, &old.endpoint_slices)
-        }
-    }
-}
-
-fn put<K: Ord + Clone, T: PartialEq>(map: &mut Map<K, Arc<T>>, key: K, value: T, old: &Map<K, Arc<T>>) -> bool {
-    if map.contains_key(&key) {
-        return false;
-    }
-    let value = match old.get(&key) {
-        Some(same) if **same == value => Arc::clone(same),
-        _ => Arc::new(value),
-    };
-    map.insert(key, value);
-    true
-}
-
-/// Keeps the last good state of one object; false if there is none.
-fn keep(objects: &mut Objects, identity: &Identity, old: &Objects) -> bool {
-    let name = &identity.name;
-    match identity.kind {
-        Kind::Node => keep_one(&mut objects.nodes, &name.name, &old.nodes),
-        Kind::Namespace => keep_one(&mut objects.namespaces, &name.name, &old.namespaces),
-        Kind::Pod => keep_one(&mut objects.pods, name, &old.pods),
-        Kind::NetworkPolicy => keep_one(&mut objects.policies, name, &old.policies),
-        Kind::Service => keep_one(&mut objects.services, name, &old.services),
-        Kind::EndpointSlice => keep_one(&mut objects.endpoint_slices, name, &old.endpoint_slices),
-    }
-}
-
-fn keep_one<K: Ord + Clone, T>(map: &mut Map<K, Arc<T>>, key: &K, old: &Map<K, Arc<T>>) -> bool {
-    let Some(value) = old.get(key) else { return false };
-    map.entry(key.clone()).or_insert_with(|| Arc::clone(value));
-    true
-}
-
-fn keep_all(objects: &mut Objects, old: &Objects) {
-    fn missing<K: Ord + Clone, T>(map: &mut Map<K, Arc<T>>, old: &Map<K, Arc<T>>) {
-        for key in old.keys() {
-            keep_one(map, key, old);
-        }
-    }
-    missing(&mut objects.nodes, &old.nodes);
-    missing(&mut objects.namespaces, &old.namespaces);
-    missing(&mut objects.pods, &old.pods);
-    missing(&mut objects.policies, &old.policies);
-    missing(&mut objects.services, &old.services);
-    missing(&mut objects.endpoint_slices, &old.endpoint_slices);
 }
 
 /// Adds one file's objects to those of the files before it.

@@ -109,18 +109,15 @@ impl<'de> Visitor<'de> for DocumentVisitor {
             match &*key {
                 "apiVersion" => api_version = map.next_value()?,
                 "kind" => kind = map.next_value()?,
-                "metadata" => parts.metadata = map.next_value()?,
-                "spec" => parts.spec = map.next_value()?,
-                "status" => parts.status = map.next_value()?,
-                "addressType" => parts.address_type = map.next_value()?,
-                "endpoints" => parts.endpoints = map.next_value()?,
-                "ports" => parts.ports = map.next_value()?,
                 "items" => {
                     let of = kind.as_str().and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
                     let of = of.zip(api_version.as_str()).map(|(kind, version)| (version.to_owned(), kind.to_owned()));
                     items = map.next_value_seed(Items { kind: of })?;
                 }
-                _ => _ = map.next_value::<IgnoredAny>()?,
+                other => match parts.part_mut(other) {
+                    Some(part) => *part = map.next_value()?,
+                    None => _ = map.next_value::<IgnoredAny>()?,
+                },
             }
         }
         if kind.as_str().is_some_and(|kind| kind.ends_with("List")) {

@@ -1,11 +1,15 @@
 //! Where Kubernetes objects come from. A source decodes objects into [`ferrule_model::objects`] and hands whole
 //! snapshots to the [`crate::store`]; it never sees maps or their errors.
 
+pub mod announce;
 pub mod decode;
 pub mod field;
 pub mod files;
 pub mod folder;
+mod gather;
+pub mod kubernetes;
 pub mod manifest;
+pub mod mask;
 pub mod timestamp;
 
 use serde::Serialize;

@@ -85,9 +85,10 @@ fn owners<'a>(
 }
 
 /// Of two pods that claim one address, the greater one is its present owner: the one that is not terminating, then the
-/// younger. (Pods that ended claim nothing.) Names settle the rest, the same on every node.
+/// one whose kubelet says so, then the younger. (Pods that ended claim nothing.) Names settle the rest, the same on every
+/// node.
 pub(crate) fn precedence(pod: &Pod) -> impl Ord + '_ {
-    (!pod.terminating, pod.created, Reverse(&pod.name))
+    (!pod.terminating, !pod.announced, pod.created, Reverse(&pod.name))
 }
 
 /// A terminating pod whose address went to another is in no one's way.

@@ -48,6 +48,8 @@ fn world(text: &str) -> World {
                     uid: String::new(),
                     labels: Default::default(),
                     created,
+                    static_uid: None,
+                    announced: has("announced"),
                     terminating: has("terminating"),
                     node: Some(words[2].into()),
                     host_network: has("host"),

@@ -13,6 +13,9 @@ pub struct Pod {
     pub name: ObjectName,
     /// `metadata.uid`; empty where there is none (a manifest in a file).
     pub uid: String,
+    /// The uid by which its kubelet and container runtime know a static pod, of which this is the mirror: the annotation
+    /// `kubernetes.io/config.mirror` (<https://kubernetes.io/docs/reference/labels-annotations-taints/>).
+    pub static_uid: Option<Box<str>>,
     /// `metadata.labels`.
     pub labels: Labels,
     /// `metadata.creationTimestamp` in seconds since 1970; 0 where there is none.
@@ -25,8 +28,10 @@ pub struct Pod {
     pub host_network: bool,
     /// `status.phase`.
     pub phase: Phase,
-    /// `status.podIPs`, else `status.podIP`.
+    /// `status.podIPs`, else `status.podIP`, else what the agent of its node announces.
     pub ips: Vec<IpAddr>,
+    /// The addresses are announced by the agent of its node: its kubelet has not posted them yet.
+    pub announced: bool,
     /// `spec.containers[*].ports`, and those of init containers that go on running.
     pub ports: Vec<ContainerPort>,
 }
@@ -36,6 +41,12 @@ impl Pod {
     #[must_use]
     pub fn is_networked(&self) -> bool {
         !self.host_network && !self.phase.is_terminal()
+    }
+
+    /// Whether a container runtime's uid is this pod's; one that is empty, on either side, contradicts nothing.
+    #[must_use]
+    pub fn has_uid(&self, uid: &str) -> bool {
+        uid.is_empty() || self.uid.is_empty() || self.uid == uid || self.static_uid.as_deref() == Some(uid)
     }
 }
 

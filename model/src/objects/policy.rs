@@ -109,6 +109,8 @@ mod tests {
             uid: String::new(),
             labels: labels.iter().copied().collect(),
             created: 0,
+            static_uid: None,
+            announced: false,
             terminating: false,
             node: None,
             host_network,

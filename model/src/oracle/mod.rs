@@ -69,8 +69,7 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn pod_of(&self, endpoint: &Endpoint) -> Option<&'a Pod> {
         let pod = self.objects.pods.get(endpoint.pod.as_ref()?)?;
-        let same = endpoint.uid.is_empty() || pod.uid.is_empty() || endpoint.uid == pod.uid;
-        same.then_some(pod)
+        pod.has_uid(&endpoint.uid).then_some(&**pod)
     }
 
     /// The endpoint with an address.

@@ -89,7 +89,7 @@ impl Locals {
     pub(super) fn pod<'a>(&self, index: u32, pods: &'a Pods) -> Option<&'a Arc<Pod>> {
         let endpoint = &self.get(index)?.endpoint;
         let pod = pods.get(endpoint.pod.as_ref()?)?;
-        let uid = endpoint.uid.as_deref().filter(|uid| !uid.is_empty() && !pod.uid.is_empty());
-        (!pod.host_network && uid.is_none_or(|uid| uid == pod.uid)).then_some(pod)
+        let same = endpoint.uid.as_deref().is_none_or(|uid| pod.has_uid(uid));
+        (!pod.host_network && same).then_some(pod)
     }
 }

@@ -75,6 +75,8 @@ fn pod(number: usize) -> impl Strategy<Value = Pod> {
             uid,
             labels,
             created,
+            static_uid: None,
+            announced: false,
             terminating,
             node: Some(NODES[home].into()),
             host_network,

@@ -92,6 +92,8 @@ impl Hard {
             uid: format!("uid-{number}"),
             labels: labels.into_iter().collect::<Labels>(),
             created: 1,
+            static_uid: None,
+            announced: false,
             terminating: false,
             node: Some(format!("node-{}", number / GROUP).into()),
             host_network: false,

@@ -5,7 +5,7 @@ mod events;
 pub mod hard;
 mod policies;
 mod random;
-mod text;
+pub mod text;
 mod universe;
 mod words;
 

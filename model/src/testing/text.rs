@@ -3,13 +3,13 @@
 //! ```text
 //! node NAME IP,…
 //! namespace NAME LABEL=VALUE …
-//! pod NAMESPACE/NAME NODE IP,… LABEL=VALUE … [port:NAME/tcp/80] [uid:U] [created:N] [terminating] [ended] [host] [unleased]
+//! pod NAMESPACE/NAME NODE IP,… LABEL=VALUE … [port:NAME/tcp/80] [uid:U] [static:UID] [created:N] [terminating] [ended] [host] [unleased]
 //! endpoint INDEX IP,… [NAMESPACE/NAME [UID]]
 //! policy NAMESPACE/NAME SELECTOR isolates ingress,egress
 //!   ingress|egress [block:CIDR-EXCEPT… | pods:SELECTOR | namespaces:SELECTOR[+pods:SELECTOR]] … [on tcp/80 udp/80-90 tcp/NAME sctp …]
 //! policed
 //! ```
-//! A selector is `a=b|c&a!=b&a&!a`, or `*`. A pod of node `a` that is neither `host` nor `unleased` has an endpoint of
+//! `-` stands for no address. A selector is `a=b|c&a!=b&a&!a`, or `*`. A pod of node `a` that is neither `host` nor `unleased` has an endpoint of
 //! its name. Bad text panics: it is part of a test.
 
 use std::net::IpAddr;
@@ -141,6 +141,8 @@ fn pod(words: &[&str]) -> Pod {
         uid: value("uid:").unwrap_or_default().to_owned(),
         labels: labels(words),
         created: value("created:").map_or(0, |number| number.parse().unwrap()),
+        static_uid: value("static:").map(Into::into),
+        announced: false,
         terminating: has("terminating"),
         node: Some(words[2].into()),
         host_network: has("host"),

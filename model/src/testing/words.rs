@@ -85,7 +85,7 @@ pub(super) fn labels(words: &[&str]) -> Labels {
 }
 
 pub(super) fn addresses(text: &str) -> Vec<IpAddr> {
-    text.split(',').map(|part| part.parse().unwrap()).collect()
+    text.split(',').filter(|part| *part != "-").map(|part| part.parse().unwrap()).collect()
 }
 
 pub(super) fn object_name(text: &str) -> ObjectName {

@@ -2,6 +2,7 @@
 
 mod abi;
 mod btf;
+mod chart;
 mod layout;
 
 use anyhow::{Context, Result, bail};
@@ -20,13 +21,22 @@ type Check = (&'static str, fn(&Workspace) -> Result<()>);
 ///
 /// # Errors
 /// Which checks failed.
-pub fn run(workspace: &Workspace, update_abi: bool) -> Result<()> {
+pub fn run(workspace: &Workspace, update_abi: bool, update_manifest: bool) -> Result<()> {
+    if update_manifest {
+        return chart::update(workspace);
+    }
     setup::linting(workspace)?;
     ebpf::build(workspace)?;
     if update_abi {
         return abi::update(workspace);
     }
-    let checks: [Check; 4] = [("format", format), ("clippy", clippy), ("cargo deny", deny), ("map ABI", abi::check)];
+    let checks: [Check; 5] = [
+        ("format", format),
+        ("clippy", clippy),
+        ("cargo deny", deny),
+        ("map ABI", abi::check),
+        ("chart and manifest", chart::check),
+    ];
     let mut failed = Vec::new();
     for (name, check) in checks {
         if let Err(error) = check(workspace) {
@@ -37,7 +47,7 @@ pub fn run(workspace: &Workspace, update_abi: bool) -> Result<()> {
     if !failed.is_empty() {
         bail!("lint: {} failed; what they found stands above", failed.join(", "));
     }
-    println!("lint: format, clippy, cargo deny and map ABI have nothing to say");
+    println!("lint: format, clippy, cargo deny, map ABI and the chart have nothing to say");
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 pub mod apt;
 pub mod bpffs;
 pub mod cross;
+pub mod go;
+pub mod kubernetes;
 pub mod linker;
 pub mod private_apt;
 pub mod toolchain;
@@ -130,6 +132,36 @@ pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
             cross::ensure(workspace, Arch::Arm64)
         }
     }
+}
+
+/// What the test cluster needs, but for Kubernetes' own programs ([`kubernetes::ensure`]).
+///
+/// # Errors
+/// As [`run`].
+pub fn cluster(workspace: &Workspace) -> Result<()> {
+    building(workspace)?;
+    networking()?;
+    apt::ensure(&[
+        Need::program("etcd", &["etcd-server"], "is what the API server keeps its objects in"),
+        Need::program("containerd", &["containerd"], "runs the nodes' pods"),
+        Need::program("runc", &["runc"], "starts containerd's containers"),
+        Need::program("openssl", &["openssl"], "makes the cluster's certificates"),
+        Need::program("gcc", &["gcc", "libc6-dev"], "compiles the pause container's program"),
+        Need::program("iptables", &["iptables"], "is what portmap and kube-proxy work with"),
+        Need::program("nft", &["nftables"], "is what kube-proxy works with in its nftables mode"),
+        Need::program("conntrack", &["conntrack"], "is what kube-proxy forgets flows with"),
+        host_local(),
+    ])?;
+    image()?;
+    bpffs::ensure()
+}
+
+/// What building the image needs.
+///
+/// # Errors
+/// As [`run`].
+pub fn image() -> Result<()> {
+    apt::ensure(&[Need::program("buildah", &["buildah"], "puts the image together")])
 }
 
 fn networking() -> Result<()> {

@@ -9,6 +9,7 @@ mod slice;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ferrule_model::objects::{EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
@@ -16,10 +17,14 @@ use ferrule_model::selector::Labels;
 use serde_json::Value;
 
 use super::field::{Field, FieldError};
-use super::timestamp;
+use super::{announce, timestamp};
+
+/// The annotation of a mirror pod with the uid by which kubelet and runtime know the static pod
+/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror>).
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// The kinds in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `v1` Node.
     Node,
@@ -36,6 +41,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Node, Self::Namespace, Self::Pod, Self::NetworkPolicy, Self::Service, Self::EndpointSlice];
+
     /// The kind of these names, where it is in use.
     #[must_use]
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
@@ -88,7 +97,7 @@ pub enum Object {
 }
 
 /// The parts of a document that are in use.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Parts {
     /// `metadata`.
     pub metadata: Value,
@@ -105,6 +114,19 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// The part that a member of a document is, where it is in use.
+    pub fn part_mut(&mut self, name: &str) -> Option<&mut Value> {
+        Some(match name {
+            "metadata" => &mut self.metadata,
+            "spec" => &mut self.spec,
+            "status" => &mut self.status,
+            "addressType" => &mut self.address_type,
+            "endpoints" => &mut self.endpoints,
+            "ports" => &mut self.ports,
+            _ => return None,
+        })
+    }
+
     /// Which object of this kind it is.
     ///
     /// # Errors
@@ -144,6 +166,10 @@ impl Parts {
 /// What `metadata` says besides the name.
 struct Metadata {
     uid: String,
+    /// Of the static pod that a mirror pod shows.
+    static_uid: Option<Box<str>>,
+    /// What the agent of a pod's node says that its addresses are.
+    announced: Vec<IpAddr>,
     labels: Labels,
     created: u64,
     terminating: bool,
@@ -157,8 +183,11 @@ impl Metadata {
             Some(text) => timestamp::seconds(text)
                 .ok_or_else(|| created.error(format!("{text:?} is not a time like 2026-11-22T17:00:00Z")))?,
         };
+        let annotations = metadata.get("annotations")?;
         Ok(Self {
             uid: metadata.get("uid")?.optional_text()?.unwrap_or_default().to_owned(),
+            static_uid: annotations.get(MIRROR)?.optional_text()?.map(Into::into),
+            announced: announce::parse(annotations.get(announce::ANNOTATION)?.optional_text()?.unwrap_or_default()),
             labels: metadata.get("labels")?.strings()?.into_iter().collect(),
             created,
             terminating: metadata.get("deletionTimestamp")?.is_some(),

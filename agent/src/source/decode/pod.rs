@@ -19,11 +19,17 @@ pub(super) fn decode(
     if ips.is_empty() && single.is_some() {
         ips.push(single.address()?);
     }
+    let announced = ips.is_empty() && !metadata.announced.is_empty();
+    if announced {
+        ips = metadata.announced;
+    }
     // There may be a hundred thousand pods, with an address each.
     ips.shrink_to_fit();
     Ok(Pod {
         name: name.clone(),
         uid: metadata.uid,
+        static_uid: metadata.static_uid,
+        announced,
         labels: metadata.labels,
         created: metadata.created,
         terminating: metadata.terminating,

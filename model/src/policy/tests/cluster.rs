@@ -123,6 +123,8 @@ fn pod(words: &[&str]) -> Pod {
         uid: words.iter().find_map(|word| word.strip_prefix("uid:")).unwrap_or_default().into(),
         labels: labels(&words[3..]),
         created,
+        static_uid: None,
+        announced: false,
         terminating: has("terminating"),
         node: Some("b".into()),
         host_network: has("host"),

@@ -1,0 +1,101 @@
+//! That this node has a network: the condition `NetworkUnavailable` and our start taint
+//! (<https://kubernetes.io/docs/reference/labels-annotations-taints/>).
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Taint};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{Cluster, pauses};
+use crate::{reconcile::chain, state::NodeState, store::Reader};
+
+/// Nodes may be made with this taint, so that no pod comes before the agent.
+const TAINT: &str = "ferrule.dev/agent-not-ready";
+const CONDITION: &str = "NetworkUnavailable";
+
+pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::Receiver<Arc<NodeState>>) {
+    if state.wait_for(|state| state.ready).await.is_err() {
+        return;
+    }
+    let mut seen = None;
+    loop {
+        // A Node object that was made anew, or got the taint again, has to be told anew.
+        let snapshot = store.snapshot();
+        let node = snapshot.objects.nodes.get(cluster.node_name.as_str()).cloned();
+        if node.is_some() && node != seen {
+            settle(&cluster).await;
+            seen = node;
+        }
+        if !store.changed().await {
+            return;
+        }
+    }
+}
+
+/// Tries until the node says so, or there is no such node.
+async fn settle(cluster: &Cluster) {
+    let nodes: Api<Node> = Api::all(cluster.client.clone());
+    for pause in pauses() {
+        match told(&nodes, &cluster.node_name).await {
+            Ok(()) => return,
+            Err(kube::Error::Api(status)) if status.code == 404 => return,
+            Err(error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "the Node object cannot be told that its network is there; tried again"
+                );
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+async fn told(nodes: &Api<Node>, name: &str) -> Result<(), kube::Error> {
+    let node = nodes.get(name).await?;
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    if !conditions.iter().any(|one| one.type_ == CONDITION && one.status == "False") {
+        let patch = Patch::Strategic(available());
+        nodes.patch_status(name, &PatchParams::default(), &patch).await?;
+        tracing::info!("the Node object says that its network is available");
+    }
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    if let Some(kept) = without_ours(taints) {
+        // The version makes it fail where somebody else changed the taints meanwhile.
+        let version = node.metadata.resource_version.as_deref();
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": kept}});
+        nodes.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        tracing::info!(taint = TAINT, "the start taint is taken off");
+    }
+    Ok(())
+}
+
+fn available() -> Value {
+    let now = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    json!({"status": {"conditions": [{
+        "type": CONDITION, "status": "False", "reason": "FerruleIsUp", "message": "Ferrule is running on this node",
+        "lastHeartbeatTime": now, "lastTransitionTime": now,
+    }]}})
+}
+
+/// The taints without ours; none where it is not among them.
+fn without_ours(taints: &[Taint]) -> Option<Vec<Taint>> {
+    let kept: Vec<Taint> = taints.iter().filter(|taint| taint.key != TAINT).cloned().collect();
+    (kept.len() != taints.len()).then_some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_taints_stay() {
+        let taint = |key: &str| Taint { key: key.into(), effect: "NoSchedule".into(), ..Taint::default() };
+        assert_eq!(without_ours(&[taint("a"), taint(TAINT)]), Some(vec![taint("a")]));
+        assert_eq!(without_ours(&[taint("a")]), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! A client of the API server: whose credentials, and where it is.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use super::health::{Health, Listen};
+
+/// How long a connection may take to be made: the server's other addresses are behind one name or none.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Where the API server is, and who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// A kubeconfig's path; else the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its URL in place of the one that the credentials name: before Services work, their address leads nowhere.
+    pub api_server: Option<String>,
+}
+
+/// Why there is no client. That a server does not answer is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig cannot be used.
+    #[error("kubeconfig: {path}")]
+    Kubeconfig {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong.
+        source: kube::config::KubeconfigError,
+    },
+    /// Neither a kubeconfig nor a service account.
+    #[error("no credentials for the API server: give --kubeconfig, or run as a pod with a service account")]
+    NoCredentials(#[source] kube::config::InClusterError),
+    /// Not a URL.
+    #[error("{url:?} is not a URL like https://10.0.0.1:6443")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// Certificates or keys that cannot be used.
+    #[error("the API server's certificates or this agent's cannot be used")]
+    Client(#[source] kube::Error),
+}
+
+/// A client that reads rotated tokens and certificates anew, and tells `health` of every answer.
+///
+/// # Errors
+/// Where credentials are missing or cannot be used.
+pub async fn connect(access: &Access, health: &Arc<Health>) -> Result<Client, ConnectError> {
+    // One process, one provider; whoever came first chose the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut config = match &access.kubeconfig {
+        Some(path) => {
+            let failed = |source| ConnectError::Kubeconfig { path: path.clone(), source };
+            let file = Kubeconfig::read_from(path).map_err(failed)?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(failed)?
+        }
+        None => Config::incluster().map_err(ConnectError::NoCredentials)?,
+    };
+    if let Some(url) = &access.api_server {
+        config.cluster_url = parse(url)?;
+    }
+    config.connect_timeout = Some(CONNECT);
+    let builder = ClientBuilder::try_from(config).map_err(ConnectError::Client)?;
+    Ok(builder.with_layer(&Listen::new(Arc::clone(health))).build())
+}
+
+fn parse(url: &str) -> Result<http::Uri, ConnectError> {
+    let bad = || ConnectError::Url { url: url.to_owned() };
+    let uri: http::Uri = url.parse().map_err(|_| bad())?;
+    let usable = matches!(uri.scheme_str(), Some("https" | "http")) && uri.host().is_some();
+    if usable { Ok(uri) } else { Err(bad()) }
+}
+
+/// Whether a text can be an API server's URL.
+///
+/// # Errors
+/// Where it cannot.
+pub fn check_url(url: &str) -> Result<(), ConnectError> {
+    parse(url).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_a_scheme_and_a_host() {
+        assert!(check_url("https://10.0.0.1:6443").is_ok() && check_url("https://[fd00::1]:6443").is_ok());
+        for bad in ["10.0.0.1:6443", "https://", "ftp://10.0.0.1", ""] {
+            let words = check_url(bad).map_err(|error| error.to_string()).unwrap_err();
+            assert!(words.contains("is not a URL"), "{words}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named() {
+        let health = Arc::new(Health::default());
+        let access = Access { kubeconfig: Some("/nonexistent/kubeconfig".into()), api_server: None };
+        let error = connect(&access, &health).await.map(drop).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/kubeconfig"), "{error}");
+    }
+}

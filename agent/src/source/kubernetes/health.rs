@@ -1,0 +1,182 @@
+//! How it stands between the agent and the API server: what was listed, what was heard last, what does not work.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use http::{Request, Response};
+use kube::runtime::watcher;
+use tower::{Layer, Service};
+
+use crate::{reconcile::chain, source::decode::Kind};
+
+/// Shared by the source, which writes it, and everybody who asks.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Kinds that were not listed yet; none before the first list of any.
+    missing: Option<BTreeSet<Kind>>,
+    /// When an answer came last.
+    answered: Option<SystemTime>,
+    /// Since when a kind's watch does not work, and why.
+    broken: BTreeMap<Kind, (SystemTime, String)>,
+}
+
+/// What [`Health`] says at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Everything in use was listed once.
+    pub synced: bool,
+    /// Seconds since the API server answered last; none where it never did.
+    pub last_answer_seconds: Option<u64>,
+    /// What does not work, a sentence each.
+    pub problems: Vec<String>,
+}
+
+impl Health {
+    /// The kinds that were not listed yet.
+    pub(super) fn listed(&self, missing: impl Iterator<Item = Kind>) {
+        self.state().missing = Some(missing.collect());
+    }
+
+    /// A watch said something.
+    pub(super) fn heard(&self, kind: Kind) {
+        let mut state = self.state();
+        state.answered = Some(SystemTime::now());
+        if let Some((since, _)) = state.broken.remove(&kind) {
+            tracing::info!(?kind, seconds = age(since), "the API server is watched again");
+        }
+    }
+
+    /// A watch failed, and is tried again.
+    pub(super) fn failed(&self, kind: Kind, error: &watcher::Error) {
+        let words = chain(error);
+        let mut state = self.state();
+        let known = state.broken.get(&kind).map(|(since, _)| *since);
+        if known.is_none() {
+            tracing::warn!(?kind, error = words, "the API server cannot be watched; what it said last stands");
+        }
+        state.broken.insert(kind, (known.unwrap_or_else(SystemTime::now), words));
+    }
+
+    /// A request for objects of one kind, or any other, was granted.
+    fn granted(&self, path: &str) {
+        match Kind::ALL.into_iter().find(|kind| path.ends_with(&format!("/{}", plural(*kind)))) {
+            Some(kind) => self.heard(kind),
+            None => self.state().answered = Some(SystemTime::now()),
+        }
+    }
+
+    /// As of now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let state = self.state();
+        let broken = state.broken.iter().map(|(kind, (since, words))| {
+            format!("{} cannot be watched for {} s: {words}", plural(*kind), age(*since))
+        });
+        Report {
+            synced: state.missing.as_ref().is_some_and(BTreeSet::is_empty),
+            last_answer_seconds: state.answered.map(age),
+            problems: broken.collect(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn plural(kind: Kind) -> std::borrow::Cow<'static, str> {
+    use kube::Resource;
+    super::item::Item::plural(&kind).into_owned().into()
+}
+
+/// In seconds.
+fn age(since: SystemTime) -> u64 {
+    since.elapsed().unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// Tells [`Health`] of every answer: a watch that works again may have nothing to say for long.
+#[derive(Clone)]
+pub(super) struct Listen(Arc<Health>);
+
+impl Listen {
+    pub(super) fn new(health: Arc<Health>) -> Self {
+        Self(health)
+    }
+}
+
+impl<S> Layer<S> for Listen {
+    type Service = Listening<S>;
+
+    fn layer(&self, inner: S) -> Listening<S> {
+        Listening { inner, health: Arc::clone(&self.0) }
+    }
+}
+
+/// A service whose answers are told.
+#[derive(Clone)]
+pub(super) struct Listening<S> {
+    inner: S,
+    health: Arc<Health>,
+}
+
+impl<S, Body, Answer> Service<Request<Body>> for Listening<S>
+where
+    S: Service<Request<Body>, Response = Response<Answer>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Answer>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (path, health) = (request.uri().path().to_owned(), Arc::clone(&self.health));
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            if response.status().is_success() {
+                health.granted(&path);
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_synced_when_nothing_is_missing() {
+        let health = Health::default();
+        assert!(!health.report().synced && health.report().last_answer_seconds.is_none());
+        health.listed([Kind::Pod].into_iter());
+        assert!(!health.report().synced);
+        health.listed(std::iter::empty());
+        assert!(health.report().synced);
+    }
+
+    #[test]
+    fn what_is_broken_is_told_until_it_answers_again() {
+        let health = Health::default();
+        health.failed(Kind::Pod, &watcher::Error::NoResourceVersion);
+        health.failed(Kind::Service, &watcher::Error::NoResourceVersion);
+        let problems = health.report().problems;
+        assert!(problems[0].starts_with("pods cannot be watched for 0 s: "), "{problems:?}");
+        health.granted("/api/v1/pods");
+        let problems = health.report().problems;
+        assert!(problems.len() == 1 && problems[0].starts_with("services "), "{problems:?}");
+    }
+}

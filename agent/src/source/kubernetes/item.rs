@@ -1,0 +1,177 @@
+//! An object as the API server sends it: only the members in use, of whatever kind.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, core::DynamicResourceScope};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::source::announce;
+use crate::source::decode::{Kind, MIRROR, Parts};
+use crate::source::mask::Mask;
+
+/// What the decoders ask for, of all kinds. No two kinds want different things of a member of one name.
+const IN_USE: Mask = Mask::Members(&[
+    (
+        "metadata",
+        Mask::Members(&[
+            ("name", Mask::All),
+            ("namespace", Mask::All),
+            ("uid", Mask::All),
+            ("resourceVersion", Mask::All),
+            ("labels", Mask::All),
+            ("annotations", Mask::Members(&[(MIRROR, Mask::All), (announce::ANNOTATION, Mask::All)])),
+            ("creationTimestamp", Mask::All),
+            ("deletionTimestamp", Mask::All),
+        ]),
+    ),
+    (
+        "spec",
+        Mask::Members(&[
+            // Node
+            ("podCIDR", Mask::All),
+            ("podCIDRs", Mask::All),
+            // Pod
+            ("nodeName", Mask::All),
+            ("hostNetwork", Mask::All),
+            ("containers", Mask::Members(&[("ports", Mask::All)])),
+            ("initContainers", Mask::Members(&[("ports", Mask::All), ("restartPolicy", Mask::All)])),
+            // NetworkPolicy
+            ("podSelector", Mask::All),
+            ("policyTypes", Mask::All),
+            ("ingress", Mask::All),
+            ("egress", Mask::All),
+            // Service
+            ("type", Mask::All),
+            ("clusterIP", Mask::All),
+            ("clusterIPs", Mask::All),
+            ("ports", Mask::All),
+            ("sessionAffinity", Mask::All),
+            ("sessionAffinityConfig", Mask::All),
+            ("internalTrafficPolicy", Mask::All),
+            ("trafficDistribution", Mask::All),
+        ]),
+    ),
+    (
+        "status",
+        Mask::Members(&[
+            // Node
+            ("addresses", Mask::All),
+            // Pod
+            ("phase", Mask::All),
+            ("podIP", Mask::All),
+            ("podIPs", Mask::All),
+        ]),
+    ),
+    // EndpointSlice
+    ("addressType", Mask::All),
+    ("endpoints", Mask::All),
+    ("ports", Mask::All),
+]);
+
+/// An object of the kind that its API is of.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    meta: ObjectMeta,
+    parts: Parts,
+}
+
+impl Item {
+    /// What the decoders read.
+    pub(super) fn into_parts(self) -> Parts {
+        self.parts
+    }
+}
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ItemVisitor)
+    }
+}
+
+struct ItemVisitor;
+
+impl<'de> Visitor<'de> for ItemVisitor {
+    type Value = Item;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a Kubernetes object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+        let mut parts = Parts::default();
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            match IN_USE.member(&name).and_then(|mask| Some((parts.part_mut(&name)?, mask))) {
+                Some((part, mask)) => *part = map.next_value_seed(mask)?,
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        // What a watch needs to go on from.
+        let text = |member: &str| parts.metadata.get(member).and_then(|value| value.as_str()).map(str::to_owned);
+        let (name, resource_version) = (text("name"), text("resourceVersion"));
+        Ok(Item { meta: ObjectMeta { name, resource_version, ..ObjectMeta::default() }, parts })
+    }
+}
+
+impl Resource for Item {
+    type DynamicType = Kind;
+    type Scope = DynamicResourceScope;
+
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        format!("{kind:?}").into()
+    }
+
+    fn group(kind: &Kind) -> Cow<'_, str> {
+        match kind {
+            Kind::Node | Kind::Namespace | Kind::Pod | Kind::Service => "",
+            Kind::NetworkPolicy => "networking.k8s.io",
+            Kind::EndpointSlice => "discovery.k8s.io",
+        }
+        .into()
+    }
+
+    fn version(_: &Kind) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        match kind {
+            Kind::Node => "nodes",
+            Kind::Namespace => "namespaces",
+            Kind::Pod => "pods",
+            Kind::Service => "services",
+            Kind::NetworkPolicy => "networkpolicies",
+            Kind::EndpointSlice => "endpointslices",
+        }
+        .into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_is_what_is_in_use_of_it() {
+        let text = r#"{"kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": "web-0", "namespace": "shop", "resourceVersion": "7", "managedFields": [{"f:spec": {}}],
+                "annotations": {"note": "long", "ferrule.dev/pod-ips": "10.1.0.5"}},
+            "spec": {"nodeName": "n1", "volumes": [{"name": "v"}], "containers": [{"name": "c", "env": [{"name": "E"}]}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}}"#;
+        let item: Item = serde_json::from_str(text).unwrap();
+        assert_eq!((item.meta.name.as_deref(), item.meta.resource_version.as_deref()), (Some("web-0"), Some("7")));
+        let parts = item.into_parts();
+        assert_eq!(parts.spec.to_string(), r#"{"containers":[{}],"nodeName":"n1"}"#);
+        assert_eq!(parts.status.to_string(), r#"{"phase":"Running"}"#);
+        assert!(!parts.metadata.to_string().contains("managedFields") && !parts.metadata.to_string().contains("long"));
+    }
+}

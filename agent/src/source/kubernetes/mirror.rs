@@ -1,0 +1,179 @@
+//! What the API server has said so far, as one set of objects: pure, without a connection.
+//!
+//! A list that is under way changes nothing until it is whole; then it replaces its kind in one step. An object with a
+//! bad value keeps its last good state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ferrule_model::objects::{ObjectName, Objects, Pod};
+use kube::runtime::watcher::Event;
+
+use crate::source::decode::{Identity, Kind, Parts};
+use crate::source::field::FieldError;
+use crate::source::gather::{self, Shared};
+use crate::source::{Level, Note};
+use crate::store::Snapshot;
+
+/// What the notes call the source.
+const SOURCE: &str = "kubernetes";
+
+/// The objects of the API server, kind by kind.
+#[derive(Debug, Default)]
+pub struct Mirror {
+    objects: Objects,
+    kinds: BTreeMap<Kind, State>,
+    shared: Shared,
+    /// Pods whose addresses their nodes' agents announce: few, for a second or two each.
+    announced: BTreeSet<ObjectName>,
+}
+
+/// What is known of one kind's watch.
+#[derive(Debug, Default)]
+struct State {
+    /// It was listed once.
+    listed: bool,
+    /// A list that is not whole yet, and what is wrong with its objects.
+    relist: Option<(Objects, BTreeMap<ObjectName, Bad>)>,
+    /// Objects with bad values.
+    bad: BTreeMap<ObjectName, Bad>,
+}
+
+/// An object with a bad value.
+#[derive(Debug, Clone)]
+struct Bad {
+    identity: Identity,
+    error: FieldError,
+    /// Its last good state stands.
+    kept: bool,
+}
+
+impl Mirror {
+    /// Takes what a watch of one kind said; true if there is something new to see.
+    pub fn take(&mut self, kind: Kind, event: Event<Parts>) -> bool {
+        let state = self.kinds.entry(kind).or_default();
+        match event {
+            Event::Init => {
+                state.relist = Some(<_>::default());
+                false
+            }
+            Event::InitApply(parts) => {
+                let Some((list, bad)) = &mut state.relist else { return false };
+                match read(kind, &parts) {
+                    Ok((_, object)) => _ = gather::enter(list, object, &self.objects, &mut self.shared),
+                    Err((Some(identity), error)) => {
+                        let kept = gather::keep(list, &identity, &self.objects);
+                        bad.insert(identity.name.clone(), Bad { identity, error, kept });
+                    }
+                    // The API server gives every object a name.
+                    Err((None, error)) => tracing::error!(%error, ?kind, "an object without a name"),
+                }
+                false
+            }
+            Event::InitDone => {
+                let Some((mut list, bad)) = state.relist.take() else { return false };
+                (state.bad, state.listed) = (bad, true);
+                gather::replace_kind(&mut self.objects, kind, &mut list);
+                self.shared.tidy();
+                if kind == Kind::Pod {
+                    let announced = self.objects.pods.iter().filter(|(_, pod)| pod.announced);
+                    self.announced = announced.map(|(name, _)| name.clone()).collect();
+                }
+                true
+            }
+            Event::Apply(parts) => self.apply(kind, &parts),
+            Event::Delete(parts) => {
+                let Ok(identity) = parts.identity(kind) else { return false };
+                state.bad.remove(&identity.name);
+                self.announced.remove(&identity.name);
+                gather::remove(&mut self.objects, &identity)
+            }
+        }
+    }
+
+    fn apply(&mut self, kind: Kind, parts: &Parts) -> bool {
+        let state = self.kinds.entry(kind).or_default();
+        match read(kind, parts) {
+            Ok((identity, object)) => {
+                let mended = state.bad.remove(&identity.name).is_some();
+                let changed = gather::set(&mut self.objects, object, &mut self.shared);
+                if kind == Kind::Pod {
+                    if self.objects.pods.get(&identity.name).is_some_and(|pod| pod.announced) {
+                        self.announced.insert(identity.name);
+                    } else {
+                        self.announced.remove(&identity.name);
+                    }
+                }
+                changed || mended
+            }
+            Err((Some(identity), error)) => {
+                let kept = gather::has(&self.objects, &identity);
+                state.bad.insert(identity.name.clone(), Bad { identity, error, kept });
+                true
+            }
+            Err((None, error)) => {
+                tracing::error!(%error, ?kind, "an object without a name");
+                false
+            }
+        }
+    }
+
+    /// The kinds that were not listed yet.
+    pub fn missing(&self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(|kind| !self.kinds.get(kind).is_some_and(|state| state.listed))
+    }
+
+    /// All of it, as of now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let synced = self.missing().next().is_none();
+        let bad = || self.kinds.values().flat_map(|state| state.bad.values());
+        // What a policy isolates that could never be read is not known.
+        let unknown = bad().any(|bad| bad.identity.kind == Kind::NetworkPolicy && !bad.kept);
+        let notes = bad().map(Bad::note).collect();
+        Snapshot { objects: self.believed().into(), synced, whole: synced && !unknown, notes }
+    }
+
+    /// The objects without addresses that an agent cannot announce: a pod's lie in the pod CIDRs of its node. (Whoever may
+    /// write a pod's annotations might else take any address of the cluster for it.)
+    fn believed(&self) -> Objects {
+        let mut objects = self.objects.clone();
+        for name in &self.announced {
+            let Some(pod) = self.objects.pods.get(name) else { continue };
+            let node = pod.node.as_ref().and_then(|node| self.objects.nodes.get(node));
+            let own = |ip| node.is_some_and(|node| node.pod_cidrs.iter().any(|cidr| cidr.contains(ip)));
+            if !pod.ips.iter().all(|ip| own(*ip)) {
+                let nowhere = Pod { ips: Vec::new(), announced: false, ..Pod::clone(pod) };
+                objects.pods.insert(name.clone(), Arc::new(nowhere));
+            }
+        }
+        objects
+    }
+}
+
+impl Bad {
+    fn note(&self) -> Note {
+        let stands = if self.kept { "its last good state stands" } else { "it is not used" };
+        Note {
+            level: Level::Error,
+            file: SOURCE.to_owned(),
+            line: None,
+            object: Some(self.identity.to_string()),
+            message: format!("{}; correct it, until then {stands}", self.error),
+        }
+    }
+}
+
+type Unread = (Option<Identity>, FieldError);
+
+fn read(kind: Kind, parts: &Parts) -> Result<(Identity, crate::source::decode::Object), Unread> {
+    let identity = parts.identity(kind).map_err(|error| (None, error))?;
+    match parts.decode(&identity) {
+        Ok(object) => Ok((identity, object)),
+        Err(error) => Err((Some(identity), error)),
+    }
+}
+
+#[cfg(test)]
+#[path = "mirror_tests.rs"]
+mod tests;

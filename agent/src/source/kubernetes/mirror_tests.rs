@@ -1,0 +1,161 @@
+//! What a watch says, event by event, and what is then to be seen.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn parts(value: Value) -> Parts {
+    let mut parts = Parts::default();
+    for (name, member) in value.as_object().unwrap() {
+        if let Some(part) = parts.part_mut(name) {
+            *part = member.clone();
+        }
+    }
+    parts
+}
+
+fn pod(name: &str, node: &str, ip: &str) -> Parts {
+    parts(json!({
+        "metadata": {"name": name, "namespace": "default", "uid": name},
+        "spec": {"nodeName": node}, "status": {"phase": "Running", "podIP": ip},
+    }))
+}
+
+fn announced(name: &str, node: &str, ips: &str) -> Parts {
+    parts(json!({
+        "metadata": {"name": name, "namespace": "default", "annotations": {"ferrule.dev/pod-ips": ips}},
+        "spec": {"nodeName": node},
+    }))
+}
+
+fn node(name: &str, cidr: &str) -> Parts {
+    parts(json!({"metadata": {"name": name}, "spec": {"podCIDRs": [cidr]}}))
+}
+
+fn policy(name: &str, direction: &str) -> Parts {
+    parts(json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"policyTypes": [direction]}}))
+}
+
+/// A mirror in which every kind was listed, and was empty.
+fn synced() -> Mirror {
+    let mut mirror = Mirror::default();
+    for kind in Kind::ALL {
+        list(&mut mirror, kind, vec![]);
+    }
+    mirror
+}
+
+fn list(mirror: &mut Mirror, kind: Kind, objects: Vec<Parts>) {
+    mirror.take(kind, Event::Init);
+    for object in objects {
+        mirror.take(kind, Event::InitApply(object));
+    }
+    mirror.take(kind, Event::InitDone);
+}
+
+#[track_caller]
+fn check(mirror: &Mirror, pods: &[&str]) {
+    let snapshot = mirror.snapshot();
+    let shown = snapshot.objects.pods.values().map(|pod| format!("{} {:?}", pod.name.name, pod.ips));
+    assert_eq!(shown.collect::<Vec<_>>(), pods, "{snapshot:#?}");
+}
+
+#[test]
+fn it_is_synced_when_every_kind_was_listed() {
+    let mut mirror = Mirror::default();
+    for kind in Kind::ALL {
+        assert!(!mirror.snapshot().synced && mirror.missing().any(|missing| missing == kind));
+        list(&mut mirror, kind, vec![]);
+    }
+    assert!(mirror.snapshot().synced && mirror.snapshot().whole);
+}
+
+#[test]
+fn a_list_replaces_its_kind_in_one_step() {
+    let mut mirror = synced();
+    list(&mut mirror, Kind::Pod, vec![pod("a", "n1", "10.1.0.1"), pod("b", "n1", "10.1.0.2")]);
+    check(&mirror, &["a [10.1.0.1]", "b [10.1.0.2]"]);
+    let before = mirror.snapshot();
+    for event in
+        [Event::Init, Event::InitApply(pod("b", "n1", "10.1.0.2")), Event::InitApply(pod("c", "n1", "10.1.0.1"))]
+    {
+        assert!(!mirror.take(Kind::Pod, event));
+        check(&mirror, &["a [10.1.0.1]", "b [10.1.0.2]"]);
+    }
+    assert!(mirror.take(Kind::Pod, Event::InitDone));
+    check(&mirror, &["b [10.1.0.2]", "c [10.1.0.1]"]);
+    let same = |objects: &Objects| objects.pods.get(&ObjectName::new("default", "b")).cloned();
+    let after = mirror.snapshot();
+    assert!(Arc::ptr_eq(&same(&before.objects).unwrap(), &same(&after.objects).unwrap()), "equal objects are shared");
+}
+
+#[test]
+fn a_watch_that_breaks_off_a_list_changes_nothing() {
+    let mut mirror = synced();
+    list(&mut mirror, Kind::Pod, vec![pod("a", "n1", "10.1.0.1")]);
+    mirror.take(Kind::Pod, Event::Init);
+    mirror.take(Kind::Pod, Event::InitApply(pod("b", "n1", "10.1.0.2")));
+    list(&mut mirror, Kind::Pod, vec![pod("c", "n1", "10.1.0.3")]);
+    check(&mirror, &["c [10.1.0.3]"]);
+}
+
+#[test]
+fn what_says_nothing_new_makes_no_snapshot() {
+    let mut mirror = synced();
+    assert!(mirror.take(Kind::Pod, Event::Apply(pod("a", "n1", "10.1.0.1"))));
+    assert!(!mirror.take(Kind::Pod, Event::Apply(pod("a", "n1", "10.1.0.1"))));
+    assert!(mirror.take(Kind::Pod, Event::Delete(pod("a", "n1", "10.1.0.1"))));
+    assert!(!mirror.take(Kind::Pod, Event::Delete(pod("a", "n1", "10.1.0.1"))));
+}
+
+#[test]
+fn an_object_with_a_bad_value_keeps_its_last_good_state_and_is_named() {
+    let mut mirror = synced();
+    mirror.take(Kind::Pod, Event::Apply(pod("a", "n1", "10.1.0.1")));
+    mirror.take(Kind::Pod, Event::Apply(pod("a", "n1", "nowhere")));
+    check(&mirror, &["a [10.1.0.1]"]);
+    let words = "kubernetes: Pod default/a: status.podIP: \"nowhere\" is not an IP address; correct it, until then its last \
+                 good state stands";
+    assert_eq!(mirror.snapshot().notes[0].to_string(), words);
+    list(&mut mirror, Kind::Pod, vec![pod("a", "n1", "nowhere")]);
+    check(&mirror, &["a [10.1.0.1]"]);
+    mirror.take(Kind::Pod, Event::Apply(pod("a", "n1", "10.1.0.2")));
+    check(&mirror, &["a [10.1.0.2]"]);
+    assert!(mirror.snapshot().notes.is_empty());
+}
+
+#[test]
+fn a_policy_that_could_never_be_read_leaves_the_source_incomplete() {
+    let mut mirror = synced();
+    mirror.take(Kind::NetworkPolicy, Event::Apply(policy("p", "Sideways")));
+    assert!(mirror.snapshot().synced && !mirror.snapshot().whole);
+    mirror.take(Kind::NetworkPolicy, Event::Apply(policy("p", "Ingress")));
+    assert!(mirror.snapshot().whole);
+    mirror.take(Kind::NetworkPolicy, Event::Apply(policy("p", "Sideways")));
+    assert!(mirror.snapshot().whole, "its last good state is known");
+}
+
+#[test]
+fn an_agent_announces_addresses_of_its_own_node_until_the_kubelet_posts_them() {
+    let mut mirror = synced();
+    mirror.take(Kind::Node, Event::Apply(node("n1", "10.1.0.0/24")));
+    mirror.take(Kind::Pod, Event::Apply(announced("a", "n1", "10.1.0.7")));
+    check(&mirror, &["a [10.1.0.7]"]);
+    assert!(mirror.snapshot().objects.pods.values().all(|pod| pod.announced));
+    mirror.take(Kind::Pod, Event::Apply(pod("a", "n1", "10.1.0.8")));
+    check(&mirror, &["a [10.1.0.8]"]);
+    assert!(mirror.snapshot().objects.pods.values().all(|pod| !pod.announced));
+}
+
+#[test]
+fn nobody_announces_an_address_of_another_node() {
+    let mut mirror = synced();
+    mirror.take(Kind::Pod, Event::Apply(announced("a", "n1", "10.1.0.7")));
+    check(&mirror, &["a []"]);
+    mirror.take(Kind::Node, Event::Apply(node("n1", "10.2.0.0/24")));
+    check(&mirror, &["a []"]);
+    mirror.take(Kind::Node, Event::Apply(node("n1", "10.1.0.0/24")));
+    check(&mirror, &["a [10.1.0.7]"]);
+    list(&mut mirror, Kind::Pod, vec![announced("b", "n1", "10.1.0.9,10.3.0.1")]);
+    check(&mirror, &["b []"]);
+}

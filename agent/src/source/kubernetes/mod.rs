@@ -1,0 +1,93 @@
+//! The API server as a source: a watch of each kind in use, gathered into whole snapshots.
+//!
+//! ```text
+//! API server ─▶ kube's watchers (list in pages, watch, list again after 410) ─▶ item: members in use ─▶ mirror ─▶ store
+//! ```
+//! While the API server is away, what it said last stands.
+
+mod connect;
+mod health;
+mod item;
+pub mod mirror;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt, stream::select_all};
+use kube::{
+    Api, Client,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, ExponentialBackoff, watcher},
+    },
+};
+
+pub use connect::{Access, ConnectError, check_url, connect};
+pub use health::{Health, Report};
+use item::Item;
+use mirror::Mirror;
+
+use super::decode::{Kind, Parts};
+use crate::store::Writer;
+
+/// How long a watch may last, in seconds: a connection that died silently is noticed when it ends.
+const WATCH: u32 = 240;
+/// Objects in a page of a list.
+const PAGE: u32 = 500;
+/// The first pause after a failure, and the longest; each with as much again by chance, so that the nodes of a cluster do
+/// not come back all at once.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// Events that one snapshot takes along, if they are there.
+const BURST: usize = 1_000;
+
+/// Watches everything in use and replaces the store's snapshot at each burst of changes. Ends when nobody reads the store
+/// any more; to stop it, drop the future.
+pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
+    let mut events = select_all(Kind::ALL.map(|kind| {
+        let api = Api::<Item>::all_with(client.clone(), &kind);
+        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH);
+        watcher(api, config).backoff(pauses()).map(move |event| (kind, event)).boxed()
+    }));
+    let mut mirror = Mirror::default();
+    while let Some(first) = events.next().await {
+        let mut changed = take(&mut mirror, &health, first);
+        // What is there already goes into the same snapshot.
+        for _ in 0..BURST {
+            let Some(Some(next)) = events.next().now_or_never() else { break };
+            changed |= take(&mut mirror, &health, next);
+        }
+        if changed {
+            health.listed(mirror.missing());
+            if !store.replace(mirror.snapshot()) {
+                return;
+            }
+        }
+    }
+}
+
+fn pauses() -> ExponentialBackoff {
+    let builder = backon::ExponentialBuilder::default().with_min_delay(PAUSES.0).with_max_delay(PAUSES.1).with_jitter();
+    builder.without_max_times().into()
+}
+
+fn take(mirror: &mut Mirror, health: &Health, (kind, event): (Kind, watcher::Result<Event<Item>>)) -> bool {
+    match event {
+        Ok(event) => {
+            health.heard(kind);
+            mirror.take(kind, parts(event))
+        }
+        Err(error) => {
+            health.failed(kind, &error);
+            false
+        }
+    }
+}
+
+fn parts(event: Event<Item>) -> Event<Parts> {
+    match event {
+        Event::Apply(item) => Event::Apply(item.into_parts()),
+        Event::Delete(item) => Event::Delete(item.into_parts()),
+        Event::Init => Event::Init,
+        Event::InitApply(item) => Event::InitApply(item.into_parts()),
+        Event::InitDone => Event::InitDone,
+    }
+}

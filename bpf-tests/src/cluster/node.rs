@@ -1,0 +1,139 @@
+//! A node: a machine with containerd, a kubelet and images, plugged into the network.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::{
+    control::Control,
+    fabric,
+    machine::Machine,
+    process::running,
+    settings::{self, API_SERVER, OUTSIDE_V6},
+};
+
+/// The CNI project's plugins that a node has besides.
+const PLUGINS: [&str; 2] = ["loopback", "portmap"];
+
+/// A node, which may be there or not.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// From 1.
+    pub number: u8,
+    /// What it runs on.
+    pub machine: Machine,
+    control: Control,
+}
+
+impl Node {
+    pub(super) fn new(number: u8, folder: PathBuf, control: Control) -> Self {
+        Self { number, machine: Machine { name: format!("n{number}"), folder }, control }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.machine.name
+    }
+
+    /// Boots it where it does not run, and starts its kubelet; `images` are archives that its containerd gets.
+    ///
+    /// # Errors
+    /// Where something does not start.
+    pub fn ensure(&self, images: &[PathBuf]) -> Result<()> {
+        if !self.machine.is_up() {
+            self.machine.boot()?;
+            let [v4, v6] = settings::internal_ips(self.number);
+            fabric::join(self.name(), &self.machine.netns()?, [&v4, &v6])?;
+            self.machine.run(&format!("ip route add default via {API_SERVER}"))?;
+            self.machine.run(&format!("ip -6 route add default via {OUTSIDE_V6}"))?;
+            self.plugins()?;
+        }
+        self.machine.await_containerd()?;
+        images.iter().try_for_each(|image| self.load(image))?;
+        self.start_kubelet()
+    }
+
+    /// Imports an image's archive.
+    ///
+    /// # Errors
+    /// Where containerd refuses it.
+    pub fn load(&self, image: &std::path::Path) -> Result<()> {
+        self.machine.ctr(&format!("images import --all-platforms {}", image.display())).map(drop)
+    }
+
+    fn plugins(&self) -> Result<()> {
+        let folder = self.machine.folder.join("opt/cni/bin");
+        fs::create_dir_all(&folder)?;
+        for name in PLUGINS {
+            let from = PathBuf::from("/usr/lib/cni").join(name);
+            fs::copy(&from, folder.join(name)).with_context(|| from.display().to_string())?;
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(())
+    }
+
+    /// Starts its kubelet where it does not run.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start_kubelet(&self) -> Result<()> {
+        if running(&self.machine.folder.join("kubelet.pid")).is_some() {
+            return Ok(());
+        }
+        let config = self.machine.folder.join("kubelet.yaml");
+        fs::write(&config, settings::kubelet(self.name(), &self.control.pki.join("ca.crt")))?;
+        let [v4, v6] = settings::internal_ips(self.number);
+        let arguments = [
+            format!("--config={}", config.display()),
+            format!("--kubeconfig={}", self.control.kubeconfig(self.name()).display()),
+            "--root-dir=/var/lib/kubelet".into(),
+            format!("--hostname-override={}", self.name()),
+            format!("--node-ip={v4},{v6}"),
+        ];
+        let program = self.control.programs.join("kubelet").display().to_string();
+        self.machine.start("kubelet", &program, &arguments)
+    }
+
+    /// Kills its kubelet; pods go on.
+    ///
+    /// # Errors
+    /// Where it does not go.
+    pub fn kill_kubelet(&self) -> Result<()> {
+        self.machine.end("kubelet")
+    }
+
+    /// Starts kube-proxy on it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start_proxy(&self, mode: &str) -> Result<()> {
+        let arguments = [
+            format!("--kubeconfig={}", self.control.kubeconfig("admin").display()),
+            format!("--hostname-override={}", self.name()),
+            format!("--proxy-mode={mode}"),
+            format!("--cluster-cidr={}", settings::POD_CIDRS),
+            "--conntrack-max-per-core=0".into(),
+            "--conntrack-tcp-timeout-established=0".into(),
+            "--conntrack-tcp-timeout-close-wait=0".into(),
+        ];
+        let program = self.control.programs.join("kube-proxy").display().to_string();
+        self.machine.start("kube-proxy", &program, &arguments)
+    }
+
+    /// Ends kube-proxy; its rules stay.
+    ///
+    /// # Errors
+    /// Where it does not go.
+    pub fn end_proxy(&self) -> Result<()> {
+        self.machine.end("kube-proxy")
+    }
+
+    /// What `ferrule` says there, in the agent's container.
+    ///
+    /// # Errors
+    /// Where there is no agent, or it refuses.
+    pub fn ferrule(&self, line: &str) -> Result<String> {
+        self.machine.run(&format!("{} {line}", self.machine.folder.join("ferrule").display()))
+    }
+}
