@@ -12,8 +12,20 @@ use anyhow::{Context, Result, bail};
 use super::{cpio::Archive, package::Kernel};
 
 /// What the datapath, pods' limits and the test topologies need.
-const WANTED: [&str; 10] =
-    ["veth", "vxlan", "bridge", "cls_bpf", "sch_ingress", "af_packet", "ifb", "sch_tbf", "cls_u32", "act_mirred"];
+const WANTED: [&str; 12] = [
+    "veth",
+    "vxlan",
+    "bridge",
+    "cls_bpf",
+    "sch_ingress",
+    "af_packet",
+    "ifb",
+    "sch_tbf",
+    "cls_u32",
+    "act_mirred",
+    "inet_diag",
+    "udp_diag",
+];
 
 /// They and what they need, as `/modules/NN-name.ko` in the order in which to load them.
 ///

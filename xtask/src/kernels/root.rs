@@ -39,6 +39,11 @@ const TESTS: [Tests; 2] = [
             "policy::live::an_ingress_policy_cuts",
             "bandwidth::own::by_vxlan",
             "bandwidth::own::a_chained_plugin",
+            "service::reach::pods_and_nodes",
+            "service::reach::one_socket",
+            "service::refused::a_port",
+            "service::changes::a_udp_socket",
+            "service::choice::a_client_keeps",
         ],
     ),
 ];

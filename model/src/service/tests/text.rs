@@ -125,5 +125,7 @@ fn pod(name: ObjectName, ip: &str) -> Pod {
         phase: Phase::Running,
         ips: vec![ip.parse().unwrap()],
         ports: vec![],
+        announced: false,
+        static_uid: None,
     }
 }
