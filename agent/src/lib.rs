@@ -26,6 +26,7 @@ pub mod policy;
 pub mod preflight;
 pub mod reconcile;
 pub mod run;
+pub mod services;
 pub mod source;
 pub mod state;
 pub mod store;

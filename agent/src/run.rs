@@ -30,6 +30,7 @@ use crate::{
     policy::Policy,
     preflight,
     reconcile::{Reconciler, With},
+    services::Services,
     source::{self, kubernetes},
     state, store,
 };
@@ -82,6 +83,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let (writer, reader) = store::store();
     let flows = Arc::new(Flows::new(loaded.flows));
     let policy = Arc::new(Policy::new(loaded.policy, Arc::clone(&flows), reader.clone()));
+    let services = Services::new(config, loaded.services, Arc::clone(&programs), pins.clone(), reader.clone());
+    let services = Arc::new(services);
     let attachments = Arc::new(Attachments::new(Parts {
         leases,
         policy: Arc::clone(&policy),
@@ -123,12 +126,14 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         state: state_reader.clone(),
         flows: Arc::clone(&flows),
         policy: Arc::clone(&policy),
+        services: Arc::clone(&services),
         monitor,
         store: reader.clone(),
         metrics: Mutex::new(loaded.metrics),
         pins: pins.clone(),
         adopted: loaded.adopted,
     };
+    tokio::spawn(Arc::clone(&services).keep(Arc::clone(&attachments), reader.clone()));
     tokio::spawn(path_mtu::watch(pins.clone(), Arc::clone(&changes)));
     let with = With {
         config: Arc::clone(config),
@@ -140,6 +145,7 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         pins,
         flows,
         policy: Arc::clone(&policy),
+        services,
     };
     tokio::spawn(Reconciler::new(with, loaded.remote).run(reader.clone()));
     tokio::spawn(policy.keep(reader));

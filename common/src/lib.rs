@@ -19,6 +19,7 @@ pub mod metric;
 pub mod peer;
 pub mod policy;
 pub mod prefix;
+pub mod service;
 pub mod settings;
 pub mod source;
 pub mod sweep;

@@ -142,6 +142,8 @@ numbered! {
         ConntrackShare = 42, "conntrack-share";
         /// A fragment whose first fragment was not seen before it.
         FragmentUnknown = 43, "fragment-unknown";
+        /// For a Service's address, which no socket program translated and no kube-proxy of this node does.
+        Service = 44, "service";
     }
 }
 

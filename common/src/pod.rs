@@ -1,6 +1,6 @@
 //! Userspace only: which types aya may copy to and from maps byte by byte.
 
-use crate::{Address, Mac, endpoint, event, flow, link, metric, peer, policy, prefix, source};
+use crate::{Address, Mac, endpoint, event, flow, link, metric, peer, policy, prefix, service, source};
 
 macro_rules! pod {
     ($($type:ty),+) => {
@@ -39,5 +39,15 @@ pod!(
     flow::Fragment,
     event::Event,
     event::Sampling,
-    event::Watch
+    event::Watch,
+    service::FrontendKey,
+    service::PortWord,
+    service::BackendKey,
+    service::Backend,
+    service::MemberKey,
+    service::Member,
+    service::AffinityKey,
+    service::Affinity,
+    service::SocketKey,
+    service::Socket
 );

@@ -34,5 +34,9 @@ pub const OWN_NODE_POLICED: &str = "OWN_NODE_POLICED";
 pub const OPEN_MARK: &str = "OPEN_MARK";
 /// The default of [`OPEN_MARK`]: none of the bits that kube-proxy, portmap, Calico, Cilium or Tailscale use.
 pub const DEFAULT_OPEN_MARK: u32 = 1 << 20;
+/// The global, a byte: 1 where the node serves Services.
+pub const SERVICES_ON: &str = "SERVICES_ON";
+/// The global, a byte: 1 where a socket program can say why it refuses (`bpf_set_retval`, Linux 5.18).
+pub const SET_RETVAL: &str = "SET_RETVAL";
 /// The global with the events that one CPU may write in a second.
 pub const EVENTS_A_SECOND: &str = "EVENTS_A_SECOND";

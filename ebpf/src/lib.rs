@@ -31,11 +31,14 @@ mod packet;
 mod policy;
 mod related;
 mod scope;
+mod service;
+mod socket;
 mod stages;
 mod sweep;
 mod transport;
 mod tunnel;
 mod verdict;
 
+pub use socket::{connect, getpeername, recvmsg, release, sendmsg};
 pub use stages::{from_netdev, from_overlay, from_pod, to_netdev, to_overlay, to_pod};
 pub use sweep::sweep;

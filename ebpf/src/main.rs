@@ -2,7 +2,10 @@
 #![no_std]
 #![no_main]
 
-use aya_ebpf::{macros::classifier, programs::TcContext};
+use aya_ebpf::{
+    macros::{cgroup_sock, cgroup_sock_addr, classifier},
+    programs::{SockAddrContext, SockContext, TcContext},
+};
 
 /// What a pod sends, seen on the host side of its veth (ingress).
 #[classifier]
@@ -38,6 +41,60 @@ pub fn from_netdev(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn to_netdev(ctx: TcContext) -> i32 {
     ferrule_ebpf::to_netdev(&ctx)
+}
+
+/// A socket connects to an IPv4 address.
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::connect::<true>(&ctx)
+}
+
+/// A socket connects to an IPv6 address, or to an IPv4 one that is mapped.
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::connect::<false>(&ctx)
+}
+
+/// A UDP socket sends to an IPv4 address.
+#[cgroup_sock_addr(sendmsg4)]
+pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::sendmsg::<true>(&ctx)
+}
+
+/// A UDP socket sends to an IPv6 address.
+#[cgroup_sock_addr(sendmsg6)]
+pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::sendmsg::<false>(&ctx)
+}
+
+/// A UDP socket is told which IPv4 address a datagram is from.
+#[cgroup_sock_addr(recvmsg4)]
+pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::recvmsg::<true>(&ctx)
+}
+
+/// A UDP socket is told which IPv6 address a datagram is from.
+#[cgroup_sock_addr(recvmsg6)]
+pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::recvmsg::<false>(&ctx)
+}
+
+/// A socket is told which IPv4 address it is connected to.
+#[cgroup_sock_addr(getpeername4)]
+pub fn getpeername4(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::getpeername::<true>(&ctx)
+}
+
+/// A socket is told which IPv6 address it is connected to.
+#[cgroup_sock_addr(getpeername6)]
+pub fn getpeername6(ctx: SockAddrContext) -> i32 {
+    ferrule_ebpf::getpeername::<false>(&ctx)
+}
+
+/// A socket is closed.
+#[cgroup_sock(sock_release)]
+pub fn sock_release(ctx: SockContext) -> i32 {
+    ferrule_ebpf::release(&ctx)
 }
 
 /// Attached nowhere: the agent runs it to remove flows that have expired.

@@ -17,6 +17,9 @@ use ferrule_common::{
     peer::{Node, Peer},
     policy::{Block, Class, ClassKey, Rule, RuleKey, Table, Word},
     prefix::{Cidr, PrefixKey, Route},
+    service::{
+        Affinity, AffinityKey, Backend, BackendKey, FrontendKey, Member, MemberKey, PortWord, Socket, SocketKey,
+    },
     settings,
     source::Source,
 };
@@ -107,6 +110,26 @@ pub static SAMPLING: PerCpuArray<Sampling, { layout::entries(1) as usize }> = Pe
 #[btf_map(name = "fr_watch")]
 pub static WATCH: Array<Watch, { layout::entries(1) as usize }> = Array::new();
 
+/// Services' ports and addresses.
+#[btf_map(name = "fr_services")]
+pub static SERVICES: HashMap<FrontendKey, PortWord, { layout::SERVICES as usize }, ON_DEMAND> = HashMap::new();
+
+/// Who answers.
+#[btf_map(name = "fr_backends")]
+pub static BACKENDS: HashMap<BackendKey, Backend, { layout::BACKENDS as usize }, ON_DEMAND> = HashMap::new();
+
+/// Whether a backend is still in a set.
+#[btf_map(name = "fr_svc_members")]
+pub static MEMBERS: HashMap<MemberKey, Member, { layout::MEMBERS as usize }, ON_DEMAND> = HashMap::new();
+
+/// Clients' backends.
+#[btf_map(name = "fr_affinity")]
+pub static AFFINITY: LruHashMap<AffinityKey, Affinity, { layout::AFFINITY as usize }> = LruHashMap::new();
+
+/// What sockets asked for.
+#[btf_map(name = "fr_svc_socks")]
+pub static SOCKETS: HashMap<SocketKey, Socket, { layout::SOCKETS as usize }> = HashMap::new();
+
 /// What a program decides on, for functions that it calls. No agent reads it.
 #[btf_map(name = "fr_question")]
 pub static QUESTION: PerCpuArray<Question, 1> = PerCpuArray::new();
@@ -132,6 +155,8 @@ globals! {
     TIMEOUT_OTHER: u32 = 250 * 30;
     FLOW_SHARE: u32 = layout::CONNTRACK / 4;
     OWN_NODE_POLICED: u8 = 0;
+    SERVICES_ON: u8 = 1;
+    SET_RETVAL: u8 = 0;
     OPEN_MARK: u32 = settings::DEFAULT_OPEN_MARK;
     EVENTS_A_SECOND: u32 = 100;
 }

@@ -16,7 +16,7 @@ use crate::{
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
     mark, nd, owner,
     packet::{Packet, came_by, ethertype, has_vlan, ifindex},
-    scope, tunnel,
+    scope, service, tunnel,
     verdict::{self, End},
 };
 
@@ -64,13 +64,18 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     if owner.is_nobody() && !foreign {
         is_for_one(&packet)?;
     }
-    let own_node = owner.is_self() && owner.is_node();
-    let circumstances = if own_node && OWN_NODE_POLICED.load() == 0 { verdict::OWN_NODE } else { 0 };
+    let service = owner.is_nobody() && service::is_address(&packet.destination);
+    if service && !service::is_for_stack() {
+        return Err(Drop::Service);
+    }
+    // Its own node, or what the host's NAT translates: judged by what becomes of it.
+    let open = service || owner.is_self() && owner.is_node();
+    let circumstances = if open && OWN_NODE_POLICED.load() == 0 { verdict::OWN_NODE } else { 0 };
     let passage = verdict::between(ctx, &packet, source, End::REMOTE, circumstances, Program::FromPod)?;
     match owner.node() {
         Some(node) if !owner.is_self() && !shaped && !passage.via_stack => deliver::to_node(ctx, &packet, node),
         _ => {
-            if own_node {
+            if open {
                 // Whatever the host's NAT makes of it is judged by the ends that it then has.
                 mark::set_open(ctx);
             }
@@ -267,6 +272,9 @@ fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     }
     let mut owner = owner::known(&packet.destination);
     if owner.is_nobody() {
+        if service::is_address(&packet.destination) {
+            return Err(Drop::Service);
+        }
         if !owner::in_cluster(&packet.destination, packet.v4) {
             return deliver::leave();
         }

@@ -4,6 +4,7 @@
 //! objects ──▶ desired ──▶ plan ──▶ (the agent writes maps and routes)
 //!    node's pod CIDRs ──▶ ipam ──▶ (the agent writes leases)
 //! objects, a packet ──▶ oracle: would it pass, and which rule says so?
+//! Services, slices ──▶ service: which backends each port has here, in steps that the agent writes
 //! ```
 
 #![forbid(unsafe_code)]
@@ -16,5 +17,6 @@ pub mod oracle;
 pub mod plan;
 pub mod policy;
 pub mod selector;
+pub mod service;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -24,5 +24,8 @@ pub(super) async fn mend(State(app): State<Arc<App>>) -> Json<Vec<Finding>> {
         // What a round that does not end left undone is found below.
         let _ = tokio::time::timeout(PATIENCE / 2, states.wait_for(|state| state.full_rounds > before)).await;
     }
+    let services = Arc::clone(&app.services);
+    // What could not be mended is found below.
+    let _ = tokio::task::spawn_blocking(move || services.mend()).await;
     Json(doctor::examine(&app).await)
 }

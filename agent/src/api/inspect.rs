@@ -27,6 +27,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
     let state = Arc::clone(&app.state.borrow());
     let leases = app.attachments.leases();
     let (flows, flows_at_most) = app.flows.count().unwrap_or_default();
+    let (services, _) = app.services.summary();
     let text = |items: &[_]| items.iter().map(ToString::to_string).collect();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -49,6 +50,10 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         remote_pods: state.remote_pods,
         policies: app.store.clone().snapshot().objects.policies.len(),
         policy_tables: app.policy.summary().0.tables,
+        services: services.services,
+        service_ports: services.frontends,
+        service_cgroup: app.services.cgroup().map(|path| path.display().to_string()),
+        kube_proxy: app.services.is_beside_kube_proxy(),
         flows,
         flows_at_most,
         issues: state.issues.clone(),

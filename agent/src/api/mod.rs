@@ -7,6 +7,7 @@ mod inspect;
 mod policy;
 pub mod probes;
 mod prometheus;
+mod services;
 mod socket;
 pub mod view;
 
@@ -32,6 +33,7 @@ use crate::{
     flows::Flows,
     monitor::Monitor,
     policy::Policy,
+    services::Services,
     state::NodeState,
     store::Reader,
 };
@@ -58,6 +60,8 @@ pub struct App {
     pub flows: Arc<Flows>,
     /// What may pass.
     pub policy: Arc<Policy>,
+    /// Services.
+    pub services: Arc<Services>,
     /// What programs tell of single packets.
     pub monitor: Arc<Monitor>,
     /// The objects.
@@ -86,6 +90,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(view::CONNTRACK, get(flows::list).delete(flows::flush))
         .route(view::MONITOR, get(flows::monitor))
         .route(view::POLICIES, get(policy::list))
+        .route(view::SERVICES, get(services::list))
         .route(view::EXPLAIN, get(policy::explain))
         .route(view::CHECK_POLICY, post(policy::check))
         .route("/v1/maps/{name}", get(inspect::map))

@@ -25,6 +25,9 @@ pub const MONITOR: &str = "/v1/monitor";
 /// `GET`: a list of [`Policy`].
 pub const POLICIES: &str = "/v1/policies";
 
+/// `GET`: a list of [`crate::services::ShownService`]; one, with `?namespace=` and `?name=`.
+pub const SERVICES: &str = "/v1/services";
+
 /// `GET`: [`crate::explain::Explained`], for a [`crate::explain::Question`] as the query.
 pub const EXPLAIN: &str = "/v1/policy/explain";
 
@@ -97,6 +100,18 @@ pub struct Status {
     /// Tables that they are compiled to here.
     #[serde(default)]
     pub policy_tables: usize,
+    /// Services that this node serves.
+    #[serde(default)]
+    pub services: usize,
+    /// Their ports, by address.
+    #[serde(default)]
+    pub service_ports: usize,
+    /// The cgroup whose processes reach them; none where they are not translated at the socket.
+    #[serde(default)]
+    pub service_cgroup: Option<String>,
+    /// kube-proxy translates what no socket program saw.
+    #[serde(default)]
+    pub kube_proxy: bool,
     /// Flows of this node's pods.
     #[serde(default)]
     pub flows: u64,

@@ -12,7 +12,7 @@ use super::sys::{bpf, info};
 const BTF_GET_FD_BY_ID: libc::c_int = 19;
 const STRUCT: u32 = 4;
 
-/// A struct's fields: name to offset and size, in bytes.
+/// A struct's fields, those of structs in it as `outer.inner`: name to offset and size, in bytes.
 pub(super) type Fields = BTreeMap<String, (usize, usize)>;
 
 /// The kernel's `struct bpf_map_info`, up to what is asked for.
@@ -97,6 +97,28 @@ fn borrowed(fd: &OwnedFd) -> BorrowedFd<'_> {
 /// The fields of the struct with a type number. Structs of maps have no hidden padding: a field ends where the next one
 /// begins.
 fn fields(data: &[u8], wanted: u32) -> Option<Fields> {
+    nested(data, wanted, DEPTH)
+}
+
+/// How deep structs lie in each other at most; a type that holds itself has no size.
+const DEPTH: u32 = 4;
+
+fn nested(data: &[u8], wanted: u32, depth: u32) -> Option<Fields> {
+    let mut all = Fields::new();
+    for (name, (at, size, kind)) in members(data, wanted)? {
+        let inner = if depth == 0 { None } else { nested(data, kind, depth - 1) };
+        match inner {
+            Some(inner) => {
+                all.extend(inner.into_iter().map(|(part, (from, size))| (format!("{name}.{part}"), (at + from, size))));
+            }
+            None => _ = all.insert(name, (at, size)),
+        }
+    }
+    Some(all)
+}
+
+/// A struct's own members: offset, size and the number of the type; none where it is no struct.
+fn members(data: &[u8], wanted: u32) -> Option<BTreeMap<String, (usize, usize, u32)>> {
     let word = |at: usize| Some(u32::from_ne_bytes(data.get(at..at + 4)?.try_into().ok()?));
     let header = word(4)? as usize;
     let (types, types_size) = (header + word(8)? as usize, word(12)? as usize);
@@ -116,17 +138,16 @@ fn fields(data: &[u8], wanted: u32) -> Option<Fields> {
             if kind != STRUCT {
                 return None;
             }
-            let mut found: Vec<(usize, String)> = (0..count)
+            let mut found: Vec<(usize, String, u32)> = (0..count)
                 .map(|member| {
                     let at = at + 12 + member * 12;
-                    Some(((word(at + 8)? & 0x00ff_ffff) as usize / 8, text(word(at)?)?))
+                    Some(((word(at + 8)? & 0x00ff_ffff) as usize / 8, text(word(at)?)?, word(at + 4)?))
                 })
                 .collect::<Option<_>>()?;
             found.sort();
-            let ends: Vec<usize> = found.iter().skip(1).map(|(offset, _)| *offset).chain([size]).collect();
-            return Some(
-                found.into_iter().zip(ends).map(|((offset, name), end)| (name, (offset, end - offset))).collect(),
-            );
+            let ends: Vec<usize> = found.iter().skip(1).map(|(offset, ..)| *offset).chain([size]).collect();
+            let sized = found.into_iter().zip(ends);
+            return Some(sized.map(|((offset, name, kind), end)| (name, (offset, end - offset, kind))).collect());
         }
         at += 12 + trailing(kind, count)?;
     }

@@ -13,7 +13,10 @@ use aya::{
     Pod,
     maps::{MapData, MapError},
 };
-use ferrule_common::flow::{Flow, FlowKey, QueuedFlow, Share, UNDECIDED};
+use ferrule_common::{
+    flow::{Flow, FlowKey, QueuedFlow, Share, UNDECIDED},
+    service::{Affinity, AffinityKey, Socket, SocketKey},
+};
 
 use super::{
     batch,
@@ -58,6 +61,40 @@ fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
         share.flows += 1;
         sys::update(shares.as_fd(), &flow.charged, &share)?;
         carried += 1;
+    }
+    Ok(carried)
+}
+
+/// Takes along what sockets asked Services for, and which backends clients had; how many entries. Those that are there
+/// already stay as they are.
+///
+/// # Errors
+/// The kernel's; what was taken stays.
+pub fn carry_sockets(pins: &Pins) -> io::Result<usize> {
+    let mut carried = 0;
+    for folder in pins.other_layouts() {
+        let (sockets, clients) = (folder.join("fr_svc_socks"), folder.join("fr_affinity"));
+        // Set 0 is none, so that a socket asks whether its backend is still there.
+        let unknown = |_: &SocketKey, socket: &mut Socket| socket.set = 0;
+        if sockets.exists() {
+            carried += whole(&sockets, &pins.map("fr_svc_socks"), unknown)?;
+        }
+        if clients.exists() {
+            carried += whole(&clients, &pins.map("fr_affinity"), |_: &AffinityKey, _: &mut Affinity| {})?;
+        }
+    }
+    Ok(carried)
+}
+
+fn whole<K: Pod, V: Pod>(theirs: &Path, ours: &Path, edit: impl Fn(&K, &mut V)) -> io::Result<usize> {
+    let (theirs, ours) = (open(theirs)?, open(ours)?);
+    let (their_shape, our_shape) = (shape(theirs.as_fd())?, shape(ours.as_fd())?);
+    let mut carried = 0;
+    for (key, value) in batch::raw_entries(theirs.as_fd(), their_shape.key_size, their_shape.value_size)? {
+        let key: K = converted(&key, &their_shape.key, &our_shape.key);
+        let mut value: V = converted(&value, &their_shape.value, &our_shape.value);
+        edit(&key, &mut value);
+        carried += usize::from(sys::insert_new(ours.as_fd(), &key, &value)?);
     }
     Ok(carried)
 }

@@ -13,7 +13,7 @@ use aya::programs::{
     links::{FdLink, LinkError, PinnedLink},
     tc::{SchedClassifierLink, TcAttachOptions, TcHandle},
 };
-use ferrule_common::Program;
+use ferrule_common::{Program, service::PROGRAMS};
 
 use super::{
     attach::{self, AttachError, Direction, Programs},
@@ -157,9 +157,13 @@ impl Programs {
         let kept: Vec<_> =
             devices.iter().flat_map(|device| Direction::ALL.map(|hook| self.pins.link(device, hook))).collect();
         let folder = self.pins.links();
+        let of_sockets: Vec<_> = PROGRAMS.iter().map(|name| self.pins.socket_link(name)).collect();
         for entry in fs::read_dir(&folder).map_err(|source| AttachError::Pin { path: folder.clone(), source })? {
             let path = entry.map_err(|source| AttachError::Pin { path: folder.clone(), source })?.path();
             let gone = || sys::pinned_link(&path).is_ok_and(|link| link.ifindex == 0);
+            if of_sockets.contains(&path) {
+                continue;
+            }
             if !kept.contains(&path) && (!is_of_pod(&path) || gone()) {
                 remove_pin(&path)?;
             }

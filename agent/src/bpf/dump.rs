@@ -12,6 +12,10 @@ use ferrule_common::{
     peer::{self, Node, Peer},
     policy::{Block, Class, ClassKey, EPOCH_INDEX, Rule, RuleKey, Table, Word},
     prefix::{Cidr, PrefixKey, Route},
+    service::{
+        ANSWER, Affinity, AffinityKey, Backend, BackendKey, CONNECTED, FrontendKey, Member, MemberKey, PortWord,
+        Socket, SocketKey,
+    },
     source::Source,
 };
 
@@ -123,6 +127,43 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
         "fr_shares" => array(map(Map::Array)?, |index, share: &Share| {
             (share.flows != 0).then(|| row([("endpoint", index.to_string()), ("flows", share.flows.to_string())]))
         }),
+        "fr_services" => hash(map(Map::HashMap)?, |key: &FrontendKey, word: &PortWord| {
+            row([
+                ("address", shown(key.address)),
+                ("port", u16::from_be(key.port_be).to_string()),
+                ("protocol", key.protocol.to_string()),
+                ("set", word.set().to_string()),
+                ("backends", word.count().to_string()),
+                ("affinity", word.affinity().to_string()),
+            ])
+        }),
+        "fr_backends" => hash(map(Map::HashMap)?, |key: &BackendKey, backend: &Backend| {
+            row([("set", key.set.to_string()), ("place", key.place.to_string()), ("backend", end(backend))])
+        }),
+        "fr_svc_members" => hash(map(Map::HashMap)?, |key: &MemberKey, member: &Member| {
+            row([("set", key.set.to_string()), ("place", member.place.to_string()), ("backend", end(&key.backend))])
+        }),
+        "fr_affinity" => hash(map(Map::LruHashMap)?, |key: &AffinityKey, last: &Affinity| {
+            let (address, port) = (key.frontend.address, key.frontend.port_be);
+            row([
+                ("client", cookie(key.client)),
+                ("frontend", end(&Backend::new(address, port))),
+                ("backend", end(&last.backend)),
+            ])
+        }),
+        "fr_svc_socks" => hash(map(Map::HashMap)?, |key: &SocketKey, socket: &Socket| {
+            let place = match key.place {
+                CONNECTED => "connected".into(),
+                ANSWER => "answer".into(),
+                place => place.to_string(),
+            };
+            row([
+                ("socket", cookie(key.cookie)),
+                ("place", place),
+                ("frontend", end(&Backend::new(socket.frontend.address, socket.frontend.port_be))),
+                ("backend", end(&socket.backend)),
+            ])
+        }),
         "fr_conntrack" | "fr_flow_queue" | "fr_fragments" | "fr_events" | "fr_sampling" | "fr_watch" => {
             Err(DumpError::Elsewhere(name.into()))
         }
@@ -162,6 +203,17 @@ fn node_row(index: usize, node: &Node) -> Row {
 
 fn shown(address: Address) -> String {
     if address == Address::UNSPECIFIED { "-".into() } else { address.to_ip().to_string() }
+}
+
+fn end(backend: &Backend) -> String {
+    if *backend == Backend::NONE {
+        return "-".into();
+    }
+    std::net::SocketAddr::new(backend.address.to_ip(), u16::from_be(backend.port_be)).to_string()
+}
+
+fn cookie([low, high]: [u32; 2]) -> String {
+    (u64::from(low) | u64::from(high) << 32).to_string()
 }
 
 /// The entries of an array that are in use.

@@ -4,6 +4,7 @@ use aya::EbpfLoader;
 use ferrule_common::{layout, settings};
 use nix::time::{ClockId, clock_getres};
 
+use super::sys;
 use crate::config::{Config, OwnNodeEgress};
 
 /// Values of `ferrule_common::settings`, in the programs' units.
@@ -11,6 +12,8 @@ use crate::config::{Config, OwnNodeEgress};
 pub struct Globals {
     vxlan_port: u16,
     own_node_policed: u8,
+    services_on: u8,
+    set_retval: u8,
     mark: u32,
     jiffies: u32,
     tcp: u32,
@@ -35,6 +38,9 @@ impl Globals {
         Self {
             vxlan_port: config.vxlan_port,
             own_node_policed: u8::from(config.own_node_egress == OwnNodeEgress::Policed),
+            services_on: config.services.on.into(),
+            // Where it cannot be told, the older way works everywhere.
+            set_retval: sys::accepts_set_retval().unwrap_or_default().into(),
             mark: config.mark,
             jiffies,
             tcp: ticks(timeouts.tcp),
@@ -65,10 +71,18 @@ impl Globals {
         Self { entries, share: u32::try_from(share).unwrap_or(u32::MAX).max(1), ..self }
     }
 
+    /// Whether the node serves Services.
+    #[must_use]
+    pub const fn serves(&self) -> bool {
+        self.services_on != 0
+    }
+
     /// Sets them.
     pub fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader.override_global(settings::VXLAN_PORT, &self.vxlan_port, true);
         loader.override_global(settings::OWN_NODE_POLICED, &self.own_node_policed, true);
+        loader.override_global(settings::SERVICES_ON, &self.services_on, true);
+        loader.override_global(settings::SET_RETVAL, &self.set_retval, true);
         for (name, value) in [
             (settings::OPEN_MARK, &self.mark),
             (settings::JIFFIES, &self.jiffies),

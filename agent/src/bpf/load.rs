@@ -17,7 +17,8 @@ use ferrule_common::{
 };
 
 use super::{
-    EndpointMaps, Events, FlowTable, Globals, Metrics, Pins, PolicyMaps, Programs, RemoteMaps, memlock, pins::PinsError,
+    EndpointMaps, Events, FlowTable, Globals, Metrics, Pins, PolicyMaps, Programs, RemoteMaps, ServiceMaps, cgroup,
+    memlock, pins::PinsError,
 };
 
 /// The compiled programs.
@@ -25,7 +26,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fe
 
 /// Everything that loading gives.
 pub struct Loaded {
-    /// The six programs.
+    /// The programs.
     pub programs: Programs,
     /// Local pods.
     pub endpoints: EndpointMaps,
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub metrics: Metrics,
     /// What may pass.
     pub policy: PolicyMaps,
+    /// Services.
+    pub services: ServiceMaps,
     /// Flows.
     pub flows: FlowTable,
     /// What programs tell of single packets.
@@ -55,6 +58,20 @@ pub struct RawPolicyMaps {
     pub classes: Map,
     /// `fr_blocks`.
     pub blocks: Map,
+}
+
+/// The maps of `ferrule_common::service`.
+pub struct RawServiceMaps {
+    /// `fr_services`.
+    pub services: Map,
+    /// `fr_backends`.
+    pub backends: Map,
+    /// `fr_svc_members`.
+    pub members: Map,
+    /// `fr_affinity`.
+    pub affinity: Map,
+    /// `fr_svc_socks`.
+    pub sockets: Map,
 }
 
 /// Why the datapath cannot be loaded.
@@ -125,6 +142,9 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
     for program in Program::ALL {
         classifier(&mut ebpf, program)?.load().map_err(|source| LoadError::Program { name: program.name(), source })?;
     }
+    if globals.serves() {
+        cgroup::load(&mut ebpf)?;
+    }
     Ok(Loaded {
         endpoints: EndpointMaps::new(
             map(&mut ebpf, "fr_endpoints")?,
@@ -144,6 +164,13 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
             rules: map(&mut ebpf, "fr_policy")?,
             classes: map(&mut ebpf, "fr_classes")?,
             blocks: map(&mut ebpf, "fr_blocks")?,
+        })?,
+        services: ServiceMaps::new(RawServiceMaps {
+            services: map(&mut ebpf, "fr_services")?,
+            backends: map(&mut ebpf, "fr_backends")?,
+            members: map(&mut ebpf, "fr_svc_members")?,
+            affinity: map(&mut ebpf, "fr_affinity")?,
+            sockets: map(&mut ebpf, "fr_svc_socks")?,
         })?,
         flows: FlowTable::new(map(&mut ebpf, "fr_conntrack")?, map(&mut ebpf, "fr_shares")?, sweeper(&mut ebpf)?)?,
         events: Events::new(map(&mut ebpf, "fr_events")?, map(&mut ebpf, "fr_watch")?)?,
@@ -168,6 +195,9 @@ pub fn rehearse(globals: &Globals, device: &str) -> anyhow::Result<usize> {
         for hook in [TcAttachType::Ingress, TcAttachType::Egress] {
             classifier.attach_with_options(device, hook, TcAttachOptions::Netlink(NlOptions::default()))?;
         }
+    }
+    if globals.serves() {
+        cgroup::load(&mut ebpf)?;
     }
     Ok(Program::ALL.len())
 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! pins ──▶ load (checks the layout of what is pinned) ──▶ Programs ──▶ attach
-//!                                                    └──▶ EndpointMaps, RemoteMaps, policy maps, FlowTable, Events, Metrics
+//!                                                    └──▶ EndpointMaps, RemoteMaps, policy and service maps, FlowTable, Events, Metrics
 //! ```
 
 pub mod attach;
 mod batch;
 mod btf;
 pub mod carry;
+pub mod cgroup;
 pub mod devices;
 pub mod dump;
 pub mod endpoint_maps;
@@ -22,6 +23,7 @@ pub mod pins;
 mod place;
 pub mod policy_maps;
 pub mod remote_maps;
+pub mod service_maps;
 pub(crate) mod sys;
 
 pub use attach::{Direction, Programs};
@@ -35,3 +37,5 @@ pub use metrics::Metrics;
 pub use pins::Pins;
 pub use policy_maps::PolicyMaps;
 pub use remote_maps::RemoteMaps;
+pub use service_maps::ServiceMaps;
+pub use sys::accepts_set_retval;

@@ -1,4 +1,5 @@
-//! Where maps and links are pinned: `<bpffs>/maps-v<version>-<hash>/<map>` and `<bpffs>/links/<device>-<direction>`.
+//! Where maps and links are pinned: `<bpffs>/maps-v<version>-<hash>/<map>`, `<bpffs>/links/<device>-<direction>` and
+//! `<bpffs>/links/cgroup-<program>`.
 //!
 //! The maps' layout stands in the path, since reusing a pin checks nothing.
 
@@ -103,6 +104,13 @@ impl Pins {
     pub fn link(&self, device: &str, direction: Direction) -> PathBuf {
         // A dot begins a hidden name, which a BPF file system refuses anywhere in a name.
         self.links().join(format!("{}-{}", device.replace('.', ":"), direction.name()))
+    }
+
+    /// The pin of a socket program's link. It lies among the devices', so that a version without socket programs takes
+    /// these off, rather than leave them with what they were told last.
+    #[must_use]
+    pub fn socket_link(&self, program: &str) -> PathBuf {
+        self.links().join(format!("cgroup-{program}"))
     }
 
     /// Whether maps of this layout are pinned already.

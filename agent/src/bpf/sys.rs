@@ -16,6 +16,7 @@ const PROG_LOAD: libc::c_int = 5;
 const OBJ_GET: libc::c_int = 7;
 const PROG_TEST_RUN: libc::c_int = 10;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const LINK_UPDATE: libc::c_int = 29;
 
 #[repr(C)]
 struct ObjGet {
@@ -40,10 +41,18 @@ pub struct LinkInfo {
     /// The id of the program that runs.
     pub program: u32,
     pad: u32,
-    /// The interface of a TCX link; 0 when it is gone.
+    /// The interface of a TCX link, 0 when it is gone; of a cgroup link the lower half of the cgroup's id.
     pub ifindex: u32,
-    attach_type: u32,
+    higher: u32,
     reserved: [u32; 8],
+}
+
+impl LinkInfo {
+    /// The id of a cgroup link's cgroup; 0 when it is gone.
+    #[must_use]
+    pub fn cgroup(&self) -> u64 {
+        u64::from(self.ifindex) | u64::from(self.higher) << 32
+    }
 }
 
 /// What a pinned link is attached to.
@@ -51,11 +60,7 @@ pub struct LinkInfo {
 /// # Errors
 /// The system calls'.
 pub fn pinned_link(path: &Path) -> io::Result<LinkInfo> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut open = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
-    let fd = bpf(OBJ_GET, &mut open)?;
-    // SAFETY: BPF_OBJ_GET gave a descriptor that nothing else owns.
-    let link = unsafe { OwnedFd::from_raw_fd(fd) };
+    let link = pinned(path)?;
     let mut info = LinkInfo::default();
     let mut ask = InfoByFd {
         fd: link.as_raw_fd().cast_unsigned(),
@@ -64,6 +69,37 @@ pub fn pinned_link(path: &Path) -> io::Result<LinkInfo> {
     };
     bpf(OBJ_GET_INFO_BY_FD, &mut ask)?;
     Ok(info)
+}
+
+fn pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut open = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    let fd = bpf(OBJ_GET, &mut open)?;
+    // SAFETY: BPF_OBJ_GET gave a descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[repr(C)]
+struct LinkUpdate {
+    link: u32,
+    program: u32,
+    flags: u32,
+    former: u32,
+}
+
+/// Gives a pinned link another program, without a gap.
+///
+/// # Errors
+/// The system calls'.
+pub fn update_link(path: &Path, program: BorrowedFd<'_>) -> io::Result<()> {
+    let link = pinned(path)?;
+    let mut update = LinkUpdate {
+        link: link.as_raw_fd().cast_unsigned(),
+        program: program.as_raw_fd().cast_unsigned(),
+        flags: 0,
+        former: 0,
+    };
+    bpf(LINK_UPDATE, &mut update).map(|_| ())
 }
 
 /// The part of `union bpf_attr` that the oldest program load has, as far as a rehearsal needs it.
@@ -76,24 +112,28 @@ struct ProgLoad {
     log: [u64; 2],
     version: u32,
     flags: u32,
+    name: [u8; 16],
+    ifindex: u32,
+    /// `expected_attach_type`.
+    hook: u32,
 }
 
-/// Whether the verifier accepts an atomic compare-and-exchange, which came with Linux 5.12.
+/// Whether the verifier accepts a program of this kind for this hook.
 ///
 /// # Errors
-/// The kernel's, except that it does not know the instruction.
-pub fn accepts_cmpxchg() -> io::Result<bool> {
-    /// r0 = 0; *(u64 *)(r10 - 8) = r0; r1 = 1; r0 = cmpxchg(r10 - 8, r0, r1); r0 = 0; exit
-    const PROGRAM: [u64; 6] = [0xb7, 0xfff8_0a7b, 0x1_0000_01b7, 0xf1_fff8_1adb, 0xb7, 0x95];
-    const CLASSIFIER: u32 = 3;
+/// The kernel's, except that it does not know something of the program.
+fn accepts(kind: u32, hook: u32, program: &[u64]) -> io::Result<bool> {
     let mut load = ProgLoad {
-        kind: CLASSIFIER,
-        count: u32::try_from(PROGRAM.len()).unwrap_or(u32::MAX),
-        instructions: PROGRAM.as_ptr() as u64,
+        kind,
+        count: u32::try_from(program.len()).unwrap_or(u32::MAX),
+        instructions: program.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
         log: [0; 2],
         version: 0,
         flags: 0,
+        name: [0; 16],
+        ifindex: 0,
+        hook,
     };
     match bpf(PROG_LOAD, &mut load) {
         Ok(fd) => {
@@ -104,6 +144,29 @@ pub fn accepts_cmpxchg() -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a socket program can say why it refuses (`bpf_set_retval`), which came with Linux 5.18.
+///
+/// # Errors
+/// The kernel's, except that it does not know the helper.
+pub fn accepts_set_retval() -> io::Result<bool> {
+    /// r1 = -111; call bpf_set_retval; r0 = 0; exit
+    const PROGRAM: [u64; 4] = [0xffff_ff91_0000_01b7, 0xbb_0000_0085, 0xb7, 0x95];
+    const SOCKET_ADDRESS: u32 = 18;
+    const CONNECT4: u32 = 10;
+    accepts(SOCKET_ADDRESS, CONNECT4, &PROGRAM)
+}
+
+/// Whether the verifier accepts an atomic compare-and-exchange, which came with Linux 5.12.
+///
+/// # Errors
+/// The kernel's, except that it does not know the instruction.
+pub fn accepts_cmpxchg() -> io::Result<bool> {
+    /// r0 = 0; *(u64 *)(r10 - 8) = r0; r1 = 1; r0 = cmpxchg(r10 - 8, r0, r1); r0 = 0; exit
+    const PROGRAM: [u64; 6] = [0xb7, 0xfff8_0a7b, 0x1_0000_01b7, 0xf1_fff8_1adb, 0xb7, 0x95];
+    const CLASSIFIER: u32 = 3;
+    accepts(CLASSIFIER, 0, &PROGRAM)
 }
 
 /// The uapi's `__sk_buff`, as far as a test run of a program reads and writes its control block.

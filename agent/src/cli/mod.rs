@@ -2,6 +2,7 @@
 
 mod monitor;
 mod policy;
+mod service;
 mod table;
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
@@ -58,6 +59,9 @@ enum Command {
     /// Network policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Services, and which backends this node leads to
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
     /// Flows of this node's pods
     #[command(subcommand)]
     Conntrack(ConntrackCommand),
@@ -112,7 +116,7 @@ enum MapCommand {
     /// Every entry of a map
     Dump {
         /// fr_endpoints, fr_links, fr_sources, fr_peers, fr_nodes, fr_routes, fr_cidrs, fr_ep_state, fr_tables, fr_policy,
-        /// fr_classes, fr_blocks, fr_shares or fr_metrics
+        /// fr_classes, fr_blocks, fr_shares, fr_services, fr_backends, fr_svc_members, fr_affinity, fr_svc_socks or fr_metrics
         name: String,
     },
 }
@@ -182,6 +186,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let answer = agent.remove::<Value>(&format!("{}{query}", view::CONNTRACK), LIMIT)?;
             print::<Flushed>(answer, json, |flushed| format!("{} flows are forgotten", flushed.removed))
         }
+        Command::Service(command) => service::run(&agent, &command, json),
         Command::Policy(command) => policy::run(&agent, command, json),
         Command::Monitor(options) => monitor::run(&agent, &options, json),
         Command::Metrics => print::<Vec<Sample>>(get(view::METRICS)?, json, |rows| table::metrics(&rows)),

@@ -9,6 +9,7 @@ use crate::{
     doctor::{Finding, Verdict},
     explain::{Checked, Explained},
     flows::ShownFlow,
+    services::{ShownPort, ShownService},
 };
 
 fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -43,6 +44,7 @@ pub(super) fn status(status: &Status) -> String {
         format!("Endpoints     {} with {} addresses, {} resting", status.endpoints, status.leased, status.resting),
         format!("Other nodes   {} with {} known pods", status.nodes, status.remote_pods),
         format!("Policies      {}, in {} tables here", status.policies, status.policy_tables),
+        format!("Services      {}", services(status)),
         format!("Flows         {} of at most {}", status.flows, status.flows_at_most),
     ];
     for (title, items) in [("Issues", &status.issues), ("Errors", &status.errors)] {
@@ -51,6 +53,12 @@ pub(super) fn status(status: &Status) -> String {
         lines.extend(items.iter().map(|item| format!("  {item}")));
     }
     lines.join("\n")
+}
+
+fn services(status: &Status) -> String {
+    let Some(cgroup) = &status.service_cgroup else { return "not translated at the socket".to_owned() };
+    let proxy = if status.kube_proxy { ", beside kube-proxy" } else { "" };
+    format!("{} with {} ports, for sockets of {cgroup}{proxy}", status.services, status.service_ports)
 }
 
 /// What is wrong stands below what is well; the fix has a line of its own.
@@ -158,6 +166,57 @@ pub(super) fn policy(rows: &[Policy]) -> String {
             format!("Pods here     {}", or_dash(Some(&row.pods.join(", ")))),
         ];
         lines.extend(row.issues.iter().map(|issue| format!("  {issue}")));
+        lines.join("\n")
+    };
+    rows.iter().map(one).collect::<Vec<_>>().join("\n\n")
+}
+
+pub(super) fn service_list(rows: &[ShownService]) -> String {
+    let backends = |row: &ShownService| {
+        let count = |port: &ShownPort| port.backends.iter().filter(|one| one.chosen).count();
+        let counts: Vec<String> = row.ports.iter().map(|port| count(port).to_string()).collect();
+        row.left_alone.clone().unwrap_or_else(|| counts.join(", "))
+    };
+    let ports = |row: &ShownService| {
+        let port = |port: &ShownPort| format!("{}/{}", port.frontend.rsplit(':').next().unwrap_or(""), port.protocol);
+        let mut ports: Vec<String> = row.ports.iter().map(port).collect();
+        ports.dedup();
+        ports.join(", ")
+    };
+    table(
+        &["service", "type", "addresses", "ports", "backends", ""],
+        rows.iter().map(|row| {
+            let wrong = if row.issues.is_empty() { String::new() } else { "SEE ISSUES".to_owned() };
+            vec![row.name.clone(), row.kind.clone(), row.addresses.join(", "), ports(row), backends(row), wrong]
+        }),
+    )
+}
+
+pub(super) fn service(rows: &[ShownService]) -> String {
+    let one = |row: &ShownService| {
+        let affinity = row.affinity.map_or_else(|| "none".to_owned(), |seconds| format!("client, for {seconds} s"));
+        let mut lines = vec![
+            format!("Service       {} ({})", row.name, row.kind),
+            format!("Addresses     {}", or_dash(Some(&row.addresses.join(", ")))),
+            format!("Affinity      {affinity}"),
+            format!("From inside   {}", row.internal_traffic_policy),
+        ];
+        lines.extend(row.left_alone.iter().map(|why| format!("Not served    {why}")));
+        lines.extend(row.issues.iter().map(|issue| format!("  {issue}")));
+        for port in &row.ports {
+            let chosen = port.backends.iter().filter(|one| one.chosen).count();
+            let meaning = match (port.in_force, chosen) {
+                (false, _) => "not in force".to_owned(),
+                (true, 0) => "refused".to_owned(),
+                (true, count) => format!("{count} of {} backends", port.backends.len()),
+            };
+            lines.push(format!("{} {} {}: {meaning}", port.frontend, port.protocol, port.name).replace(" :", ":"));
+            lines.extend(port.backends.iter().map(|one| {
+                let node = one.node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
+                let mark = if one.chosen { "→" } else { " " };
+                format!("  {mark} {}{node}, {}", one.backend, one.state)
+            }));
+        }
         lines.join("\n")
     };
     rows.iter().map(one).collect::<Vec<_>>().join("\n\n")

@@ -1,6 +1,7 @@
 //! The agent's configuration: a TOML file, overridden by flags. Every setting has one name in both.
 
 mod flows;
+mod services;
 mod source;
 
 use std::{
@@ -16,6 +17,7 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 
 pub use flows::{Flows, Timeouts};
+pub use services::{KubeProxy, Services, Switch};
 pub use source::{Source, SourceConfig};
 
 /// How pods' packets travel between nodes.
@@ -128,6 +130,15 @@ pub struct Options {
     /// What a pod may send to its own node where egress policies select it [default: allow]
     #[arg(long)]
     pub own_node_egress: Option<OwnNodeEgress>,
+    /// Translate Services' addresses at the socket, for pods and for the node's own processes [default: on]
+    #[arg(long)]
+    pub services: Option<Switch>,
+    /// The cgroup v2 folder whose processes' sockets reach Services [default: where it is mounted]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup_root: Option<PathBuf>,
+    /// Whether kube-proxy translates what no socket program saw; else it is refused [default: auto]
+    #[arg(long)]
+    pub kube_proxy: Option<KubeProxy>,
     /// The bit of a packet's mark that Ferrule uses between its programs, within the node [default: 0x100000]
     #[arg(long, value_name = "BIT", value_parser = mark)]
     pub mark: Option<u32>,
@@ -202,6 +213,8 @@ pub struct Config {
     pub vxlan_port: u16,
     /// See [`Options::own_node_egress`].
     pub own_node_egress: OwnNodeEgress,
+    /// See [`Options::services`] and what follows it.
+    pub services: Services,
     /// See [`Options::mark`].
     pub mark: u32,
     /// See [`Options::conntrack_entries`] and what follows it.
@@ -287,6 +300,9 @@ impl Options {
             cluster_cidrs: self.cluster_cidrs.or(other.cluster_cidrs),
             vxlan_port: self.vxlan_port.or(other.vxlan_port),
             own_node_egress: self.own_node_egress.or(other.own_node_egress),
+            services: self.services.or(other.services),
+            cgroup_root: self.cgroup_root.or(other.cgroup_root),
+            kube_proxy: self.kube_proxy.or(other.kube_proxy),
             mark: self.mark.or(other.mark),
             conntrack_entries: self.conntrack_entries.or(other.conntrack_entries),
             conntrack_share: self.conntrack_share.or(other.conntrack_share),
@@ -367,11 +383,19 @@ impl Options {
             cluster_cidrs,
             vxlan_port,
             own_node_egress: self.own_node_egress.unwrap_or(OwnNodeEgress::Allow),
+            services: Services {
+                on: self.services.unwrap_or_default() == Switch::On,
+                cgroup_root: self.cgroup_root,
+                kube_proxy: self.kube_proxy.unwrap_or_default(),
+            },
             mark,
             flows,
             events_per_second: self.events_per_second.unwrap_or(100),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
         };
+        if let Some(root) = config.services.cgroup_root.as_ref().filter(|root| !root.is_absolute()) {
+            return bad("cgroup-root", format!("{} is not an absolute path", root.display()));
+        }
         for (key, value) in [("socket", &config.socket), ("state-dir", &config.state_dir), ("bpffs", &config.bpffs)] {
             if !value.is_absolute() {
                 return bad(key, format!("{} is not an absolute path", value.display()));
@@ -469,6 +493,9 @@ mod tests {
         check("source = 'files'\nkubeconfig = '/k'", Err("kubeconfig: is of no use with source = \"files\""));
         check("source = 'kubernetes'\nmanifests = '/m'", Err("manifests: is of no use with source = \"kubernetes\""));
         check("own-node-egress = 'deny'", Err("deny"));
+        check("services = 'no'", Err("no"));
+        check("kube-proxy = 'yes'", Err("yes"));
+        check("cgroup-root = 'cgroup'", Err("cgroup-root: cgroup is not an absolute path"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod host;
 mod ping;
 mod pods;
 mod remote;
+mod services;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// What was checked: `agent`, `objects`, `host`, `devices`, `pods`, `maps`, `routes` or `nodes`.
+    /// What was checked: `agent`, `objects`, `host`, `devices`, `pods`, `maps`, `routes`, `nodes` or `services`.
     pub check: String,
     /// Whom it concerns: a pod, a device, a node; empty for the check as a whole.
     pub subject: String,
@@ -75,6 +76,7 @@ pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
     findings.extend(host::check(app).await);
     findings.extend(pods::check(app).await);
     findings.extend(remote::check(app).await);
+    findings.extend(services::check(app).await);
     findings
 }
 

@@ -152,20 +152,6 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(sysctl::file(path)).ok().map(|text| text.trim().to_owned())
 }
 
-/// Where the unified hierarchy is mounted; nothing needs it yet.
-pub(super) fn cgroup2() -> Check {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let place = mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let (path, kind) = (fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| path.to_owned())
-    });
-    match place {
-        Some(path) => Check::ok("cgroup v2", path, "nothing needs it in this version"),
-        None => Check::ok("cgroup v2", "not mounted", "nothing needs it in this version"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

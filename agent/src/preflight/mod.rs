@@ -15,6 +15,7 @@ mod datapath;
 mod devices;
 mod host;
 mod kernel;
+mod services;
 
 pub use check::{Check, Verdict, refusal, table};
 
@@ -38,6 +39,6 @@ pub fn run(config: &Config, depth: Depth) -> Vec<Check> {
     checks.extend(datapath::all(config.attach));
     checks.extend(devices::all(config, depth));
     checks.extend(host::sysctls());
-    checks.push(host::cgroup2());
+    checks.extend(services::all(&config.services));
     checks
 }

@@ -35,6 +35,7 @@ use crate::{
     flows::Flows,
     net::{self, overlay},
     policy::Policy,
+    services::Services,
     state::NodeState,
     store::{Reader, Snapshot},
 };
@@ -70,6 +71,8 @@ pub struct With {
     pub flows: Arc<Flows>,
     /// What may pass.
     pub policy: Arc<Policy>,
+    /// Services.
+    pub services: Arc<Services>,
 }
 
 /// Keeps the datapath as it should be.
@@ -198,7 +201,8 @@ impl Reconciler {
         let policies = self.with.policy.issues();
         let policies = policies.iter().map(ToString::to_string);
         let objects = desired.issues.iter().map(ToString::to_string);
-        objects.chain(policies).chain(snapshot.notes.iter().map(ToString::to_string)).collect()
+        let services = self.with.services.issues();
+        objects.chain(policies).chain(services).chain(snapshot.notes.iter().map(ToString::to_string)).collect()
     }
 
     fn leased_now(&self) -> BTreeSet<IpAddr> {
@@ -248,6 +252,14 @@ impl Reconciler {
                 ));
                 return Ok(());
             }
+            self.follow_services().await?;
+            if !self.with.services.is_settled() {
+                state.waiting = Some(format!(
+                    "the Services of a former agent are in force, and stay until all of the source can be read: {}",
+                    state.issues.join("; ")
+                ));
+                return Ok(());
+            }
             let attachments = &self.with.attachments;
             let is_pod = |name: &str, ifindex| attachments.is_pod_link(name, ifindex);
             let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole, &is_pod);
@@ -271,12 +283,25 @@ impl Reconciler {
         }
         state.full_rounds += u64::from(parts.is_full());
         state.errors = self.errors.all();
-        if successor && state.ready && self.with.attachments.has_taken_over().await? {
+        state.errors.extend(self.with.services.error());
+        if successor
+            && state.ready
+            && self.with.services.has_taken_over()
+            && self.with.attachments.has_taken_over().await?
+        {
             // Those that were opened while the programs were being replaced.
             self.carry();
             self.with.pins.remove_other_layouts()?;
             tracing::info!("took over from a version with another map layout");
         }
+        Ok(())
+    }
+
+    /// Brings Services to what the store says; what the kernel refuses of them is told, and keeps nothing else waiting.
+    async fn follow_services(&self) -> Result<(), Failure> {
+        let services = Arc::clone(&self.with.services);
+        // Whoever follows later meets the same error, which `error` keeps.
+        let _ = tokio::task::spawn_blocking(move || services.follow()).await?;
         Ok(())
     }
 

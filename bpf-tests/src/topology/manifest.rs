@@ -64,6 +64,46 @@ pub fn node(name: &str, pod_cidrs: &[String], addresses: &[IpAddr]) -> String {
     )
 }
 
+/// A Service with addresses and ports (name, port, protocol); `spec` is more of its spec: `, sessionAffinity: ClientIP`.
+#[must_use]
+pub fn service(name: &str, addresses: &[IpAddr], ports: &[(&str, u16, &str)], spec: &str) -> String {
+    let addresses: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|(name, port, protocol)| format!("{{name: {name}, port: {port}, protocol: {protocol}}}"))
+        .collect();
+    format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\n\
+         spec: {{clusterIPs: [{}], ports: [{}]{spec}}}\n",
+        addresses.join(", "),
+        ports.join(", ")
+    )
+}
+
+/// The EndpointSlices of a Service, one for each family: endpoints are an address with more of the endpoint
+/// (`, nodeName: n1`), ports as in [`service`].
+#[must_use]
+pub fn slices(service: &str, ports: &[(&str, u16, &str)], endpoints: &[(IpAddr, &str)]) -> String {
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|(name, port, protocol)| format!("{{name: {name}, port: {port}, protocol: {protocol}}}"))
+        .collect();
+    let slice = |(family, v4): (&str, bool)| {
+        let endpoints = endpoints.iter().filter(|(address, _)| address.is_ipv4() == v4);
+        let endpoints: Vec<_> =
+            endpoints.map(|(address, more)| format!("{{addresses: [\"{address}\"]{more}}}")).collect();
+        let name = format!("{service}-{}", family.to_lowercase());
+        format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+             metadata: {{name: {name}, namespace: default, labels: {{kubernetes.io/service-name: {service}}}}}\n\
+             addressType: {family}\nendpoints: [{}]\nports: [{}]\n",
+            endpoints.join(", "),
+            ports.join(", ")
+        )
+    };
+    [("IPv4", true), ("IPv6", false)].map(slice).concat()
+}
+
 /// A running Pod object.
 #[must_use]
 pub fn pod(name: &str, node: &str, addresses: &[IpAddr]) -> String {

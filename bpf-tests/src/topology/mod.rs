@@ -1,6 +1,7 @@
 //! A cluster on one machine: every node and every pod is a network namespace.
 
 mod agent;
+mod cgroup;
 mod cluster;
 mod families;
 pub mod manifest;
@@ -13,6 +14,7 @@ mod underlay;
 mod wait;
 
 pub use agent::{Agent, Launch};
+pub use cgroup::Cgroup;
 pub use cluster::{Cluster, Layout, Routing};
 pub use families::Families;
 pub use name::Prefix;

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::{Agent, netns};
+use super::{Agent, cgroup, netns};
 
 /// What the names of a cluster's namespaces, folders and pins begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,7 @@ impl Prefix {
         for name in netns::names().into_iter().filter(|name| name.starts_with(&format!("{self}-"))) {
             netns::remove(&name);
         }
+        cgroup::remove_all(&format!("{self}-"));
         for folder in [self.folder(), self.pins()] {
             // Absent as a rule; what is in use stays, and says so by its name.
             let _ = fs::remove_dir_all(folder);

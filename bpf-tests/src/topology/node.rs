@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Agent, Invocation, Launch, Netns, Pod, Prefix, run};
+use super::{Agent, Cgroup, Invocation, Launch, Netns, Pod, Prefix, run};
 
 /// A node of a cluster.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Node {
     prefix: Prefix,
     arguments: Vec<String>,
     agent: Mutex<Option<Agent>>,
+    /// Goes after the agent, which may be in it.
+    cgroup: Cgroup,
 }
 
 impl Node {
@@ -44,7 +46,8 @@ impl Node {
         arguments: Vec<String>,
     ) -> Result<Self> {
         let (name, prefix) = (name.to_owned(), prefix.clone());
-        let node = Self { name, netns, addresses, pod_cidrs, prefix, arguments, agent: Mutex::default() };
+        let cgroup = Cgroup::new(&format!("{prefix}-{name}"))?;
+        let node = Self { name, netns, addresses, pod_cidrs, prefix, arguments, agent: Mutex::default(), cgroup };
         fs::create_dir_all(node.folder()).with_context(|| node.folder().display().to_string())?;
         fs::create_dir_all(node.prefix.pins()).context("/sys/fs/bpf is no BPF file system; mount one there")?;
         Ok(node)
@@ -72,6 +75,12 @@ impl Node {
     #[must_use]
     pub fn pins(&self) -> PathBuf {
         self.prefix.pins().join(&self.name)
+    }
+
+    /// Its cgroup: Services are translated for sockets that are opened in it.
+    #[must_use]
+    pub const fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
     }
 
     /// The pinned maps' folder, which has the layout's version in its name.
@@ -275,6 +284,7 @@ impl Node {
     /// Leaves agent and namespace when this is dropped.
     pub fn keep(&mut self) {
         self.netns.keep();
+        self.cgroup.keep();
         if let Some(agent) = self.agent().as_mut() {
             agent.keep();
         }
@@ -304,6 +314,7 @@ impl Node {
             ("--socket", self.socket().display().to_string()),
             ("--state-dir", self.state().display().to_string()),
             ("--bpffs", self.pins().display().to_string()),
+            ("--cgroup-root", self.cgroup.path().display().to_string()),
         ];
         own.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(self.arguments.clone()).collect()
     }

@@ -6,6 +6,7 @@ mod flood;
 mod flow;
 mod frame;
 pub mod load;
+mod named;
 mod ping;
 mod probe;
 
@@ -14,5 +15,6 @@ pub use echo::{Echo, PORT};
 pub use flood::Flood;
 pub use flow::Flow;
 pub use frame::{receive, send};
+pub use named::Named;
 pub use ping::{Ping, Pinging};
 pub use probe::{Protocol, probe};

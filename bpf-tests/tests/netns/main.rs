@@ -20,6 +20,7 @@ mod policy;
 mod preflight;
 mod reach;
 mod reboot;
+mod service;
 mod settings;
 mod size;
 mod support;

@@ -22,6 +22,7 @@ pub fn refusal(cluster: &Cluster, extra: &[&str]) -> String {
         ("--socket", node.folder().join("other.sock")),
         ("--state-dir", node.state()),
         ("--bpffs", node.pins()),
+        ("--cgroup-root", node.cgroup().path().to_owned()),
         ("--manifests", cluster.manifests.folder().to_owned()),
     ] {
         if !extra.contains(&flag) {

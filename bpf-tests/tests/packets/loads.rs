@@ -1,8 +1,8 @@
 //! Every program of every object passes the verifier in every configuration: with each kind of value that the globals
 //! (`ferrule_common::settings`) may be set to when the programs are loaded.
 
-use aya::{EbpfLoader, programs::SchedClassifier};
-use ferrule_common::{Program, settings};
+use aya::{EbpfLoader, programs::Program as Loaded};
+use ferrule_common::{Program, service, settings};
 
 use crate::run;
 
@@ -24,6 +24,11 @@ const COUNTED: [&str; 10] = [
     settings::EVENTS_A_SECOND,
 ];
 
+/// Whether this kernel lets a socket program say why it refuses (5.18).
+fn tells() -> bool {
+    ferrule_agent::bpf::accepts_set_retval().expect("the kernel tells")
+}
+
 fn check(object: &str, wanted: &[&str]) {
     let configurations = PORTS.iter().zip(NUMBERS.iter().cycle());
     for (&port, &number) in configurations {
@@ -31,16 +36,22 @@ fn check(object: &str, wanted: &[&str]) {
         let mut loader = EbpfLoader::new();
         loader.override_global(settings::VXLAN_PORT, &port, true);
         loader.override_global(settings::OWN_NODE_POLICED, &policed, true);
+        let (served, told) = (u8::from(number != 1), u8::from(number == u32::MAX && tells()));
+        loader.override_global(settings::SERVICES_ON, &served, true);
+        loader.override_global(settings::SET_RETVAL, &told, true);
         for name in COUNTED {
             loader.override_global(name, &number, true);
         }
         let mut ebpf = loader.load_file(run::object(object)).unwrap_or_else(|error| panic!("{object}: {error:?}"));
         let mut loaded = Vec::new();
         for (name, program) in ebpf.programs_mut() {
-            let classifier: &mut SchedClassifier = program.try_into().expect("all are classifiers");
-            classifier
-                .load()
-                .unwrap_or_else(|error| panic!("{object}, port {port}, numbers {number}: {name}: {error}"));
+            match program {
+                Loaded::SchedClassifier(program) => program.load(),
+                Loaded::CgroupSockAddr(program) => program.load(),
+                Loaded::CgroupSock(program) => program.load(),
+                other => panic!("{name} is a {:?}", other.prog_type()),
+            }
+            .unwrap_or_else(|error| panic!("{object}, port {port}, numbers {number}: {name}: {error}"));
             loaded.push(name.to_owned());
         }
         for name in wanted {
@@ -51,7 +62,7 @@ fn check(object: &str, wanted: &[&str]) {
 
 #[test]
 fn what_the_agent_loads() {
-    check("ferrule-ebpf", &Program::ALL.map(Program::name));
+    check("ferrule-ebpf", &[&Program::ALL.map(Program::name)[..], &service::PROGRAMS].concat());
 }
 
 #[test]

@@ -108,6 +108,14 @@ pub fn hierarchies() -> Vec<PathBuf> {
     below.filter(|path| path.join("cgroup.procs").exists()).chain([root.clone()]).collect()
 }
 
+/// Makes a group in the unified hierarchy: a machine's socket programs see its own containers alone.
+pub fn unified_group(name: &str) -> PathBuf {
+    let unified = hierarchies().into_iter().find(|path| path.join("cgroup.controllers").exists());
+    let path = unified.expect("cgroup v2 is mounted").join(name);
+    fs::create_dir_all(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path
+}
+
 /// Removes a group and those below; processes that are ending may hold one for a moment.
 pub fn remove_group(path: &Path) {
     if !path.exists() {

@@ -14,7 +14,7 @@ use super::{
         Cri,
         message::{LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxMetadata, PortMapping},
     },
-    machine::Machine,
+    machine::{Machine, unified_group},
     programs,
     sandbox::Sandbox,
     settings,
@@ -42,7 +42,8 @@ impl Node {
     /// Boots a machine and starts both; `pause` is the image's program, `archive` the image.
     pub fn start(number: u8, folder: &Path, cgroup: &str, pause: &Path, archive: &Path, underlay: &Underlay) -> Self {
         let (name, folder) = (format!("n{number}"), folder.join(format!("n{number}")));
-        settings::write(&folder.join("etc"));
+        let group = format!("{cgroup}-{name}");
+        settings::write(&folder.join("etc"), &unified_group(&group));
         programs::install(&programs::ours("ferrule-cni"), &folder.join("opt/cni/bin"));
         for name in ["ferrule-agent", "ferrule"] {
             programs::install(&programs::ours(name), &folder.join("opt/ferrule"));
@@ -52,7 +53,7 @@ impl Node {
         }
         programs::install(archive, &folder.join("opt/images"));
         fs::create_dir_all(folder.join("log/ferrule")).expect("a machine's folder can be made");
-        let machine = Machine::boot(&name, &folder, pause, format!("{cgroup}-{name}"));
+        let machine = Machine::boot(&name, &folder, pause, group);
         underlay.connect(&machine, number);
         let cri = Cri::at(&format!("/proc/{}/root/run/containerd/containerd.sock", machine.pid));
         let mut node = Self { name, machine, cri, folder, containerd: None, agent: None };

@@ -10,12 +10,12 @@ use super::{image, underlay::internal_ips};
 pub const MACHINES: u8 = 2;
 
 /// Writes all of them below a machine's `etc`.
-pub fn write(etc: &Path) {
+pub fn write(etc: &Path, cgroup: &Path) {
     for (path, text) in [
         ("containerd/config.toml", containerd()),
         ("containers/containers.conf", podman().into()),
         ("cni/net.d/05-ferrule.conflist", conflist()),
-        ("ferrule/agent.toml", "cluster-cidrs = ['10.244.0.0/16', 'fd00:244::/32']\n".into()),
+        ("ferrule/agent.toml", agent(cgroup)),
         ("ferrule/manifests/nodes.yaml", (1..=MACHINES).map(node).collect()),
     ] {
         let path = etc.join(path);
@@ -52,6 +52,10 @@ oom_score = 0
 "#,
         image::PAUSE
     )
+}
+
+fn agent(cgroup: &Path) -> String {
+    format!("cluster-cidrs = ['10.244.0.0/16', 'fd00:244::/32']\ncgroup-root = '{}'\n", cgroup.display())
 }
 
 fn podman() -> &'static str {

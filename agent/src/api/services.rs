@@ -1,0 +1,24 @@
+//! Services as operators see them.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use ferrule_model::objects::ObjectName;
+use serde::Deserialize;
+
+use super::App;
+use crate::services::ShownService;
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Json<Vec<ShownService>> {
+    let only = asked.namespace.zip(asked.name).map(|(namespace, name)| ObjectName::new(namespace, name));
+    Json(app.services.show(only.as_ref()))
+}

@@ -1,0 +1,284 @@
+//! The maps of `ferrule_common::service`: the model's steps, carried out; and what a former agent left in them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    io,
+    net::IpAddr,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use aya::maps::{HashMap, Map, MapData, MapError};
+use ferrule_common::{
+    Address,
+    service::{Backend, BackendKey, CONNECTED, FrontendKey, Member, MemberKey, PortWord, SET_BITS, Socket, SocketKey},
+    wire::protocol::{TCP, UDP},
+};
+use ferrule_model::{
+    objects::Protocol,
+    service::{self, Found, FoundPort, Frontend, SetOf, Step},
+};
+
+use super::{
+    batch,
+    load::{LoadError, RawServiceMaps},
+    remote_maps::absent_is_fine,
+};
+
+/// The highest number of a set.
+pub const SETS: u32 = (1 << SET_BITS) - 1;
+
+/// The maps' only writer.
+pub struct ServiceMaps {
+    services: HashMap<MapData, FrontendKey, PortWord>,
+    backends: HashMap<MapData, BackendKey, Backend>,
+    members: HashMap<MapData, MemberKey, Member>,
+    sockets: HashMap<MapData, SocketKey, Socket>,
+    all: All,
+}
+
+/// The same maps, for batches.
+struct All {
+    services: OwnedFd,
+    backends: OwnedFd,
+    members: OwnedFd,
+    sockets: OwnedFd,
+    affinity: OwnedFd,
+}
+
+/// How many entries there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fill {
+    /// Of `fr_svc_socks`.
+    pub sockets: usize,
+    /// Of `fr_affinity`.
+    pub clients: usize,
+}
+
+impl ServiceMaps {
+    pub(super) fn new(raw: RawServiceMaps) -> Result<Self, LoadError> {
+        let failed = |name: &str| {
+            let name = name.to_owned();
+            move |source| LoadError::Map { name, source }
+        };
+        let fd = |map: &Map, name: &str| match map {
+            Map::HashMap(data) | Map::LruHashMap(data) => {
+                data.fd().as_fd().try_clone_to_owned().map_err(|error| failed(name)(MapError::IoError(error)))
+            }
+            _ => Err(failed(name)(MapError::IoError(io::ErrorKind::InvalidInput.into()))),
+        };
+        let all = All {
+            services: fd(&raw.services, "fr_services")?,
+            backends: fd(&raw.backends, "fr_backends")?,
+            members: fd(&raw.members, "fr_svc_members")?,
+            sockets: fd(&raw.sockets, "fr_svc_socks")?,
+            affinity: fd(&raw.affinity, "fr_affinity")?,
+        };
+        Ok(Self {
+            services: raw.services.try_into().map_err(failed("fr_services"))?,
+            backends: raw.backends.try_into().map_err(failed("fr_backends"))?,
+            members: raw.members.try_into().map_err(failed("fr_svc_members"))?,
+            sockets: raw.sockets.try_into().map_err(failed("fr_svc_socks"))?,
+            all,
+        })
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn observe(&self) -> Result<Found, MapError> {
+        let mut found = Found::default();
+        for (key, word) in read(&self.all.services, &self.services)? {
+            if key == FrontendKey::UNSEEN {
+                continue;
+            }
+            if let Some(frontend) = frontend(&key) {
+                let affinity = Some(word.affinity()).filter(|seconds| *seconds != 0);
+                found.ports.insert(frontend, FoundPort { set: word.set(), count: word.count(), affinity });
+            } else {
+                found.addresses.insert(key.address.to_ip());
+            }
+        }
+        let mut sets: BTreeMap<u32, BTreeMap<u32, Backend>> = BTreeMap::new();
+        for (key, backend) in read(&self.all.backends, &self.backends)? {
+            sets.entry(key.set).or_default().insert(key.place, backend);
+        }
+        let mut members: BTreeMap<u32, HashSet<Backend>> = BTreeMap::new();
+        for (key, _) in read(&self.all.members, &self.members)? {
+            members.entry(key.set).or_default().insert(key.backend);
+        }
+        for set in sets.keys().chain(members.keys()).copied().collect::<BTreeSet<_>>() {
+            let places = sets.get(&set).cloned().unwrap_or_default();
+            // One with a gap is no set: nothing can want it.
+            let whole = places.keys().copied().eq(0..u32::try_from(places.len()).unwrap_or(u32::MAX));
+            let listed: Vec<Backend> = if whole { places.into_values().collect() } else { Vec::new() };
+            let known = members.get(&set);
+            let all =
+                known.is_some_and(|known| known.len() == listed.len() && listed.iter().all(|b| known.contains(b)));
+            // Some of them only: as damaged as a gap.
+            let damaged = known.is_some() && !all;
+            let backends: Arc<[_]> = if damaged { [].into() } else { listed.iter().map(model_backend).collect() };
+            found.sets.insert(set, SetOf { set, backends, members: all });
+        }
+        Ok(found)
+    }
+
+    /// Carries out one step.
+    ///
+    /// # Errors
+    /// The kernel's; the step may be tried again.
+    pub fn apply(&mut self, step: &Step) -> Result<(), MapError> {
+        match step {
+            Step::WriteSet(one) => self.write_set(one),
+            Step::SetFrontend { frontend, set, count, affinity } => {
+                let word = PortWord::new(*set, *count, affinity.unwrap_or_default());
+                self.services.insert(key(frontend), word, 0)
+            }
+            Step::SetAddress(ip) => self.services.insert(address(*ip), PortWord::ADDRESS, 0),
+            Step::RemoveFrontend(frontend) => absent_is_fine(self.services.remove(&key(frontend))),
+            Step::RemoveAddress(ip) => absent_is_fine(self.services.remove(&address(*ip))),
+            Step::RemoveSet(one) => {
+                for (key, backend) in places(one) {
+                    absent_is_fine(self.backends.remove(&key))?;
+                    if one.members {
+                        absent_is_fine(self.members.remove(&MemberKey { set: one.set, backend }))?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn write_set(&mut self, one: &SetOf) -> Result<(), MapError> {
+        let places: Vec<(BackendKey, Backend)> = places(one).collect();
+        if one.members {
+            let member = |(key, backend): &(BackendKey, Backend)| {
+                (MemberKey { set: key.set, backend: *backend }, Member { place: key.place })
+            };
+            let members: Vec<_> = places.iter().map(member).collect();
+            if !batch::insert(self.all.members.as_fd(), &members)? {
+                members.iter().try_for_each(|(key, member)| self.members.insert(key, member, 0))?;
+            }
+        }
+        if batch::insert(self.all.backends.as_fd(), &places)? {
+            return Ok(());
+        }
+        places.iter().try_for_each(|(key, backend)| self.backends.insert(key, backend, 0))
+    }
+
+    /// Removes every entry of these sets, however damaged they are.
+    ///
+    /// # Errors
+    /// The kernel's; it may be done again.
+    pub fn remove_sets(&mut self, gone: &BTreeSet<u32>) -> Result<(), MapError> {
+        for (key, _) in read(&self.all.backends, &self.backends)?.iter().filter(|(key, _)| gone.contains(&key.set)) {
+            absent_is_fine(self.backends.remove(key))?;
+        }
+        for (key, _) in read(&self.all.members, &self.members)?.iter().filter(|(key, _)| gone.contains(&key.set)) {
+            absent_is_fine(self.members.remove(key))?;
+        }
+        Ok(())
+    }
+
+    /// Says whether the host's stack translates what no socket program saw.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_stack(&mut self, translates: bool) -> Result<(), MapError> {
+        if translates {
+            self.services.insert(FrontendKey::UNSEEN, PortWord::STACK, 0)
+        } else {
+            absent_is_fine(self.services.remove(&FrontendKey::UNSEEN))
+        }
+    }
+
+    /// The cookies of UDP sockets that were connected through one of these frontends to its backend.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn connected(&self, to: &HashSet<(Frontend, service::Backend)>) -> Result<HashSet<[u32; 2]>, MapError> {
+        let sockets = read(&self.all.sockets, &self.sockets)?.into_iter();
+        let connected = sockets.filter(|(key, socket)| {
+            key.place == CONNECTED
+                && frontend(&socket.frontend).is_some_and(|asked| to.contains(&(asked, model_backend(&socket.backend))))
+        });
+        Ok(connected.map(|(key, _)| key.cookie).collect())
+    }
+
+    /// Removes answers that no place of their socket names any more: two threads that sent at once may leave one.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn tidy_sockets(&mut self) -> Result<usize, MapError> {
+        let all = read(&self.all.sockets, &self.sockets)?;
+        let named: HashSet<([u32; 2], Backend)> = all
+            .iter()
+            .filter(|(key, _)| key.place != ferrule_common::service::ANSWER)
+            .map(|(key, socket)| (key.cookie, socket.backend))
+            .collect();
+        let stale = all.iter().filter(|(key, _)| {
+            key.place == ferrule_common::service::ANSWER && !named.contains(&(key.cookie, key.backend))
+        });
+        let mut removed = 0;
+        for (key, _) in stale {
+            absent_is_fine(self.sockets.remove(key))?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// How full the maps of sockets and clients are.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn fill(&self) -> io::Result<Fill> {
+        let sockets = batch::raw_entries(self.all.sockets.as_fd(), size_of::<SocketKey>(), size_of::<Socket>())?;
+        let clients = batch::raw_entries(
+            self.all.affinity.as_fd(),
+            size_of::<ferrule_common::service::AffinityKey>(),
+            size_of::<ferrule_common::service::Affinity>(),
+        )?;
+        Ok(Fill { sockets: sockets.len(), clients: clients.len() })
+    }
+}
+
+/// Every entry, at once where the kernel can.
+fn read<K: aya::Pod, V: aya::Pod>(all: &OwnedFd, map: &HashMap<MapData, K, V>) -> Result<Vec<(K, V)>, MapError> {
+    match batch::entries(all.as_fd())? {
+        Some(entries) => Ok(entries),
+        None => map.iter().collect(),
+    }
+}
+
+fn places(one: &SetOf) -> impl Iterator<Item = (BackendKey, Backend)> {
+    let set = one.set;
+    let backends = one.backends.iter().map(|one| Backend::new(Address::from(one.address), one.port.to_be()));
+    (0_u32..).zip(backends).map(move |(place, backend)| (BackendKey { set, place }, backend))
+}
+
+fn model_backend(backend: &Backend) -> service::Backend {
+    service::Backend { address: backend.address.to_ip(), port: u16::from_be(backend.port_be) }
+}
+
+fn key(frontend: &Frontend) -> FrontendKey {
+    let protocol = match frontend.protocol {
+        Protocol::Udp => UDP,
+        _ => TCP,
+    };
+    FrontendKey::port(frontend.address.into(), frontend.port.to_be(), protocol)
+}
+
+fn address(ip: IpAddr) -> FrontendKey {
+    FrontendKey::address(ip.into())
+}
+
+/// None for an address alone.
+fn frontend(key: &FrontendKey) -> Option<Frontend> {
+    let protocol = match key.protocol {
+        TCP => Protocol::Tcp,
+        UDP => Protocol::Udp,
+        _ => return None,
+    };
+    Some(Frontend { address: key.address.to_ip(), port: u16::from_be(key.port_be), protocol })
+}

@@ -1,0 +1,78 @@
+//! Settings of Services.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+/// How Services are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Services {
+    /// Whether they are.
+    pub on: bool,
+    /// The cgroup whose processes' sockets reach them; none for where cgroup v2 is mounted.
+    pub cgroup_root: Option<PathBuf>,
+    /// Who translates what no socket program saw.
+    pub kube_proxy: KubeProxy,
+}
+
+impl Services {
+    /// The cgroup; none where none is mounted and none is named.
+    #[must_use]
+    pub fn root(&self) -> Option<PathBuf> {
+        self.cgroup_root.clone().or_else(mounted)
+    }
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// The default.
+    #[default]
+    On,
+    /// Not at all.
+    Off,
+}
+
+/// Whether kube-proxy runs on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KubeProxy {
+    /// Where its rules are found.
+    #[default]
+    Auto,
+    /// It does, or will.
+    Present,
+    /// It does not.
+    Absent,
+}
+
+/// Where cgroup v2 is mounted.
+fn mounted() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(cgroup2).map(Into::into)
+}
+
+/// The path of a line of `/proc/self/mounts`, if it is cgroup v2's.
+pub(crate) fn cgroup2(line: &str) -> Option<&str> {
+    let mut fields = line.split(' ').skip(1);
+    let (path, kind) = (fields.next()?, fields.next()?);
+    (kind == "cgroup2").then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cgroup2;
+
+    fn check(line: &str, expected: Option<&str>) {
+        assert_eq!(cgroup2(line), expected, "{line}");
+    }
+
+    #[test]
+    fn the_unified_hierarchy_is_told_from_the_others() {
+        check("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0", Some("/sys/fs/cgroup"));
+        check("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0", None);
+        check("tmpfs /sys/fs/cgroup tmpfs rw 0 0", None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Services: the socket programs on their cgroup, and the maps that they read.
+
+use std::sync::Arc;
+
+use super::Finding;
+use crate::{api::App, reconcile::chain};
+
+pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
+    let asked = Arc::clone(app);
+    tokio::task::spawn_blocking(move || look(&asked)).await.unwrap_or_default()
+}
+
+fn look(app: &App) -> Vec<Finding> {
+    const CHECK: &str = "services";
+    if !app.config.services.on {
+        return vec![Finding::ok(CHECK, "switched off")];
+    }
+    let mut findings = Vec::new();
+    match app.services.missing_programs() {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            let words = format!("not attached to the cgroup: {}", missing.join(", "));
+            findings.push(Finding::mendable(CHECK, "socket programs", words));
+        }
+        Err(error) => findings.push(Finding::failure(CHECK, "socket programs", chain(&error), "mend what is named")),
+    }
+    match app.services.differences() {
+        Ok(phrases) => findings.extend(phrases.into_iter().map(|words| Finding::mendable(CHECK, "maps", words))),
+        Err(error) => findings.push(Finding::failure(CHECK, "maps", chain(&error), "see the kernel's log")),
+    }
+    if findings.is_empty() {
+        let (summary, _) = app.services.summary();
+        findings.push(Finding::ok(CHECK, format!("{} are translated at the socket", summary.services)));
+    }
+    findings
+}

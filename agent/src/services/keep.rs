@@ -1,0 +1,164 @@
+//! The task that follows the store at once, tries again what the kernel refused, removes what was superseded, and mends
+//! what somebody else changed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Inner, ServiceError, Services, ended};
+use crate::{
+    attachment::Attachments, bpf::cgroup, config::KubeProxy, net::kube_proxy, reconcile::chain, store::Reader,
+};
+
+/// How soon a refused step is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a burst of changes is gathered, so that many small ones cost little.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often maps and programs are compared with what was written.
+const COMPARE: Duration = Duration::from_secs(15);
+
+impl Services {
+    /// Follows the store until its writer is gone.
+    pub async fn keep(self: Arc<Self>, attachments: Arc<Attachments>, mut store: Reader) {
+        let mut told: Option<String> = None;
+        loop {
+            // What is there now counts as seen.
+            store.snapshot();
+            let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
+            let kept = tokio::task::spawn_blocking(move || {
+                let kept = services.follow().and_then(|()| services.upkeep());
+                services.end_sockets(&pods);
+                kept
+            })
+            .await;
+            if let Ok(kept) = kept {
+                let words = kept.err().map(|error| chain(&error));
+                if let Some(error) = words.as_deref()
+                    && told.as_deref() != Some(error)
+                {
+                    tracing::error!(error, "Services");
+                }
+                told = words;
+            }
+            tokio::time::sleep(GATHER).await;
+            if let Ok(false) = tokio::time::timeout(AGAIN, store.changed()).await {
+                return;
+            }
+        }
+    }
+
+    fn upkeep(&self) -> Result<(), ServiceError> {
+        let mut inner = self.lock();
+        if inner.engine.is_none() {
+            return Ok(());
+        }
+        inner.retire()?;
+        if inner.compared.elapsed() < COMPARE && inner.stack.is_some() {
+            return Ok(());
+        }
+        inner.compared = Instant::now();
+        if !self.on {
+            inner.stack = Some(false);
+            return Ok(());
+        }
+        self.look_for_kube_proxy(&mut inner)?;
+        let objects = Arc::clone(&self.store.clone().snapshot().objects);
+        inner.look_for_shared(&objects);
+        inner.compare()?;
+        self.restore_programs(&mut inner)
+    }
+
+    fn look_for_kube_proxy(&self, inner: &mut Inner) -> Result<(), ServiceError> {
+        let there = match self.kube_proxy {
+            KubeProxy::Present => true,
+            KubeProxy::Absent => false,
+            KubeProxy::Auto => kube_proxy::is_there().unwrap_or_else(|error| {
+                tracing::warn!(%error, "whether kube-proxy runs here cannot be told; say so by --kube-proxy");
+                inner.stack.unwrap_or_default()
+            }),
+        };
+        if inner.stack != Some(there) {
+            tracing::info!(there, "kube-proxy");
+        }
+        // Written each time: somebody else may have removed it.
+        let written = inner.maps.set_stack(there);
+        written.map_err(|source| ServiceError::Map { step: "packets that no socket program saw".into(), source })?;
+        inner.stack = Some(there);
+        Ok(())
+    }
+
+    fn restore_programs(&self, inner: &mut Inner) -> Result<(), ServiceError> {
+        if !inner.attached {
+            return Ok(());
+        }
+        let missing = self.missing_programs()?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(programs = missing.join(", "), "socket programs were taken away; they are attached again");
+        inner.attached = false;
+        let root = self.root.as_ref().ok_or(ServiceError::NoCgroup)?;
+        self.programs().attach_sockets(root)?;
+        inner.attached = true;
+        Ok(())
+    }
+
+    /// Looks at everything now, and mends it. Blocks.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn mend(&self) -> Result<(), ServiceError> {
+        let mut inner = self.lock();
+        if inner.engine.is_none() || !self.on {
+            return Ok(());
+        }
+        inner.compare()?;
+        self.restore_programs(&mut inner)
+    }
+
+    /// Ends UDP sockets that are connected to a backend that left. Not under the lock: it may take a while.
+    fn end_sockets(&self, pods: &Attachments) {
+        let (left, cookies) = {
+            let mut inner = self.lock();
+            if inner.left.is_empty() || !inner.pending.is_empty() {
+                return;
+            }
+            let left = std::mem::take(&mut inner.left);
+            match inner.maps.connected(&left) {
+                Ok(cookies) => (left, cookies),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "sockets of backends that left cannot be read");
+                    return;
+                }
+            }
+        };
+        if cookies.is_empty() || !cgroup::is_there(&self.pins) {
+            return;
+        }
+        let ports = left.iter().map(|(_, backend)| backend.port).collect();
+        let netns = pods.leases().iter().map(|lease| lease.netns.clone()).collect();
+        ended::end(&ports, &cookies, &netns);
+    }
+}
+
+impl Inner {
+    /// Writes anew what somebody else changed, and removes what nothing names.
+    fn compare(&mut self) -> Result<(), ServiceError> {
+        let failed = |source| ServiceError::Map { step: "read what is in force".into(), source };
+        let phrases = self.differences().map_err(failed)?;
+        if !phrases.is_empty() {
+            tracing::warn!("{}; what differs is written anew", phrases.join("; "));
+            let found = self.maps.observe().map_err(failed)?;
+            if let Some(engine) = &self.engine {
+                let objects = engine.objects();
+                self.start(&objects, &found)?;
+            }
+        }
+        let stale = self.maps.tidy_sockets().map_err(failed)?;
+        if stale != 0 {
+            tracing::debug!(stale, "answers that no socket waits for are forgotten");
+        }
+        Ok(())
+    }
+}

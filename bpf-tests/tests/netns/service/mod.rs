@@ -1,0 +1,12 @@
+//! Services at the socket: real sockets of pods and of a node's own processes.
+
+mod beside;
+mod changes;
+mod choice;
+mod client;
+mod lasting;
+mod reach;
+mod refused;
+mod seen;
+mod shop;
+mod upkeep;

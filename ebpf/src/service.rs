@@ -1,0 +1,116 @@
+//! What a Service's port leads to.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{
+        bpf_get_prandom_u32,
+        generated::{bpf_get_netns_cookie, bpf_jiffies64},
+    },
+    programs::SockAddrContext,
+};
+use ferrule_common::{
+    Address,
+    service::{Affinity, AffinityKey, Backend, BackendKey, FrontendKey, MemberKey, PortWord},
+};
+
+use crate::maps::{AFFINITY, BACKENDS, JIFFIES, MEMBERS, SERVICES, SERVICES_ON};
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing of a Service's.
+    Nothing,
+    /// A Service's address without such a port.
+    Refused,
+    /// A Service's port.
+    Port(PortWord),
+}
+
+/// What a frontend is.
+#[inline(always)]
+pub fn ask(frontend: &FrontendKey) -> Asked {
+    if let Some(word) = word(frontend) {
+        return Asked::Port(word);
+    }
+    if is_address(&frontend.address) { Asked::Refused } else { Asked::Nothing }
+}
+
+#[inline(always)]
+fn word(frontend: &FrontendKey) -> Option<PortWord> {
+    // SAFETY: an aligned word, which is read once and never half written.
+    SERVICES.get_ptr(frontend).map(|word| unsafe { word.read_volatile() })
+}
+
+/// Whether an address is a Service's.
+#[inline(always)]
+pub fn is_address(address: &Address) -> bool {
+    SERVICES_ON.load() != 0 && SERVICES.get_ptr(&FrontendKey::address(*address)).is_some()
+}
+
+/// Whether the host's stack translates what no socket program saw.
+#[inline(always)]
+pub fn is_for_stack() -> bool {
+    word(&FrontendKey::UNSEEN).is_some()
+}
+
+/// Whether a backend is in a set.
+#[inline(always)]
+pub fn has(set: u32, backend: &Backend) -> bool {
+    MEMBERS.get_ptr(&MemberKey { set, backend: *backend }).is_some()
+}
+
+/// A backend of a frontend, and the set that it is in: the one that the client had last, while it keeps it, else any.
+#[inline(always)]
+pub fn pick(ctx: &SockAddrContext, frontend: &FrontendKey, word: PortWord) -> Option<(Backend, u32)> {
+    if word.affinity() == 0 {
+        return any(frontend, word);
+    }
+    // SAFETY: the context is this program's own.
+    let cookie = unsafe { bpf_get_netns_cookie(ctx.as_ptr()) };
+    let key = AffinityKey { client: halves(cookie), frontend: *frontend };
+    // SAFETY: takes nothing and gives a number.
+    let now = (unsafe { bpf_jiffies64() }) as u32;
+    let chosen = match kept(&key, word, now) {
+        Some(backend) => (backend, word.set()),
+        None => any(frontend, word)?,
+    };
+    // A client that cannot be remembered gets another backend the next time.
+    let _ = AFFINITY.insert(&key, &Affinity { backend: chosen.0, seen: now }, 0);
+    Some(chosen)
+}
+
+#[inline(always)]
+fn kept(key: &AffinityKey, word: PortWord, now: u32) -> Option<Backend> {
+    // SAFETY: another CPU may write this client's entry at the same time; a mixture of two backends is no member.
+    let last = unsafe { *AFFINITY.get_ptr(key)? };
+    let fresh = now.wrapping_sub(last.seen) <= word.affinity() * JIFFIES.load();
+    (fresh && has(word.set(), &last.backend)).then_some(last.backend)
+}
+
+#[inline(always)]
+fn any(frontend: &FrontendKey, word: PortWord) -> Option<(Backend, u32)> {
+    if let Some(backend) = at_random(word) {
+        return Some((backend, word.set()));
+    }
+    // A set is there for longer than a program runs, unless somebody removed it; the word may name another by now.
+    let word = self::word(frontend)?;
+    Some((at_random(word)?, word.set()))
+}
+
+#[inline(always)]
+fn at_random(word: PortWord) -> Option<Backend> {
+    let count = word.count();
+    if count == 0 {
+        return None;
+    }
+    // SAFETY: takes nothing and gives a number.
+    let place = (unsafe { bpf_get_prandom_u32() }) % count;
+    // SAFETY: a set is not edited while anything names it.
+    unsafe { BACKENDS.get(&BackendKey { set: word.set(), place }) }.copied()
+}
+
+/// A cookie as keys hold it, which have no eight-byte fields.
+#[inline(always)]
+pub const fn halves(cookie: u64) -> [u32; 2] {
+    [cookie as u32, (cookie >> 32) as u32]
+}

@@ -1,0 +1,470 @@
+//! From one snapshot to the next: the Services that a change concerns are read anew, and the maps follow.
+//!
+//! Two snapshots share what did not change, so that a change of one slice costs that Service's endpoints and nothing
+//! else, however many Services there are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::numbers::Numbers;
+use super::{Backend, Found, Frontend, Issue, Place, Reason, Served, SetOf, Step, backends};
+use crate::cidr::Family;
+use crate::objects::{DiffItem, EndpointSlice, ObjectName, Objects, Protocol, Service};
+
+/// The label of a Node that says which zone it is in.
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// How much the maps hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Frontends and addresses together.
+    pub frontends: usize,
+    /// Backends of all sets, those that are about to go included.
+    pub backends: usize,
+    /// The same of sets whose backends are members.
+    pub members: usize,
+    /// Backends of one set.
+    pub of_one: usize,
+    /// The highest number of a set.
+    pub sets: u32,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Services that this node serves.
+    pub services: usize,
+    /// Their ports, by family.
+    pub frontends: usize,
+    /// Entries for backends, those that are about to go included.
+    pub backends: usize,
+    /// Entries for members.
+    pub members: usize,
+}
+
+/// What follows from a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The writes, in their order.
+    pub steps: Vec<Step>,
+    /// Sets that nothing names once the steps are done: to be removed after a grace, and then released.
+    pub superseded: Vec<SetOf>,
+    /// Backends of UDP ports that have left.
+    pub left: Vec<(Frontend, Backend)>,
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+struct Live {
+    served: Served,
+    set: u32,
+}
+
+/// Services, and what of them is in the maps.
+#[derive(Debug)]
+pub struct Engine {
+    limits: Limits,
+    node: Arc<str>,
+    zone: Option<Arc<str>>,
+    objects: Arc<Objects>,
+    /// Slices by the Service that they are of.
+    slices: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    /// Who has an address, the eldest first.
+    claims: BTreeMap<IpAddr, BTreeSet<(u64, ObjectName)>>,
+    /// The frontends that each Service has.
+    owned: HashMap<ObjectName, Vec<Frontend>>,
+    live: BTreeMap<Frontend, Live>,
+    addresses: BTreeSet<IpAddr>,
+    numbers: Numbers,
+    used: Used,
+    /// What did not fit; tried again once something was released.
+    unfit: BTreeMap<ObjectName, Reason>,
+    /// Sets that nothing names since the engine was made.
+    orphans: BTreeMap<u32, SetOf>,
+    again: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    backends: usize,
+    members: usize,
+}
+
+impl Used {
+    fn add(&mut self, one: &SetOf) {
+        self.backends += one.backends.len();
+        self.members += if one.members { one.backends.len() } else { 0 };
+    }
+
+    fn subtract(&mut self, one: &SetOf) {
+        self.backends = self.backends.saturating_sub(one.backends.len());
+        self.members = self.members.saturating_sub(if one.members { one.backends.len() } else { 0 });
+    }
+}
+
+impl Engine {
+    /// Over maps that hold `found`, which stays until [`Engine::begin`].
+    #[must_use]
+    pub fn new(limits: Limits, node: &str, found: &Found) -> (Self, Vec<SetOf>) {
+        let mut live = BTreeMap::new();
+        let mut named = BTreeSet::new();
+        for (frontend, port) in &found.ports {
+            let set = found.sets.get(&port.set);
+            // What is damaged is no one's choice: it differs from all that is wanted, and is written anew.
+            let backends = match set {
+                Some(set) if set.backends.len() == port.count as usize => Some(Arc::clone(&set.backends)),
+                None if port.count == 0 => Some(Arc::from([])),
+                _ => None,
+            };
+            let members = set.is_some_and(|set| set.members);
+            let Some(backends) = backends else { continue };
+            let served = Served { backends, affinity: port.affinity };
+            if !served.has_members(frontend.protocol) || members || served.backends.is_empty() {
+                named.insert(port.set);
+                live.insert(*frontend, Live { served, set: port.set });
+            }
+        }
+        let mut used = Used::default();
+        found.sets.values().for_each(|set| used.add(set));
+        let orphans: Vec<SetOf> = found.sets.values().filter(|set| !named.contains(&set.set)).cloned().collect();
+        let engine = Self {
+            limits,
+            node: node.into(),
+            zone: None,
+            objects: Arc::default(),
+            slices: HashMap::new(),
+            claims: BTreeMap::new(),
+            owned: HashMap::new(),
+            live,
+            addresses: found.addresses.clone(),
+            numbers: Numbers::new(limits.sets, found.sets.keys().copied()),
+            used,
+            unfit: BTreeMap::new(),
+            orphans: orphans.iter().map(|set| (set.set, set.clone())).collect(),
+            again: false,
+        };
+        (engine, orphans)
+    }
+
+    /// The first snapshot: what it does not name goes. `found` is what the engine was made with.
+    pub fn begin(&mut self, objects: &Arc<Objects>, found: &Found) -> Applied {
+        let frontends: BTreeSet<Frontend> = self.live.keys().chain(found.ports.keys()).copied().collect();
+        let addresses = self.addresses.clone();
+        self.change(objects, frontends, addresses)
+    }
+
+    /// The next snapshot.
+    pub fn apply(&mut self, objects: &Arc<Objects>) -> Applied {
+        if Arc::ptr_eq(&self.objects, objects) && !self.again {
+            return Applied::default();
+        }
+        self.change(objects, BTreeSet::new(), BTreeSet::new())
+    }
+
+    /// Whether something that did not fit may fit now.
+    #[must_use]
+    pub const fn wants_again(&self) -> bool {
+        self.again
+    }
+
+    /// Sets that were superseded are out of the maps.
+    pub fn release(&mut self, gone: &SetOf) {
+        self.used.subtract(gone);
+        self.numbers.release(gone.set);
+        self.again |= !self.unfit.is_empty();
+    }
+
+    /// Numbers of sets that nothing named when the engine was made are out of the maps.
+    pub fn forget(&mut self, gone: &BTreeSet<u32>) {
+        for set in gone {
+            self.numbers.release(*set);
+            if let Some(one) = self.orphans.remove(set) {
+                self.used.subtract(&one);
+            }
+        }
+        self.again |= !self.unfit.is_empty();
+    }
+
+    /// The snapshot that it knows.
+    #[must_use]
+    pub fn objects(&self) -> Arc<Objects> {
+        Arc::clone(&self.objects)
+    }
+
+    /// What the maps should hold, but for sets that are about to go.
+    #[must_use]
+    pub fn expected(&self) -> Found {
+        let mut found = Found { addresses: self.addresses.clone(), ..Found::default() };
+        for (frontend, Live { served, set }) in &self.live {
+            let count = u32::try_from(served.backends.len()).unwrap_or(u32::MAX);
+            found.ports.insert(*frontend, super::FoundPort { set: *set, count, affinity: served.affinity });
+            if *set != 0 {
+                found.sets.insert(*set, set_of(*frontend, served, *set));
+            }
+        }
+        found
+    }
+
+    /// What a frontend leads to now.
+    #[must_use]
+    pub fn served(&self, frontend: &Frontend) -> Option<&Served> {
+        self.live.get(frontend).map(|live| &live.served)
+    }
+
+    /// The Service that has an address.
+    #[must_use]
+    pub fn service_at(&self, address: &IpAddr) -> Option<&ObjectName> {
+        self.claims.get(address)?.first().map(|(_, name)| name)
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            services: self.owned.len(),
+            frontends: self.live.len(),
+            backends: self.used.backends,
+            members: self.used.members,
+        }
+    }
+
+    /// What is not as its object says. Pods that have a Service's address are found by [`super::shared_with_pods`].
+    #[must_use]
+    pub fn issues(&self, kube_proxy: bool) -> Vec<Issue> {
+        let mut issues = Vec::new();
+        for (address, claims) in self.claims.iter().filter(|(_, claims)| claims.len() > 1) {
+            let Some((_, elder)) = claims.first() else { continue };
+            issues.extend(claims.iter().skip(1).map(|(_, service)| Issue {
+                service: service.clone(),
+                reason: Reason::Taken { address: *address, elder: elder.clone() },
+            }));
+        }
+        issues.extend(self.unfit.iter().map(|(name, reason)| Issue { service: name.clone(), reason: reason.clone() }));
+        if !kube_proxy {
+            for service in self.objects.services.values().filter(|service| is_ours(service)) {
+                let sctp = service.ports.iter().filter(|port| port.protocol == Protocol::Sctp);
+                issues.extend(
+                    sctp.map(|port| Issue { service: service.name.clone(), reason: Reason::Sctp { port: port.port } }),
+                );
+            }
+        }
+        issues
+    }
+
+    /// `frontends` and `addresses` are looked at beside what the change concerns.
+    fn change(
+        &mut self,
+        objects: &Arc<Objects>,
+        mut frontends: BTreeSet<Frontend>,
+        mut addresses: BTreeSet<IpAddr>,
+    ) -> Applied {
+        let before = std::mem::replace(&mut self.objects, Arc::clone(objects));
+        let mut dirty = BTreeSet::new();
+        if std::mem::take(&mut self.again) {
+            dirty.extend(self.unfit.keys().cloned());
+        }
+        self.follow_services(&before, &mut dirty, &mut addresses);
+        self.follow_slices(&before, &mut dirty);
+        let zone = objects.nodes.get(&*self.node).and_then(|node| node.labels.get(ZONE)).map(Arc::from);
+        if zone != self.zone {
+            self.zone = zone;
+            dirty.extend(objects.services.keys().cloned());
+        }
+        // An address may have passed to another Service, whose frontends are then others.
+        for address in &addresses {
+            dirty.extend(self.claims.get(address).into_iter().flatten().map(|(_, name)| name.clone()));
+        }
+        let mut wanted = BTreeMap::new();
+        for name in &dirty {
+            self.unfit.remove(name);
+            frontends.extend(self.owned.remove(name).unwrap_or_default());
+            let Some(service) = objects.services.get(name).filter(|service| is_ours(service)) else { continue };
+            let served = self.read(objects, service);
+            self.owned.insert(name.clone(), served.iter().map(|(frontend, _)| *frontend).collect());
+            wanted.extend(served.into_iter().map(|(frontend, served)| (frontend, (name, served))));
+        }
+        let mut applied = Applied::default();
+        for (frontend, (name, served)) in &wanted {
+            self.set(*frontend, served, name, &mut applied);
+        }
+        for frontend in frontends.iter().filter(|frontend| !wanted.contains_key(frontend)) {
+            applied.steps.push(Step::RemoveFrontend(*frontend));
+            if let Some(live) = self.live.remove(frontend) {
+                supersede(*frontend, &live, &[], &mut applied);
+            }
+        }
+        self.follow_addresses(&addresses, &mut applied);
+        applied
+    }
+
+    fn follow_services(
+        &mut self,
+        before: &Objects,
+        dirty: &mut BTreeSet<ObjectName>,
+        addresses: &mut BTreeSet<IpAddr>,
+    ) {
+        let after = Arc::clone(&self.objects);
+        for item in before.services.diff(&after.services) {
+            let (old, new) = match item {
+                DiffItem::Add(_, new) => (None, Some(new)),
+                DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
+                DiffItem::Remove(_, old) => (Some(old), None),
+            };
+            if let (Some(old), Some(new)) = (old, new)
+                && old == new
+            {
+                continue;
+            }
+            let ours = |service: Option<&Arc<Service>>| service.filter(|service| is_ours(service)).cloned();
+            if let Some(old) = ours(old) {
+                dirty.insert(old.name.clone());
+                for address in &old.cluster_ips {
+                    addresses.insert(*address);
+                    if let Some(claims) = self.claims.get_mut(address) {
+                        claims.remove(&(old.created, old.name.clone()));
+                    }
+                }
+            }
+            if let Some(new) = ours(new) {
+                dirty.insert(new.name.clone());
+                for address in &new.cluster_ips {
+                    addresses.insert(*address);
+                    self.claims.entry(*address).or_default().insert((new.created, new.name.clone()));
+                }
+            }
+        }
+    }
+
+    fn follow_slices(&mut self, before: &Objects, dirty: &mut BTreeSet<ObjectName>) {
+        let after = Arc::clone(&self.objects);
+        for item in before.endpoint_slices.diff(&after.endpoint_slices) {
+            let (old, new) = match item {
+                DiffItem::Add(_, new) => (None, Some(new)),
+                DiffItem::Update { old: (_, old), new: (_, new) } if old == new => continue,
+                DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
+                DiffItem::Remove(_, old) => (Some(old), None),
+            };
+            if let Some((owner, slice)) = old.and_then(|slice| owner(slice)) {
+                if let Some(slices) = self.slices.get_mut(&owner) {
+                    slices.remove(&slice);
+                    if slices.is_empty() {
+                        self.slices.remove(&owner);
+                    }
+                }
+                dirty.insert(owner);
+            }
+            if let Some((owner, slice)) = new.and_then(|slice| owner(slice)) {
+                self.slices.entry(owner.clone()).or_default().insert(slice);
+                dirty.insert(owner);
+            }
+        }
+    }
+
+    /// What a Service's addresses, where it has them, lead to.
+    fn read(&self, objects: &Objects, service: &Service) -> Vec<(Frontend, Served)> {
+        let place = Place { node: &self.node, zone: self.zone.as_deref() };
+        let names = self.slices.get(&service.name).into_iter().flatten();
+        let slices: Vec<&EndpointSlice> =
+            names.filter_map(|name| objects.endpoint_slices.get(name)).map(|slice| &**slice).collect();
+        let mut found = Vec::new();
+        for address in service.cluster_ips.iter().filter(|ip| self.service_at(ip) == Some(&service.name)) {
+            for port in service.ports.iter().filter(|port| port.protocol != Protocol::Sctp) {
+                let slices = slices.iter().copied();
+                let backends = backends(service, port, Family::of(*address), slices, place);
+                let frontend = Frontend { address: *address, port: port.port, protocol: port.protocol };
+                found.push((frontend, Served { backends, affinity: service.affinity }));
+            }
+        }
+        found
+    }
+
+    fn set(&mut self, frontend: Frontend, wanted: &Served, name: &ObjectName, applied: &mut Applied) {
+        let live = self.live.get(&frontend);
+        if live.is_some_and(|live| live.served == *wanted) {
+            return;
+        }
+        if live.is_none() && self.live.len() + self.addresses.len() >= self.limits.frontends {
+            let reason = Reason::Full { map: "fr_services", capacity: self.limits.frontends };
+            self.unfit.insert(name.clone(), reason);
+            return;
+        }
+        let mut set = 0;
+        if !wanted.backends.is_empty() {
+            let new = set_of(frontend, wanted, 0);
+            if let Some(reason) = self.misfit(&new) {
+                self.unfit.insert(name.clone(), reason);
+                return;
+            }
+            let Some(number) = self.numbers.take() else {
+                self.unfit.insert(name.clone(), Reason::Full { map: "fr_backends", capacity: self.limits.backends });
+                return;
+            };
+            set = number;
+            self.used.add(&new);
+            applied.steps.push(Step::WriteSet(SetOf { set, ..new }));
+        }
+        let count = u32::try_from(wanted.backends.len()).unwrap_or(u32::MAX);
+        applied.steps.push(Step::SetFrontend { frontend, set, count, affinity: wanted.affinity });
+        if let Some(old) = self.live.insert(frontend, Live { served: wanted.clone(), set }) {
+            supersede(frontend, &old, &wanted.backends, applied);
+        }
+    }
+
+    /// Why a new set does not fit.
+    fn misfit(&self, new: &SetOf) -> Option<Reason> {
+        let more = new.backends.len();
+        if more > self.limits.of_one {
+            return Some(Reason::Many { backends: more, capacity: self.limits.of_one });
+        }
+        if self.used.backends + more > self.limits.backends {
+            return Some(Reason::Full { map: "fr_backends", capacity: self.limits.backends });
+        }
+        if new.members && self.used.members + more > self.limits.members {
+            return Some(Reason::Full { map: "fr_svc_members", capacity: self.limits.members });
+        }
+        None
+    }
+
+    /// Addresses are refused for other ports as long as a Service has them.
+    fn follow_addresses(&mut self, touched: &BTreeSet<IpAddr>, applied: &mut Applied) {
+        for address in touched {
+            if self.claims.get(address).is_some_and(BTreeSet::is_empty) {
+                self.claims.remove(address);
+            }
+            let claimed = self.claims.contains_key(address);
+            if claimed && self.addresses.insert(*address) {
+                applied.steps.push(Step::SetAddress(*address));
+            } else if !claimed && self.addresses.remove(address) {
+                applied.steps.push(Step::RemoveAddress(*address));
+            }
+        }
+    }
+}
+
+/// Whether this node's programs serve it.
+fn is_ours(service: &Service) -> bool {
+    service.other_proxy.is_none() && !service.cluster_ips.is_empty()
+}
+
+/// The Service that a slice is of, and the slice.
+fn owner(slice: &EndpointSlice) -> Option<(ObjectName, ObjectName)> {
+    let service = slice.service.as_ref()?;
+    Some((ObjectName::new(Arc::clone(&slice.name.namespace), Arc::clone(service)), slice.name.clone()))
+}
+
+fn set_of(frontend: Frontend, served: &Served, set: u32) -> SetOf {
+    SetOf { set, backends: Arc::clone(&served.backends), members: served.has_members(frontend.protocol) }
+}
+
+/// Notes what goes with a set that nothing names any more.
+fn supersede(frontend: Frontend, old: &Live, remaining: &[Backend], applied: &mut Applied) {
+    if old.set != 0 {
+        applied.superseded.push(set_of(frontend, &old.served, old.set));
+    }
+    if frontend.protocol == Protocol::Udp {
+        // Both are sorted.
+        let left = old.served.backends.iter().filter(|backend| remaining.binary_search(backend).is_err());
+        applied.left.extend(left.map(|backend| (frontend, *backend)));
+    }
+}

@@ -1,0 +1,92 @@
+//! What about a Service is not as its object says, one sentence each: which object, which field, what to do.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::objects::{ObjectName, Objects};
+
+/// Something about a Service that the operator should know. Shown as one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// The Service.
+    pub service: ObjectName,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+impl std::fmt::Display for Issue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Service {}: {}", self.service, self.reason)
+    }
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Two Services have one address.
+    #[error(
+        "spec.clusterIPs: {address} is the address of Service {elder} too, which is older and has it; give this one another"
+    )]
+    Taken {
+        /// The address.
+        address: IpAddr,
+        /// Who has it.
+        elder: ObjectName,
+    },
+    /// A pod has the address.
+    #[error(
+        "spec.clusterIPs: {address} is also an address of Pod {pod}, which sockets cannot reach; keep Services' CIDR and pods' CIDRs apart"
+    )]
+    Pod {
+        /// The address.
+        address: IpAddr,
+        /// The pod.
+        pod: ObjectName,
+    },
+    /// A protocol that has no socket program.
+    #[error(
+        "spec.ports: port {port} is SCTP, which is not translated at the socket and needs kube-proxy, which does not run here"
+    )]
+    Sctp {
+        /// The port.
+        port: u16,
+    },
+    /// A port has more backends than one can have.
+    #[error(
+        "spec.ports: a port has {backends} backends of at most {capacity}; what was last in force stands; let it have fewer"
+    )]
+    Many {
+        /// How many it has.
+        backends: usize,
+        /// How many it can have.
+        capacity: usize,
+    },
+    /// It does not fit.
+    #[error(
+        "spec.ports: the map {map} with its {capacity} entries is full; what was last in force stands; remove Services"
+    )]
+    Full {
+        /// The map.
+        map: &'static str,
+        /// How many fit.
+        capacity: usize,
+    },
+}
+
+/// Services whose addresses pods have, too: `services` are addresses with who serves them.
+#[must_use]
+pub fn shared_with_pods<'a>(objects: &Objects, service_at: impl Fn(&IpAddr) -> Option<&'a ObjectName>) -> Vec<Issue> {
+    let mut seen = BTreeSet::new();
+    let mut issues = Vec::new();
+    for pod in objects.pods.values().filter(|pod| pod.is_networked()) {
+        for address in &pod.ips {
+            if let Some(service) = service_at(address)
+                && seen.insert(*address)
+            {
+                let reason = Reason::Pod { address: *address, pod: pod.name.clone() };
+                issues.push(Issue { service: service.clone(), reason });
+            }
+        }
+    }
+    issues
+}

@@ -1,0 +1,119 @@
+//! Random Services that come, change and go: the maps after each step are whole, and after each change what an
+//! independent reading of the same objects says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::LIMITS;
+use super::reading::{Reading, read};
+use super::text::objects;
+use crate::objects::Objects;
+use crate::service::{Applied, Engine, Found, Frontend, SetOf};
+
+/// Lines of objects, of which a snapshot has some.
+fn snapshot() -> impl Strategy<Value = String> {
+    let extras = prop::sample::subsequence(vec!["local", "same-zone", "same-node", "affinity:60", "proxy:x"], 0..=2);
+    let ports = prop::sample::subsequence(vec!["80:a/tcp", "81:b/tcp", "53:a/udp", "7:a/sctp"], 0..=3);
+    let ips = prop::sample::select(vec!["10.96.0.1", "10.96.0.2,fd01::1", "10.96.0.1,fd01::1", "fd01::2", "-"]);
+    let service = (ips, ports, extras, 0..3_u8).prop_map(|(ip, ports, extras, created)| {
+        format!("{ip} {} {} created:{created}", ports.join(" "), extras.join(" "))
+    });
+    let state = prop::sample::select(vec!["", "", "", "+unready", "+ending", "+ended"]);
+    let place = prop::sample::select(vec!["", "+on=a+in=z1", "+on=b+in=z1", "+on=c+in=z2"]);
+    let hints =
+        prop::sample::select(vec!["", "", "+zones=z1", "+zones=z2|z1", "+zones=z1+nodes=a", "+zones=z2+nodes=b"]);
+    let address = prop::sample::select(vec!["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4", "fd00::1", "fd00::2"]);
+    let endpoint = (address, state, place, hints).prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}"));
+    let slice_ports = prop::sample::select(vec!["80:a/tcp", "80:a/tcp,53:a/udp", "8080:b/tcp,-:a/tcp", "53:a/udp"]);
+    let owner = prop::sample::select(vec!["s0", "s1", "s2", "-"]);
+    let slice = (owner, slice_ports, prop::collection::vec(endpoint, 0..5))
+        .prop_map(|(owner, ports, endpoints)| format!("{owner} {ports} {}", endpoints.join(" ")));
+    let services = prop::collection::vec(prop::option::weighted(0.8, service), 3);
+    let slices = prop::collection::vec(prop::option::weighted(0.8, slice), 4);
+    (services, slices).prop_map(|(services, slices)| {
+        let named = |kind: &'static str, letter: char, lines: Vec<Option<String>>| {
+            let lines = lines.into_iter().enumerate().filter_map(|(at, line)| Some((at, line?)));
+            lines.map(|(at, line)| format!("{kind} {letter}{at} {line}\n")).collect::<String>()
+        };
+        named("service", 's', services) + &named("slice", 'e', slices)
+    })
+}
+
+/// What a program would find under every frontend.
+fn seen(found: &Found) -> Reading {
+    let of = |frontend: &Frontend| {
+        let port = found.ports[frontend];
+        if port.count == 0 {
+            return (std::collections::BTreeSet::new(), port.affinity);
+        }
+        let set = found
+            .sets
+            .get(&port.set)
+            .unwrap_or_else(|| panic!("{frontend} names set {}, which is not there", port.set));
+        assert_eq!(set.backends.len(), port.count as usize, "{frontend}");
+        assert!(set.members || port.affinity.is_none() && frontend.protocol != crate::objects::Protocol::Udp);
+        (set.backends.iter().map(|one| (one.address, one.port)).collect(), port.affinity)
+    };
+    found.ports.keys().map(|frontend| (*frontend, of(frontend))).collect()
+}
+
+/// Carries the steps out one by one; each frontend leads where it led before or where it leads after.
+fn carry_out(applied: &Applied, found: &mut Found, resting: &mut Vec<SetOf>) {
+    let before = seen(found);
+    let mut after = found.clone();
+    applied.steps.iter().for_each(|step| after.apply(step));
+    let after = seen(&after);
+    for step in &applied.steps {
+        found.apply(step);
+        for (frontend, now) in seen(found) {
+            let known = before.get(&frontend).into_iter().chain(after.get(&frontend)).any(|one| *one == now);
+            assert!(known, "{frontend} leads to {now:?} after {step}");
+        }
+    }
+    resting.extend(applied.superseded.iter().cloned());
+}
+
+fn check(snapshots: &[Arc<Objects>], restarts: &[bool]) {
+    let (mut found, mut resting) = (Found::default(), Vec::new());
+    let (mut engine, _) = Engine::new(LIMITS, "a", &found);
+    let mut begun = false;
+    for (at, objects) in snapshots.iter().enumerate() {
+        if restarts.get(at).copied().unwrap_or_default() {
+            let (next, orphans) = Engine::new(LIMITS, "a", &found);
+            (engine, resting, begun) = (next, orphans, false);
+        }
+        let applied = if begun { engine.apply(objects) } else { engine.begin(objects, &found.clone()) };
+        begun = true;
+        carry_out(&applied, &mut found, &mut resting);
+        let (reading, addresses) = read(objects, "a");
+        assert_eq!((seen(&found), &found.addresses), (reading, &addresses));
+        if at % 2 == 1 {
+            for set in resting.drain(..) {
+                found.sets.remove(&set.set);
+                engine.release(&set);
+            }
+            assert_eq!(found, engine.expected());
+            let entries: usize = found.sets.values().map(|set| set.backends.len()).sum();
+            assert_eq!(engine.summary().backends, entries);
+        }
+    }
+}
+
+/// The same objects where the text is the same, as a source shares them.
+fn shared(texts: &[String]) -> Vec<Arc<Objects>> {
+    let mut known: BTreeMap<&String, Arc<Objects>> = BTreeMap::new();
+    texts.iter().map(|text| Arc::clone(known.entry(text).or_insert_with(|| objects(text)))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #[test]
+    fn the_maps_say_what_an_independent_reading_says(
+        texts in prop::collection::vec(snapshot(), 1..6),
+        restarts in prop::collection::vec(any::<bool>(), 6),
+    ) {
+        check(&shared(&texts), &restarts);
+    }
+}

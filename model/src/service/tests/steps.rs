@@ -1,0 +1,151 @@
+//! The order of the writes, and what is kept where they do not fit.
+
+use super::LIMITS;
+use super::text::objects;
+use crate::service::{Applied, Engine, Found, Limits};
+
+fn begun(text: &str, limits: Limits) -> (Engine, Found) {
+    let (mut engine, _) = Engine::new(limits, "a", &Found::default());
+    let mut found = Found::default();
+    let applied = engine.begin(&objects(text), &found.clone());
+    applied.steps.iter().for_each(|step| found.apply(step));
+    (engine, found)
+}
+
+fn shown(applied: &Applied) -> Vec<String> {
+    let gone = applied.superseded.iter().map(|set| format!("later: set {} goes", set.set));
+    let left = applied.left.iter().map(|(frontend, backend)| format!("left {frontend}: {}", backend.address));
+    applied.steps.iter().map(ToString::to_string).chain(gone).chain(left).collect()
+}
+
+#[track_caller]
+fn check(before: &str, after: &str, expected: &[&str]) {
+    let (mut engine, _) = begun(before, LIMITS);
+    let applied = engine.apply(&objects(after));
+    assert_eq!(shown(&applied), expected, "{before} ⇒ {after}");
+}
+
+const WEB: &str = "service web 10.96.0.1 80/tcp\nslice s web 80/tcp 10.1.0.7";
+const DNS: &str = "service dns 10.96.0.2 53/udp\nslice d dns 53/udp";
+
+#[test]
+fn what_did_not_change_costs_no_step() {
+    check(WEB, WEB, &[]);
+    check(WEB, &format!("{WEB} 10.1.0.8+unready"), &[]);
+}
+
+#[test]
+fn a_new_set_is_whole_before_the_one_store_that_names_it() {
+    check(
+        WEB,
+        &format!("{WEB} 10.1.0.8"),
+        &["set 2: write 2 backends", "10.96.0.1:80 TCP: lead to set 2 with 2 backends", "later: set 1 goes"],
+    );
+}
+
+#[test]
+fn a_service_that_comes_is_served_before_its_other_ports_are_refused() {
+    check(
+        "",
+        WEB,
+        &[
+            "set 1: write 1 backends",
+            "10.96.0.1:80 TCP: lead to set 1 with 1 backends",
+            "10.96.0.1: refuse other ports",
+        ],
+    );
+}
+
+#[test]
+fn a_service_that_goes_is_refused_before_it_is_forgotten() {
+    check(WEB, "", &["10.96.0.1:80 TCP: remove", "10.96.0.1: no Service's any more", "later: set 1 goes"]);
+}
+
+#[test]
+fn the_last_backend_leaves_a_frontend_that_refuses() {
+    check(
+        WEB,
+        &WEB.replace("10.1.0.7", "10.1.0.7+unready"),
+        &["10.96.0.1:80 TCP: lead to set 0 with 0 backends", "later: set 1 goes"],
+    );
+}
+
+#[test]
+fn backends_of_udp_ports_that_leave_are_named() {
+    check(
+        &format!("{DNS} 10.1.0.7 10.1.0.8"),
+        &format!("{DNS} 10.1.0.8 10.1.0.9"),
+        &[
+            "set 2: write 2 backends",
+            "10.96.0.2:53 UDP: lead to set 2 with 2 backends",
+            "later: set 1 goes",
+            "left 10.96.0.2:53 UDP: 10.1.0.7",
+        ],
+    );
+}
+
+#[test]
+fn an_address_that_passes_to_another_service_leads_there_at_once() {
+    check(
+        "service young 10.96.0.1 80/tcp created:2
+         service old 10.96.0.1 80/tcp created:1
+         slice y young 80/tcp 10.1.0.7
+         slice o old 80/tcp 10.1.0.8",
+        "service young 10.96.0.1 80/tcp created:2
+         slice y young 80/tcp 10.1.0.7
+         slice o old 80/tcp 10.1.0.8",
+        &["set 2: write 1 backends", "10.96.0.1:80 TCP: lead to set 2 with 1 backends", "later: set 1 goes"],
+    );
+}
+
+#[test]
+fn an_agent_that_starts_keeps_what_is_as_it_should_be() {
+    let (engine, found) = begun(WEB, LIMITS);
+    assert_eq!(engine.expected(), found);
+    let (mut next, orphans) = Engine::new(LIMITS, "a", &found);
+    assert!(orphans.is_empty());
+    assert_eq!(next.begin(&objects(WEB), &found), Applied::default());
+    // Whatever was changed meanwhile follows, and what is nobody's goes.
+    let (mut next, _) = Engine::new(LIMITS, "a", &found);
+    let applied = next.begin(&objects(&format!("{DNS} 10.1.0.9")), &found);
+    assert_eq!(
+        shown(&applied),
+        [
+            "set 2: write 1 backends",
+            "10.96.0.2:53 UDP: lead to set 2 with 1 backends",
+            "10.96.0.1:80 TCP: remove",
+            "10.96.0.1: no Service's any more",
+            "10.96.0.2: refuse other ports",
+            "later: set 1 goes",
+        ]
+    );
+}
+
+#[test]
+fn what_somebody_damaged_is_written_anew() {
+    let (_, mut found) = begun(WEB, LIMITS);
+    let set = found.sets.get_mut(&1).unwrap();
+    set.backends = [].into();
+    let (mut next, orphans) = Engine::new(LIMITS, "a", &found);
+    assert_eq!(orphans.len(), 1);
+    let applied = next.begin(&objects(WEB), &found);
+    assert_eq!(shown(&applied), ["set 2: write 1 backends", "10.96.0.1:80 TCP: lead to set 2 with 1 backends"]);
+}
+
+#[test]
+fn what_does_not_fit_keeps_its_last_good_state_until_there_is_room() {
+    let (mut engine, _) = begun(WEB, Limits { backends: 2, ..LIMITS });
+    let grown = objects(&format!("{WEB} 10.1.0.8"));
+    assert_eq!(engine.apply(&grown), Applied::default());
+    let issue = "Service n/web: spec.ports: the map fr_backends with its 2 entries is full; what was last in force stands; remove Services";
+    assert_eq!(engine.issues(true).iter().map(ToString::to_string).collect::<Vec<_>>(), [issue]);
+    let (mut engine, _) = begun(&format!("{WEB}\n{DNS} 10.1.0.9"), Limits { backends: 3, ..LIMITS });
+    assert!(engine.apply(&objects(&format!("{WEB} 10.1.0.8\n{DNS} 10.1.0.9"))).steps.is_empty());
+    let rest = objects(&format!("{WEB} 10.1.0.8"));
+    let gone = engine.apply(&rest).superseded.pop().unwrap();
+    assert!(!engine.wants_again());
+    engine.release(&gone);
+    assert!(engine.wants_again());
+    assert_eq!(shown(&engine.apply(&rest))[0], "set 3: write 2 backends");
+    assert!(engine.issues(true).is_empty());
+}
