@@ -48,7 +48,6 @@ pub enum Action {
 /// Where something is missing or does not start.
 pub fn run(workspace: &Workspace, action: &Action) -> Result<()> {
     let privilege = privilege::root("make namespaces and start containers, as the cluster does")?;
-    let programs = setup::kubernetes::folder(workspace);
     match action {
         Action::Up { nodes } => {
             prepare(workspace)?;
@@ -62,17 +61,15 @@ pub fn run(workspace: &Workspace, action: &Action) -> Result<()> {
             started(workspace, privilege, &["load", &archive.display().to_string()])
         }
         Action::Install => {
-            let archive = own_image(workspace)?;
-            started(workspace, privilege, &["load", &archive.display().to_string()])?;
-            let manifest = workspace.root.join(MANIFEST);
-            started(workspace, privilege, &["install", &manifest.display().to_string()])
+            prepare(workspace)?;
+            install(workspace, privilege)
         }
         Action::Kubectl { arguments } => {
-            let status = command(workspace, privilege, programs).arg("kubectl").args(arguments).status()?;
+            let status = command(workspace, privilege).arg("kubectl").args(arguments).status()?;
             std::process::exit(status.code().unwrap_or(1));
         }
-        Action::Logs => finished(&mut command(workspace, privilege, programs), "logs"),
-        Action::Down => finished(&mut command(workspace, privilege, programs), "down"),
+        Action::Logs => finished(&mut command(workspace, privilege), "logs"),
+        Action::Down => finished(&mut command(workspace, privilege), "down"),
     }
 }
 
@@ -83,12 +80,11 @@ pub const MANIFEST: &str = "deploy/kubernetes/ferrule.yaml";
 ///
 /// # Errors
 /// Where something is missing.
-pub fn prepare(workspace: &Workspace) -> Result<PathBuf> {
+pub fn prepare(workspace: &Workspace) -> Result<()> {
     setup::cluster(workspace)?;
-    let programs = setup::kubernetes::ensure(workspace)?;
+    setup::kubernetes::ensure(workspace)?;
     ebpf::build(workspace)?;
-    step("build the cluster's starter", workspace.cargo().args(["build", "--bins"]))?;
-    Ok(programs)
+    step("build the cluster's starter", workspace.cargo().args(["build", "--bins"]))
 }
 
 /// Ferrule's image, built here.
@@ -106,7 +102,7 @@ pub fn own_image(workspace: &Workspace) -> Result<PathBuf> {
 /// # Errors
 /// Where it fails.
 pub fn started(workspace: &Workspace, privilege: Privilege, arguments: &[&str]) -> Result<()> {
-    let mut command = command(workspace, privilege, setup::kubernetes::folder(workspace));
+    let mut command = command(workspace, privilege);
     let label = format!("cluster {}", arguments[0]);
     let mut lines = Vec::new();
     crate::step::step_reading(&label, command.args(arguments), |line| {
@@ -126,10 +122,39 @@ fn finished(command: &mut Command, action: &str) -> Result<()> {
     Ok(())
 }
 
-fn command(workspace: &Workspace, privilege: Privilege, programs: PathBuf) -> Command {
+fn command(workspace: &Workspace, privilege: Privilege) -> Command {
     let mut command = privilege.command(workspace.binaries().join("cluster"));
-    command.env("FERRULE_CLUSTER", folder(workspace)).env("FERRULE_KUBERNETES", programs);
+    command.envs(environment(workspace));
     command
+}
+
+/// What the starter and the tests find the cluster by.
+pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 2] {
+    [("FERRULE_CLUSTER", folder(workspace)), ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace))]
+}
+
+/// A cluster of two nodes with Ferrule of this work tree, for tests: one that is there already is used.
+///
+/// # Errors
+/// Where something does not start.
+pub fn start(workspace: &Workspace, privilege: Privilege) -> Result<()> {
+    setup::kubernetes::ensure(workspace)?;
+    started(workspace, privilege, &["up", "--nodes", "2"])?;
+    install(workspace, privilege)
+}
+
+/// Removes it.
+///
+/// # Errors
+/// Where something does not go.
+pub fn end(workspace: &Workspace, privilege: Privilege) -> Result<()> {
+    started(workspace, privilege, &["down"])
+}
+
+fn install(workspace: &Workspace, privilege: Privilege) -> Result<()> {
+    let archive = own_image(workspace)?;
+    started(workspace, privilege, &["load", &archive.display().to_string()])?;
+    started(workspace, privilege, &["install", &workspace.root.join(MANIFEST).display().to_string()])
 }
 
 /// The cluster's state.

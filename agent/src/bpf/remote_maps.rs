@@ -1,7 +1,6 @@
 //! `fr_nodes`, `fr_peers`, `fr_routes` and `fr_cidrs`: what the reconciler's steps write, and what they hold now.
 
 use std::{
-    collections::BTreeMap,
     io,
     net::IpAddr,
     os::fd::{AsFd, OwnedFd},
@@ -15,6 +14,7 @@ use ferrule_common::{
 };
 use ferrule_model::{
     desired::{Forwarding, NodeEntry, Peer as ModelPeer, PeerKind, Remote},
+    objects::Map as ModelMap,
     plan::Step,
 };
 use ipnetwork::IpNetwork;
@@ -74,7 +74,7 @@ impl RemoteMaps {
     /// # Errors
     /// The kernel's.
     pub fn observe(&self) -> Result<Remote, MapError> {
-        let mut nodes = BTreeMap::new();
+        let mut nodes = ModelMap::new();
         for (index, node) in (0_u32..).zip(self.nodes.iter()) {
             let node = node?;
             if node.forwarding != peer::NONE {
@@ -93,7 +93,7 @@ impl RemoteMaps {
         })
     }
 
-    fn peers(&self) -> Result<BTreeMap<IpAddr, ModelPeer>, MapError> {
+    fn peers(&self) -> Result<ModelMap<IpAddr, ModelPeer>, MapError> {
         let known = |(address, peer): (Address, Peer)| (address.to_ip(), model_peer(peer));
         match batch::entries(self.all_peers.as_fd())? {
             Some(entries) => Ok(entries.into_iter().map(known).collect()),

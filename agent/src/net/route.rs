@@ -2,11 +2,14 @@
 //! removed, others' are never touched.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     net::IpAddr,
 };
 
-use ferrule_model::desired::{KernelRoute, RouteKind};
+use ferrule_model::{
+    desired::{KernelRoute, RouteKind},
+    objects::Map,
+};
 use futures::TryStreamExt;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::route::{
@@ -28,7 +31,7 @@ const LAST: u32 = 0xffff_0000;
 /// The first failure, after trying everything.
 pub async fn sync(
     handle: &Handle,
-    wanted: &BTreeMap<IpNetwork, KernelRoute>,
+    wanted: &Map<IpNetwork, KernelRoute>,
     overlay: Option<u32>,
     pod_links: impl FnOnce() -> Option<Vec<u32>>,
     vni: u64,
@@ -74,7 +77,7 @@ pub async fn sync(
 /// The kernel's.
 pub async fn missing(
     handle: &Handle,
-    wanted: &BTreeMap<IpNetwork, KernelRoute>,
+    wanted: &Map<IpNetwork, KernelRoute>,
     overlay: Option<u32>,
     vni: u64,
 ) -> Result<Vec<IpNetwork>, NetError> {
@@ -147,7 +150,7 @@ async fn replace_own(handle: &Handle, message: RouteMessage, own: bool) -> Resul
 }
 
 /// A route of ours that the kernel exchanged for the wanted one above: deleting by its description could hit the new one.
-fn is_replaced(route: &RouteMessage, wanted: &BTreeMap<IpNetwork, KernelRoute>) -> bool {
+fn is_replaced(route: &RouteMessage, wanted: &Map<IpNetwork, KernelRoute>) -> bool {
     wanted
         .get(&destination(route))
         .is_some_and(|wanted| (wanted.kind == RouteKind::Unreachable) == (route.header.kind == RouteType::Unreachable))

@@ -9,6 +9,7 @@
 //! Nothing is removed before the source is whole: an object that is not there yet may only be late.
 
 mod devices;
+mod follow;
 mod remote;
 mod ways;
 
@@ -146,7 +147,14 @@ impl Reconciler {
             let rest = PERIOD.saturating_sub(self.full_round.elapsed()).max(AGAIN);
             let pause = if self.pods_changed { rest.min(PODS) } else { rest };
             tokio::select! {
-                more = store.changed() => if !more { return },
+                more = store.changed() => {
+                    if !more {
+                        return;
+                    }
+                    if self.follow(&store.snapshot()) {
+                        continue;
+                    }
+                }
                 () = self.with.changes.told() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -169,18 +177,37 @@ impl Reconciler {
             state.errors = self.errors.all();
             state.errors.push(words);
         }
+        state.finished = Some(Instant::now());
+        self.publish(&before, state);
+        outcome.is_ok()
+    }
+
+    /// Says what is new, and lets everybody see it.
+    fn publish(&self, before: &NodeState, state: NodeState) {
         for error in state.errors.iter().filter(|error| !before.errors.contains(error)) {
             tracing::error!(error, "reconcile");
         }
         for issue in state.issues.iter().filter(|issue| !before.issues.contains(issue)) {
             tracing::warn!(issue, "objects");
         }
-        state.finished = Some(Instant::now());
         if state.ready && !before.ready {
             tracing::info!(mtu = state.mtu, pod_cidrs = ?state.pod_cidrs, nodes = state.nodes.len(), "ready");
         }
         self.with.state.send_replace(Arc::new(state));
-        outcome.is_ok()
+    }
+
+    /// What is wrong with objects, policies and the source; each a sentence.
+    fn issues(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<String> {
+        let policies = self.with.policy.issues();
+        let policies = policies.iter().map(ToString::to_string);
+        let objects = desired.issues.iter().map(ToString::to_string);
+        let services = self.with.services.issues();
+        objects.chain(policies).chain(services).chain(snapshot.notes.iter().map(ToString::to_string)).collect()
+    }
+
+    fn leased_now(&self) -> BTreeSet<IpAddr> {
+        let endpoints = self.with.attachments.local_endpoints();
+        endpoints.into_iter().flat_map(|endpoint| endpoint.addresses).collect()
     }
 
     async fn reconcile(&mut self, snapshot: Arc<Snapshot>, parts: Parts, state: &mut NodeState) -> Result<(), Failure> {
@@ -326,14 +353,7 @@ impl Reconciler {
         state.nodes =
             nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone())))).collect();
         state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
-        let issues = desired.issues.iter().map(ToString::to_string);
-        let policies = self.with.policy.issues();
-        let policies = policies.iter().map(ToString::to_string);
-        state.issues = issues
-            .chain(policies)
-            .chain(self.with.services.issues())
-            .chain(snapshot.notes.iter().map(ToString::to_string))
-            .collect();
+        state.issues = self.issues(&desired, snapshot);
         tracing::debug!(
             nodes = state.nodes.len(),
             remote_pods = state.remote_pods,
@@ -349,8 +369,7 @@ impl Reconciler {
     /// Whether an address that was leased or released since is also somebody else's.
     fn leases_matter(&self) -> bool {
         let Some(desired) = &self.desired else { return true };
-        let endpoints = self.with.attachments.local_endpoints();
-        let now: BTreeSet<IpAddr> = endpoints.into_iter().flat_map(|endpoint| endpoint.addresses).collect();
+        let now = self.leased_now();
         now.symmetric_difference(&self.leased).any(|address| desired.depends_on_lease(*address))
     }
 

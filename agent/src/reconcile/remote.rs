@@ -89,9 +89,33 @@ impl Keeper {
     /// # Errors
     /// In words, at the first step that fails: what follows may rest on it, and the next round plans anew.
     pub fn apply(&mut self, desired: &Arc<Desired>, whole: bool, flows: &Flows) -> Result<(), String> {
-        let Some((read, seen)) = &mut self.seen else { return Ok(()) };
+        let Some((_, seen)) = &self.seen else { return Ok(()) };
         let steps = plan(seen.remote(), &desired.remote);
         let (kept, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| !whole && removes(step));
+        self.carry_out(desired, &steps, kept.is_empty(), flows)
+    }
+
+    /// Whether the maps hold what this state says, as far as is known.
+    pub fn holds(&self, desired: &Arc<Desired>) -> bool {
+        matches!(&self.seen, Some((_, Seen::As(known))) if Arc::ptr_eq(known, desired))
+    }
+
+    /// Carries out all the steps that lead from what the maps hold to another state.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn follow(&mut self, desired: &Arc<Desired>, steps: &[Step], flows: &Flows) -> Result<(), String> {
+        self.carry_out(desired, steps, true, flows)
+    }
+
+    fn carry_out(
+        &mut self,
+        desired: &Arc<Desired>,
+        steps: &[Step],
+        complete: bool,
+        flows: &Flows,
+    ) -> Result<(), String> {
+        let Some((read, seen)) = &mut self.seen else { return Ok(()) };
         let mut done = 0;
         let outcome = steps.iter().try_for_each(|step| {
             // Whoever gets an address anew gets no flow of its former owner.
@@ -108,7 +132,7 @@ impl Keeper {
             }
             Ok(())
         });
-        if outcome.is_ok() && kept.is_empty() {
+        if outcome.is_ok() && complete {
             *seen = Seen::As(Arc::clone(desired));
             return Ok(());
         }

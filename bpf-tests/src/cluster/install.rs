@@ -19,6 +19,12 @@ const READY: Duration = Duration::from_secs(120);
 pub fn adapted(manifest: &str) -> String {
     let cidrs: Vec<String> = POD_CIDRS.split(',').map(|cidr| format!("{cidr:?}")).collect();
     let own = format!("api-server = {:?}\n    cluster-cidrs = [{}]\n    routing", api_url(), cidrs.join(", "));
+    let hybrid = std::path::Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists();
+    let manifest = if hybrid {
+        manifest.replace("path: /sys/fs/cgroup,", "path: /sys/fs/cgroup/unified,")
+    } else {
+        manifest.into()
+    };
     manifest.replacen("routing", &own, 1)
 }
 

@@ -91,6 +91,15 @@ impl Machine {
         Ok(format!("/proc/{pid}/ns/net").into())
     }
 
+    /// Its files, seen from here.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn root(&self) -> Result<PathBuf> {
+        let pid = running(&self.folder.join("pid")).with_context(|| format!("{} does not run", self.name))?;
+        Ok(format!("/proc/{pid}/root").into())
+    }
+
     /// A program that runs on it.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {

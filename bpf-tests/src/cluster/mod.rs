@@ -31,6 +31,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 pub use control::{Component, Control};
+pub use fabric::CONTROL;
 pub use node::Node;
 use process::{run, wait};
 

@@ -103,6 +103,17 @@ impl Node {
         self.machine.end("kubelet")
     }
 
+    /// Kills containerd and starts it again; containers go on.
+    ///
+    /// # Errors
+    /// Where it does not come back.
+    pub fn restart_containerd(&self) -> Result<()> {
+        self.machine.run("pkill -9 -x containerd")?;
+        let config = format!("--config={}", self.machine.folder.join("containerd.toml").display());
+        self.machine.start("containerd", "containerd", &[config])?;
+        self.machine.await_containerd()
+    }
+
     /// Starts kube-proxy on it.
     ///
     /// # Errors
@@ -129,11 +140,14 @@ impl Node {
         self.machine.end("kube-proxy")
     }
 
-    /// What `ferrule` says there, in the agent's container.
+    /// What `ferrule` says there.
     ///
     /// # Errors
     /// Where there is no agent, or it refuses.
     pub fn ferrule(&self, line: &str) -> Result<String> {
-        self.machine.run(&format!("{} {line}", self.machine.folder.join("ferrule").display()))
+        let program = std::env::current_exe()?;
+        let folder = std::env::var_os("FERRULE_BIN_DIR").map(PathBuf::from);
+        let folder = folder.or_else(|| Some(program.parent()?.to_owned())).context("a program lies in a folder")?;
+        self.machine.run(&format!("{} {line}", folder.join("ferrule").display()))
     }
 }

@@ -17,6 +17,7 @@ const FOLDER: &str = "/run/netns";
 #[derive(Debug)]
 pub struct Netns {
     name: String,
+    path: PathBuf,
     keep: bool,
 }
 
@@ -30,7 +31,8 @@ impl Netns {
             bail!("network namespaces need root; `cargo xtask` starts this through sudo");
         }
         run(Command::new("ip").args(["netns", "add", name]))?;
-        let netns = Self { name: name.into(), keep: false };
+        let mut netns = Self::known(name);
+        netns.keep = false;
         netns.ip("link set lo up")?;
         Ok(netns)
     }
@@ -38,7 +40,13 @@ impl Netns {
     /// One that somebody else made and removes.
     #[must_use]
     pub fn known(name: &str) -> Self {
-        Self { name: name.into(), keep: true }
+        Self::at(name, Path::new(FOLDER).join(name))
+    }
+
+    /// One that somebody else made elsewhere, such as a process's; `ip` does not know it by its name.
+    #[must_use]
+    pub fn at(name: &str, path: PathBuf) -> Self {
+        Self { name: name.into(), path, keep: true }
     }
 
     /// Leaves it there when this is dropped.
@@ -55,7 +63,7 @@ impl Netns {
     /// Its file, as `CNI_NETNS` has it.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        Path::new(FOLDER).join(&self.name)
+        self.path.clone()
     }
 
     /// A command that runs in it, and sees the same file systems as this process: not `ip netns exec`, which mounts

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Input, Issue, NodeEntry, Reason};
+use crate::objects::Map;
 
 /// Assigns indices from 1 to `capacity`. `observed` are the entries in force, `resting` indices that were removed
 /// lately. The answer has no index for entries that do not fit: some do once the replaced entries have gone and
@@ -11,7 +12,7 @@ use super::{Input, Issue, NodeEntry, Reason};
 #[must_use]
 pub fn assign<'a>(
     wanted: &BTreeMap<&'a str, NodeEntry>,
-    observed: &BTreeMap<u32, NodeEntry>,
+    observed: &Map<u32, NodeEntry>,
     resting: &BTreeSet<u32>,
     capacity: u32,
 ) -> BTreeMap<&'a str, u32> {

@@ -7,6 +7,7 @@
 //! ```
 
 mod claims;
+mod follow;
 mod indices;
 mod issue;
 mod peers;
@@ -23,14 +24,14 @@ pub use reach::{Overhead, Path, Routing, Underlay};
 pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target};
 pub use routes::{KernelRoute, RouteKind};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 
 use crate::cidr;
-use crate::objects::Objects;
+use crate::objects::{Map, Objects};
 
 /// What the operator configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub struct Input<'a> {
     /// What the kernel says about the ways to other nodes.
     pub underlay: &'a Underlay,
     /// The node entries that are in the map now: a node that did not change keeps its index.
-    pub observed: &'a BTreeMap<u32, NodeEntry>,
+    pub observed: &'a Map<u32, NodeEntry>,
     /// Indices that were removed lately, and that packets on their way may still name.
     pub resting: &'a BTreeSet<u32>,
 }
@@ -85,9 +86,9 @@ pub struct Desired {
     /// For the maps.
     pub remote: Remote,
     /// The names behind the indices of [`Remote::nodes`].
-    pub node_names: BTreeMap<u32, Arc<str>>,
+    pub node_names: Map<u32, Arc<str>>,
     /// For the host's own routing table, by destination.
-    pub routes: BTreeMap<IpNetwork, KernelRoute>,
+    pub routes: Map<IpNetwork, KernelRoute>,
     /// Gateway addresses that the overlay device (or, with native routing, another device of the node's own) must
     /// have, since the node has no InternalIP of their family to send from.
     pub own_addresses: Vec<IpAddr>,
@@ -95,6 +96,8 @@ pub struct Desired {
     pub own_pod_cidrs: Vec<IpNetwork>,
     /// This node's InternalIPs, in their order.
     pub own_internal_ips: Vec<IpAddr>,
+    /// Addresses that several pods claim, or a pod and a node.
+    pub contested: BTreeSet<IpAddr>,
     /// Addresses of this node's leases that objects give to somebody else.
     pub suppressed: BTreeSet<IpAddr>,
     /// What is wrong with the objects.
@@ -119,20 +122,20 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
     let entries = reach::entries(input, &claims, &mut issues)?;
     let indices = indices::indices(input, &entries, &mut issues);
 
-    let mut prefixes = BTreeMap::new();
-    let mut node_names = BTreeMap::new();
+    let mut prefixes = Map::new();
+    let mut node_names = Map::new();
     for (name, claim) in claims.nodes() {
         let index = if name == input.node_name { Some(LOCAL) } else { indices.get(name).copied() };
         prefixes.extend(index.into_iter().flat_map(|index| claim.cidrs.iter().map(move |cidr| (*cidr, index))));
     }
-    let mut nodes = BTreeMap::new();
+    let mut nodes = Map::new();
     for (name, entry) in entries {
         if let Some(index) = indices.get(name) {
             nodes.insert(*index, entry);
             node_names.insert(*index, Arc::from(name));
         }
     }
-    let (peers, suppressed) = peers::peers(input, &claims, &indices, &mut issues);
+    let peers::Peers { peers, contested, suppressed } = peers::peers(input, &claims, &indices, &mut issues);
     let cluster_cidrs = input.settings.cluster_cidrs.iter().copied().map(cidr::normalised).collect();
     let remote = Remote { nodes, peers, prefixes, cluster_cidrs };
 
@@ -146,6 +149,7 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
         own_internal_ips: own.internal_ips.clone(),
         remote,
         node_names,
+        contested,
         suppressed,
         issues,
     })

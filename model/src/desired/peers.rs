@@ -7,7 +7,17 @@ use std::net::IpAddr;
 
 use super::claims::Claims;
 use super::{Input, Issue, LOCAL, Peer, PeerKind, Reason};
-use crate::objects::Pod;
+use crate::objects::{Map, Pod};
+
+/// What is known one by one.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    pub(super) peers: Map<IpAddr, Peer>,
+    /// Addresses that several pods claim, or a pod and a node.
+    pub(super) contested: BTreeSet<IpAddr>,
+    /// Addresses that are not among the peers since they are leased here.
+    pub(super) suppressed: BTreeSet<IpAddr>,
+}
 
 /// Every known address of a node or of another node's pod, and those that are not among them since they are leased here.
 pub(super) fn peers<'a>(
@@ -15,9 +25,10 @@ pub(super) fn peers<'a>(
     claims: &Claims<'a>,
     indices: &BTreeMap<&str, u32>,
     issues: &mut Vec<Issue>,
-) -> (BTreeMap<IpAddr, Peer>, BTreeSet<IpAddr>) {
+) -> Peers {
     let local: BTreeSet<IpAddr> = input.endpoints.iter().flat_map(|one| &one.addresses).copied().collect();
-    let mut peers = BTreeMap::new();
+    let mut peers = Map::new();
+    let mut contested = BTreeSet::new();
     let mut suppressed = BTreeSet::new();
     let mut node_of = BTreeMap::new();
     for (name, claim) in claims.nodes() {
@@ -31,14 +42,15 @@ pub(super) fn peers<'a>(
             }
         }
     }
-    for (address, pod) in owners(input, claims, &local, &mut suppressed, issues) {
+    for (address, pod) in owners(input, claims, &local, &mut suppressed, &mut contested, issues) {
         if let Some(name) = node_of.get(&address) {
+            contested.insert(address);
             issues.push(duplicate(pod, address, format!("node {name}")));
         } else if let Some(node) = pod.node.as_deref().and_then(|name| indices.get(name)) {
             peers.insert(address, Peer { node: *node, kind: PeerKind::Pod });
         }
     }
-    (peers, suppressed)
+    Peers { peers, contested, suppressed }
 }
 
 /// The pod of another node that owns each address.
@@ -47,6 +59,7 @@ fn owners<'a>(
     claims: &Claims<'_>,
     local: &BTreeSet<IpAddr>,
     suppressed: &mut BTreeSet<IpAddr>,
+    contested: &mut BTreeSet<IpAddr>,
     issues: &mut Vec<Issue>,
 ) -> BTreeMap<IpAddr, &'a Pod> {
     let mut owners: BTreeMap<IpAddr, &Pod> = BTreeMap::new();
@@ -68,12 +81,16 @@ fn owners<'a>(
             }
             match owners.entry(address) {
                 Entry::Vacant(entry) => _ = entry.insert(pod),
+                Entry::Occupied(entry) if entry.get().name == pod.name => {}
                 Entry::Occupied(mut entry) if precedence(pod) > precedence(entry.get()) => {
+                    contested.insert(address);
                     let loser = entry.insert(pod);
                     report(loser, address, format!("pod {}", pod.name), issues);
                 }
-                Entry::Occupied(entry) if entry.get().name == pod.name => {}
-                Entry::Occupied(entry) => report(pod, address, format!("pod {}", entry.get().name), issues),
+                Entry::Occupied(entry) => {
+                    contested.insert(address);
+                    report(pod, address, format!("pod {}", entry.get().name), issues);
+                }
             }
         }
     }

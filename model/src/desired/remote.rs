@@ -1,10 +1,12 @@
 //! What the datapath knows about everything that is not an endpoint of this node. Desired and observed state are both
 //! a [`Remote`]: the one computed from objects, the other read back from the maps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
+
+use crate::objects::Map;
 
 /// The index that means "this node itself". It has no entry in [`Remote::nodes`].
 pub const LOCAL: u32 = 0;
@@ -62,11 +64,11 @@ pub struct Peer {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remote {
     /// By index, from 1.
-    pub nodes: BTreeMap<u32, NodeEntry>,
+    pub nodes: Map<u32, NodeEntry>,
     /// Known addresses. They go before prefixes.
-    pub peers: BTreeMap<IpAddr, Peer>,
+    pub peers: Map<IpAddr, Peer>,
     /// Pod CIDRs with the index of the node that owns them; the longest one that holds an address counts.
-    pub prefixes: BTreeMap<IpNetwork, u32>,
+    pub prefixes: Map<IpNetwork, u32>,
     /// An address in one of these that nobody owns is unreachable, and never leaves by the default route.
     pub cluster_cidrs: BTreeSet<IpNetwork>,
 }

@@ -1,7 +1,6 @@
 //! The routes that the host itself needs: what it sends to pods of other nodes, and what forwarded packets find that
 //! the programs left to the stack.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
@@ -9,6 +8,7 @@ use ipnetwork::IpNetwork;
 use super::claims::Claim;
 use super::{Forwarding, NodeEntry, PeerKind, Remote};
 use crate::cidr::{self, Family};
+use crate::objects::Map;
 
 /// A route in the host's own table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +43,7 @@ pub enum RouteKind {
 }
 
 /// Every route, by destination. A remote CIDR that equals a cluster CIDR or the own one goes first.
-pub(super) fn routes(remote: &Remote, own: &Claim, vxlan_mtu: u32) -> BTreeMap<IpNetwork, KernelRoute> {
+pub(super) fn routes(remote: &Remote, own: &Claim, vxlan_mtu: u32) -> Map<IpNetwork, KernelRoute> {
     let unreachable = remote.cluster_cidrs.iter().chain(&own.cidrs).map(|&destination| KernelRoute {
         destination,
         kind: RouteKind::Unreachable,
@@ -96,7 +96,7 @@ fn kind(entry: &NodeEntry, family: Family) -> Option<RouteKind> {
 
 /// The node whose pod CIDR holds an address. Pod CIDRs do not overlap here, so that none but the last one that starts
 /// before the address can.
-fn prefix_owner(remote: &Remote, address: IpAddr) -> Option<u32> {
+pub(super) fn prefix_owner(remote: &Remote, address: IpAddr) -> Option<u32> {
     let (prefix, index) = remote.prefixes.range(..=cidr::host(address)).next_back()?;
     prefix.contains(address).then_some(*index)
 }

@@ -16,7 +16,7 @@ struct World {
     endpoints: Vec<LocalEndpoint>,
     settings: Settings,
     underlay: Underlay,
-    observed: BTreeMap<u32, NodeEntry>,
+    observed: Map<u32, NodeEntry>,
 }
 
 fn list<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> Vec<T> {

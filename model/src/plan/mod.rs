@@ -24,6 +24,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::desired::{NodeEntry, Peer, Remote};
+use crate::objects::{DiffItem, Map};
 
 /// One write to a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,43 +51,36 @@ pub enum Step {
 /// ([`crate::desired::assign`] sees to it): an entry edited in place could be read torn.
 #[must_use]
 pub fn plan(observed: &Remote, desired: &Remote) -> Vec<Step> {
-    let mut steps = Vec::new();
-    steps.extend(
-        desired
-            .nodes
-            .iter()
-            .filter(|(index, entry)| observed.nodes.get(index) != Some(entry))
-            .map(|(index, entry)| Step::SetNode(*index, entry.clone())),
-    );
-    steps.extend(
-        desired
-            .peers
-            .iter()
-            .filter(|(address, peer)| observed.peers.get(address) != Some(peer))
-            .map(|(address, peer)| Step::SetPeer(*address, *peer)),
-    );
-    let mut set: Vec<(IpNetwork, u32)> = desired
-        .prefixes
-        .iter()
-        .filter(|(prefix, index)| observed.prefixes.get(prefix) != Some(index))
-        .map(|(prefix, index)| (*prefix, *index))
-        .collect();
-    set.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix()));
-    steps.extend(set.into_iter().map(|(prefix, index)| Step::SetPrefix(prefix, index)));
+    let (nodes, gone_nodes) = differing(&observed.nodes, &desired.nodes);
+    let (peers, gone_peers) = differing(&observed.peers, &desired.peers);
+    let (mut prefixes, mut gone_prefixes) = differing(&observed.prefixes, &desired.prefixes);
+    prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix()));
+    gone_prefixes.sort_by_key(IpNetwork::prefix);
 
+    let mut steps = Vec::new();
+    steps.extend(nodes.into_iter().map(|(index, entry)| Step::SetNode(index, entry)));
+    steps.extend(peers.into_iter().map(|(address, peer)| Step::SetPeer(address, peer)));
+    steps.extend(prefixes.into_iter().map(|(prefix, index)| Step::SetPrefix(prefix, index)));
     steps.extend(desired.cluster_cidrs.difference(&observed.cluster_cidrs).copied().map(Step::SetCluster));
     steps.extend(observed.cluster_cidrs.difference(&desired.cluster_cidrs).copied().map(Step::RemoveCluster));
-
-    let gone = observed.prefixes.keys().filter(|prefix| !desired.prefixes.contains_key(prefix));
-    let mut gone: Vec<IpNetwork> = gone.copied().collect();
-    gone.sort_by_key(IpNetwork::prefix);
-    steps.extend(gone.into_iter().map(Step::RemovePrefix));
-
-    let gone = observed.peers.keys().filter(|address| !desired.peers.contains_key(address));
-    steps.extend(gone.copied().map(Step::RemovePeer));
-    let gone = observed.nodes.keys().filter(|index| !desired.nodes.contains_key(index));
-    steps.extend(gone.copied().map(Step::RemoveNode));
+    steps.extend(gone_prefixes.into_iter().map(Step::RemovePrefix));
+    steps.extend(gone_peers.into_iter().map(Step::RemovePeer));
+    steps.extend(gone_nodes.into_iter().map(Step::RemoveNode));
     steps
+}
+
+/// What is new or another one, and what has gone.
+fn differing<K: Ord + Clone, V: PartialEq + Clone>(observed: &Map<K, V>, desired: &Map<K, V>) -> (Vec<(K, V)>, Vec<K>) {
+    let (mut set, mut gone) = (Vec::new(), Vec::new());
+    for item in observed.diff(desired) {
+        match item {
+            DiffItem::Add(key, value) | DiffItem::Update { new: (key, value), .. } => {
+                set.push((key.clone(), value.clone()));
+            }
+            DiffItem::Remove(key, _) => gone.push(key.clone()),
+        }
+    }
+    (set, gone)
 }
 
 impl Step {

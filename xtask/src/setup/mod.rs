@@ -116,6 +116,7 @@ pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
             ])?;
             bpffs::ensure()
         }
+        Tier::Cluster => cluster(workspace),
         Tier::Kernels => {
             networking()?;
             apt::ensure(&[

@@ -9,7 +9,7 @@ pub use summary::Summary;
 pub use tier::Tier;
 
 use crate::{
-    differential, ebpf, kernels,
+    cluster, differential, ebpf, kernels,
     privilege::{self, Privilege},
     setup,
     step::step,
@@ -68,10 +68,17 @@ fn tier_of(workspace: &Workspace, tier: Tier, privilege: Privilege, arguments: &
     if tier == Tier::Kernels {
         return kernels::run(workspace, arguments);
     }
+    if tier == Tier::Cluster {
+        cluster::start(workspace, privilege)?;
+    }
     let mut sum = Summary { succeeded: true, ..Summary::default() };
     for part in tier.parts() {
         let through_sudo = part.privileged && privilege == Privilege::Sudo;
         sum.add(&nextest::run(workspace, part.filter, through_sudo, arguments)?);
+    }
+    // One that a developer asked for stays, to be looked into.
+    if tier == Tier::Cluster && sum.failed == 0 && sum.succeeded {
+        cluster::end(workspace, privilege)?;
     }
     if tier == Tier::Packets && arguments.is_empty() {
         sum.add(&differential::test(workspace)?);

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::summary::Summary;
-use crate::{setup::tools, workspace::Workspace};
+use crate::{cluster, setup::tools, workspace::Workspace};
 
 /// What nextest exits with when the filter matches no test.
 const NO_TESTS: i32 = 4;
@@ -21,6 +21,7 @@ pub fn run(workspace: &Workspace, filter: &str, through_sudo: bool, arguments: &
     let mut nextest = tools::command(workspace, tools::NEXTEST)?;
     nextest.args(["run", "--no-fail-fast", "--no-tests", "pass", "--filterset", filter]);
     nextest.args(["--color", if stderr().is_terminal() { "always" } else { "never" }]).args(arguments);
+    nextest.envs(cluster::environment(workspace));
     nextest.env("FERRULE_BIN_DIR", workspace.binaries()).env("FERRULE_EBPF_DIR", workspace.ebpf());
     if through_sudo {
         // Cargo's own way to start a test by another program; building stays with the user.

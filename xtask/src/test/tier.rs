@@ -17,6 +17,8 @@ pub enum Tier {
     Load,
     /// Real container runtimes that call the plugin
     Runtimes,
+    /// A real Kubernetes cluster whose only network is Ferrule
+    Cluster,
     /// Other kernels in virtual machines
     Kernels,
 }
@@ -32,7 +34,8 @@ pub struct Part {
 
 impl Tier {
     /// All tiers, the quickest first.
-    pub const ALL: [Self; 6] = [Self::Unit, Self::Packets, Self::Netns, Self::Load, Self::Runtimes, Self::Kernels];
+    pub const ALL: [Self; 7] =
+        [Self::Unit, Self::Packets, Self::Netns, Self::Load, Self::Runtimes, Self::Cluster, Self::Kernels];
 
     /// One line.
     pub const fn about(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Tier {
             Self::Netns => "nodes and pods as network namespaces",
             Self::Load => "many pods, many nodes, many packets",
             Self::Runtimes => "real container runtimes",
+            Self::Cluster => "a real Kubernetes cluster",
             Self::Kernels => "other kernels, in virtual machines",
         }
     }
@@ -64,6 +68,7 @@ impl Tier {
             ],
             Self::Load => &[Part { filter: "package(bpf-tests) and binary(~load)", privileged: true }],
             Self::Runtimes => &[Part { filter: "package(bpf-tests) and binary(~runtimes)", privileged: true }],
+            Self::Cluster => &[Part { filter: "package(bpf-tests) and binary(~cluster)", privileged: true }],
             // Guests run tests without nextest.
             Self::Kernels => &[],
         }
@@ -78,6 +83,7 @@ impl fmt::Display for Tier {
             Self::Netns => "netns",
             Self::Load => "load",
             Self::Runtimes => "runtimes",
+            Self::Cluster => "cluster",
             Self::Kernels => "kernels",
         })
     }

@@ -45,8 +45,6 @@ impl Town<'_> {
             labels: labels.into(),
             ports: String::new(),
             phase: "Pending",
-            static_uid: None,
-            announced: false,
             terminating: false,
             addresses: Vec::new(),
         };

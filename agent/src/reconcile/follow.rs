@@ -1,0 +1,66 @@
+//! Pods that come, go and change, without a round: most snapshots differ by them alone, and other nodes' pods shall be known
+//! as soon as their addresses are.
+
+use std::sync::Arc;
+
+use ferrule_model::{
+    desired::PeerKind,
+    objects::{DiffItem, Objects},
+};
+
+use super::Reconciler;
+use crate::{attachment, store::Snapshot};
+
+impl Reconciler {
+    /// Follows a snapshot that differs from the last one by pods alone; false where that takes a round.
+    pub(super) fn follow(&mut self, snapshot: &Arc<Snapshot>) -> bool {
+        let before = Arc::clone(&self.with.state.borrow());
+        let Some(known) = self.desired.clone().filter(|_| before.ready && !self.unfinished && snapshot.whole) else {
+            return false;
+        };
+        let config = &self.with.config;
+        if self.leased != self.leased_now() || !self.keeper.holds(&known) {
+            return false;
+        }
+        let (was, now) = (&self.snapshot.objects, &snapshot.objects);
+        let Some((desired, steps)) = known.follow(was, now, &config.node_name, &self.leased) else { return false };
+        let desired = Arc::new(desired);
+        if let Err(error) = self.keeper.follow(&desired, &steps, &self.with.flows) {
+            tracing::warn!(error, "pods of other nodes; a round tries again");
+            self.unfinished = true;
+            return false;
+        }
+        let mut state = (*before).clone();
+        if has_own(was, now, &config.node_name) {
+            state.claimed = Arc::new(attachment::claimed(now, &config.node_name));
+        }
+        let pods = |step| match step {
+            &ferrule_model::plan::Step::SetPeer(address, _) => isize::from(!is_pod(&known, address)),
+            &ferrule_model::plan::Step::RemovePeer(address) => -isize::from(is_pod(&known, address)),
+            _ => 0,
+        };
+        state.remote_pods = state.remote_pods.saturating_add_signed(steps.iter().map(pods).sum());
+        state.issues = self.issues(&desired, snapshot);
+        state.desired = Some(Arc::clone(&desired));
+        self.desired = Some(desired);
+        self.snapshot = Arc::clone(snapshot);
+        self.publish(&before, state);
+        true
+    }
+}
+
+fn is_pod(desired: &ferrule_model::desired::Desired, address: std::net::IpAddr) -> bool {
+    desired.remote.peers.get(&address).is_some_and(|peer| peer.kind == PeerKind::Pod)
+}
+
+/// Whether a pod of this node is among what differs.
+fn has_own(before: &Objects, after: &Objects, node: &str) -> bool {
+    before.pods.diff(&after.pods).any(|item| {
+        let (old, new) = match item {
+            DiffItem::Add(_, new) => (None, Some(new)),
+            DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
+            DiffItem::Remove(_, old) => (Some(old), None),
+        };
+        old.into_iter().chain(new).any(|pod| pod.node.as_deref() == Some(node))
+    })
+}

@@ -1,0 +1,49 @@
+//! Many pods, and nothing that is left of them.
+
+use anyhow::bail;
+use serde_json::{Value, json};
+
+use crate::support::{Space, ferrule, nodes};
+
+/// What a node holds for its pods.
+fn held(node: &bpf_tests::cluster::Node) -> Vec<(String, usize)> {
+    let lists = ["ip list", "endpoint list", "map dump fr_endpoints", "map dump fr_links", "map dump fr_sources"];
+    let count = |value: Value| value.as_array().map_or(0, Vec::len);
+    let mut all: Vec<(String, usize)> =
+        lists.iter().map(|list| ((*list).to_owned(), count(ferrule(node, list)))).collect();
+    let links = node.machine.run("ip -o link show type veth").unwrap_or_default();
+    all.push(("links".into(), links.lines().count()));
+    let routes = node.machine.run("ip route show").unwrap_or_default();
+    all.push(("routes".into(), routes.lines().filter(|line| line.contains(" dev fr")).count()));
+    let pins = node.machine.run("find /sys/fs/bpf/ferrule").unwrap_or_default();
+    all.push(("pins".into(), pins.lines().count()));
+    all
+}
+
+#[test]
+fn sixty_pods_come_and_go_and_leave_nothing() {
+    let space = Space::new("churn");
+    let nodes = nodes();
+    let before: Vec<_> = nodes.iter().map(held).collect();
+    space.apply(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "many"},
+        "spec": {
+            "replicas": 60, "selector": {"matchLabels": {"app": "many"}},
+            "template": {
+                "metadata": {"labels": {"app": "many"}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "main", "image": "localhost/pause:1"}],
+                },
+            },
+        },
+    }));
+    space.rolled_out("deployment/many");
+    let added: usize = nodes.iter().zip(&before).map(|(node, before)| held(node)[0].1 - before[0].1).sum();
+    assert_eq!(added, 120, "two addresses for each of sixty pods");
+    space.kubectl("scale deployment many --replicas=0").expect("a scale");
+    space.until("nothing is left", || {
+        let after: Vec<_> = nodes.iter().map(held).collect();
+        if after == before { Ok(()) } else { bail!("{after:?}, and before {before:?}") }
+    });
+}

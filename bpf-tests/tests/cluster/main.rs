@@ -1,0 +1,11 @@
+//! Ferrule as the only network of a real cluster. `cargo xtask test cluster` starts one, installs Ferrule from its manifest,
+//! and runs these one after the other: each has a namespace of its own.
+
+mod add;
+mod churn;
+mod lasting;
+mod network;
+mod pods;
+mod policy;
+mod services;
+mod support;

@@ -1,0 +1,87 @@
+//! What changes of pods alone mean for a state that was computed before: most concern one address that nobody else claims,
+//! and need no look at the others.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::routes::prefix_owner;
+use super::{Desired, Peer, PeerKind};
+use crate::objects::{DiffItem, Objects, Pod};
+use crate::plan::{Step, plan};
+
+impl Desired {
+    /// The state that `after` asks for, and the steps to it, where it differs from this one, computed from `before`, by pods
+    /// of other nodes than `own` alone. None where only [`super::desired`] can tell: an address is contested or among those
+    /// that are `leased` here or outside its node's pod CIDRs, or a pod's node has no index.
+    #[must_use]
+    pub fn follow(
+        &self,
+        before: &Objects,
+        after: &Objects,
+        own: &str,
+        leased: &BTreeSet<IpAddr>,
+    ) -> Option<(Self, Vec<Step>)> {
+        let same = before.nodes.ptr_eq(&after.nodes) || before.nodes == after.nodes;
+        if !same {
+            return None;
+        }
+        let mut peers = self.remote.peers.clone();
+        for item in before.pods.diff(&after.pods) {
+            let (was, now) = match item {
+                DiffItem::Add(_, now) => (None, Some(now)),
+                DiffItem::Update { old: (_, was), new: (_, now) } => (Some(was), Some(now)),
+                DiffItem::Remove(_, was) => (Some(was), None),
+            };
+            let (was, now) = (was.and_then(|pod| claim(pod, own)), now.and_then(|pod| claim(pod, own)));
+            let mut all = [was, now].into_iter().flatten().flat_map(|(_, ips)| ips);
+            if all.any(|ip| leased.contains(ip) || self.contested.contains(ip)) {
+                return None;
+            }
+            let (mut had, mut has) = (&[][..], &[][..]);
+            if let Some((node, ips)) = was {
+                // Pods of a node that is not known are told of, and counted.
+                self.index(node)?;
+                had = ips;
+            }
+            if let Some((node, ips)) = now {
+                has = ips;
+                let peer = Peer { node: self.index(node)?, kind: PeerKind::Pod };
+                for ip in ips {
+                    // Somebody else's, or a node's.
+                    if peers.insert(*ip, peer).is_some() && !had.contains(ip) {
+                        return None;
+                    }
+                    self.needs_no_route(*ip, peer.node)?;
+                }
+            }
+            for ip in had.iter().filter(|ip| !has.contains(ip)) {
+                if let Some(peer) = peers.remove(ip) {
+                    self.needs_no_route(*ip, peer.node)?;
+                }
+            }
+        }
+        let mut next = self.clone();
+        next.remote.peers = peers;
+        let steps = plan(&self.remote, &next.remote);
+        Some((next, steps))
+    }
+
+    /// What lies outside its node's pod CIDRs has a route of its own.
+    fn needs_no_route(&self, address: IpAddr, node: u32) -> Option<()> {
+        (prefix_owner(&self.remote, address) == Some(node)).then_some(())
+    }
+
+    fn index(&self, node: &str) -> Option<u32> {
+        self.node_names.iter().find(|(_, name)| ***name == *node).map(|(index, _)| *index)
+    }
+}
+
+/// What a pod of another node claims.
+fn claim<'a>(pod: &'a Pod, own: &str) -> Option<(&'a str, &'a [IpAddr])> {
+    let node = pod.node.as_deref().filter(|node| *node != own)?;
+    (pod.is_networked() && !pod.ips.is_empty()).then_some((node, &pod.ips))
+}
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;
