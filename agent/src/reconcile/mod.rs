@@ -254,10 +254,10 @@ impl Reconciler {
             }
             self.follow_services().await?;
             if !self.with.services.is_settled() {
-                state.waiting = Some(format!(
-                    "the Services of a former agent are in force, and stay until all of the source can be read: {}",
-                    state.issues.join("; ")
-                ));
+                let former =
+                    "the Services of a former agent are in force, and stay until all of the source can be read";
+                let error = self.with.services.error();
+                state.waiting = Some(error.unwrap_or_else(|| format!("{former}: {}", state.issues.join("; "))));
                 return Ok(());
             }
             let attachments = &self.with.attachments;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Inner, ServiceError, Services, ended};
+use super::{ServiceError, Services, ended, inner::Inner};
 use crate::{
     attachment::Attachments, bpf::cgroup, config::KubeProxy, net::kube_proxy, reconcile::chain, store::Reader,
 };

@@ -10,38 +10,32 @@
 //! that what has not changed is not written.
 
 mod ended;
+mod inner;
 mod keep;
 mod show;
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aya::maps::MapError;
-use ferrule_common::layout;
-use ferrule_model::{
-    objects::Objects,
-    service::{Applied, Backend, Engine, Found, Frontend, Limits, SetOf, Step, Summary, shared_with_pods},
-};
+use ferrule_model::service::{Engine, Summary};
 
+use self::inner::Inner;
 pub use show::{ShownBackend, ShownPort, ShownService};
 
 use crate::{
     bpf::{
         Pins, Programs, ServiceMaps,
         cgroup::{self, CgroupError},
-        service_maps::{Fill, SETS},
+        service_maps::Fill,
     },
     config::{Config, KubeProxy},
     reconcile::chain,
     store::{Reader, Snapshot},
 };
-
-/// What a program on its way may still read is not removed before this.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// Why Services are not in force.
 #[derive(Debug, thiserror::Error)]
@@ -75,50 +69,11 @@ pub struct Services {
     kube_proxy: KubeProxy,
 }
 
-struct Inner {
-    maps: ServiceMaps,
-    node: String,
-    /// None before the source was read.
-    engine: Option<Engine>,
-    /// Steps that the kernel refused, and all that came after them.
-    pending: VecDeque<Step>,
-    /// Sets that nothing names, and since when.
-    resting: VecDeque<(Instant, SetOf)>,
-    /// Sets that a former agent left, or that somebody damaged.
-    orphans: Option<(Instant, BTreeSet<u32>)>,
-    /// Backends of UDP ports that left and whose sockets are not ended yet.
-    left: HashSet<(Frontend, Backend)>,
-    /// The programs are on the cgroup.
-    attached: bool,
-    /// Whether the host's stack translates; none before it was asked.
-    stack: Option<bool>,
-    /// What went wrong last.
-    error: Option<String>,
-    compared: Instant,
-    /// Services whose addresses pods have, and for which objects that was looked at.
-    shared: (Arc<Objects>, Vec<String>),
-    took: Option<Duration>,
-}
-
 impl Services {
     /// Over the pinned maps; changes nothing yet.
     #[must_use]
     pub fn new(config: &Config, maps: ServiceMaps, programs: Arc<Mutex<Programs>>, pins: Pins, store: Reader) -> Self {
-        let inner = Inner {
-            maps,
-            node: config.node_name.clone(),
-            engine: None,
-            pending: VecDeque::new(),
-            resting: VecDeque::new(),
-            orphans: None,
-            left: HashSet::new(),
-            attached: false,
-            stack: None,
-            error: None,
-            compared: Instant::now(),
-            shared: (Arc::default(), Vec::new()),
-            took: None,
-        };
+        let inner = Inner::new(&config.node_name, maps);
         let settings = &config.services;
         let (on, root, kube_proxy) = (settings.on, settings.root(), settings.kube_proxy);
         Self { inner: Mutex::new(inner), programs, pins, store, on, root, kube_proxy }
@@ -263,124 +218,5 @@ impl Services {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    /// Whether it could begin: an absent object may only be late where the source is not `whole`.
-    fn begin(&mut self, objects: &Arc<Objects>, whole: bool, in_force: bool) -> Result<bool, ServiceError> {
-        let read = |source| ServiceError::Map { step: "read what is in force".into(), source };
-        let found = self.maps.observe().map_err(read)?;
-        if !whole && (in_force || found != Found::default()) {
-            return Ok(false);
-        }
-        self.start(objects, &found)?;
-        Ok(true)
-    }
-
-    fn start(&mut self, objects: &Arc<Objects>, found: &Found) -> Result<(), ServiceError> {
-        let limits = Limits {
-            // One entry says what becomes of packets.
-            frontends: layout::SERVICES as usize - 1,
-            backends: layout::BACKENDS as usize,
-            members: layout::MEMBERS as usize,
-            of_one: usize::from(u16::MAX),
-            sets: SETS,
-        };
-        let (mut engine, orphans) = Engine::new(limits, &self.node, found);
-        let applied = engine.begin(objects, found);
-        self.engine = Some(engine);
-        self.resting.clear();
-        self.orphans = (!orphans.is_empty()).then(|| (Instant::now(), orphans.iter().map(|set| set.set).collect()));
-        self.take(applied)
-    }
-
-    fn change(&mut self, objects: &Arc<Objects>) -> Result<(), ServiceError> {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        let started = Instant::now();
-        let applied = engine.apply(objects);
-        if applied == Applied::default() {
-            return Ok(());
-        }
-        let taken = self.take(applied);
-        self.took = Some(started.elapsed());
-        taken
-    }
-
-    fn take(&mut self, applied: Applied) -> Result<(), ServiceError> {
-        self.pending.extend(applied.steps);
-        let now = Instant::now();
-        self.resting.extend(applied.superseded.into_iter().map(|set| (now, set)));
-        self.left.extend(applied.left);
-        self.drain()
-    }
-
-    /// Carries out what waits, in order.
-    fn drain(&mut self) -> Result<(), ServiceError> {
-        while let Some(step) = self.pending.front() {
-            self.maps.apply(step).map_err(|source| ServiceError::Map { step: step.to_string(), source })?;
-            self.pending.pop_front();
-        }
-        Ok(())
-    }
-
-    /// Removes sets that nothing has named for a grace.
-    fn retire(&mut self) -> Result<(), ServiceError> {
-        if !self.pending.is_empty() {
-            return Ok(());
-        }
-        let failed = |step: &Step| {
-            let step = step.to_string();
-            move |source| ServiceError::Map { step, source }
-        };
-        while let Some((since, set)) = self.resting.front() {
-            if since.elapsed() < GRACE {
-                break;
-            }
-            let step = Step::RemoveSet(set.clone());
-            self.maps.apply(&step).map_err(failed(&step))?;
-            if let (Some(engine), Some((_, set))) = (&mut self.engine, self.resting.pop_front()) {
-                engine.release(&set);
-            }
-        }
-        if let Some((_, sets)) = self.orphans.take_if(|(since, _)| since.elapsed() >= GRACE) {
-            let removed = self.maps.remove_sets(&sets);
-            removed.map_err(|source| ServiceError::Map { step: "remove a former agent's sets".into(), source })?;
-            if let Some(engine) = &mut self.engine {
-                engine.forget(&sets);
-            }
-        }
-        Ok(())
-    }
-
-    fn differences(&self) -> Result<Vec<String>, MapError> {
-        let Some(engine) = &self.engine else { return Ok(Vec::new()) };
-        if !self.pending.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (mut found, expected) = (self.maps.observe()?, engine.expected());
-        let leaving: BTreeSet<u32> = self.resting.iter().map(|(_, set)| set.set).collect();
-        let orphans = self.orphans.as_ref().map(|(_, sets)| sets);
-        found.sets.retain(|set, _| {
-            expected.sets.contains_key(set) || !leaving.contains(set) && orphans.is_none_or(|sets| !sets.contains(set))
-        });
-        let mut phrases = Vec::new();
-        if found.ports != expected.ports || found.addresses != expected.addresses {
-            phrases.push("fr_services holds something else than was written".to_owned());
-        }
-        if found.sets != expected.sets {
-            phrases.push("fr_backends or fr_svc_members holds something else than was written".to_owned());
-        }
-        Ok(phrases)
-    }
-
-    /// Looks for pods that have a Service's address, now and then.
-    fn look_for_shared(&mut self, objects: &Arc<Objects>) {
-        let Some(engine) = &self.engine else { return };
-        if Arc::ptr_eq(&self.shared.0, objects) {
-            return;
-        }
-        let issues = shared_with_pods(objects, |address| engine.service_at(address));
-        self.shared = (Arc::clone(objects), issues.iter().map(ToString::to_string).collect());
     }
 }

@@ -6,7 +6,7 @@ use bpf_tests::topology::{binary, run};
 use serde_json::Value;
 
 /// Every scenario's metrics and subjects that must be there.
-const EXPECTED: [(&str, &[&str], &[&str]); 9] = [
+const EXPECTED: [(&str, &[&str], &[&str]); 10] = [
     (
         "same-node",
         &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"],
@@ -17,6 +17,7 @@ const EXPECTED: [(&str, &[&str], &[&str]); 9] = [
         &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"],
         &["flannel-like", "ferrule-vxlan", "ferrule-native"],
     ),
+    ("services", &["tcp_rr", "udp_rr", "tcp_crr"], &["direct", "service", "service-10k"]),
     ("cni", &["add", "del"], &["bridge", "ptp", "ferrule"]),
     ("cni-parallel", &["add", "del"], &["bridge", "ferrule"]),
     ("programs", &["time"], &["empty", "from_pod", "to_pod"]),

@@ -117,7 +117,7 @@ fn a_flood_of_malformed_packets_harms_no_other_pod() {
         for server in [&near, &far] {
             for (load, v4) in [(Load::UdpRr, true), (Load::TcpRr, false), (Load::TcpStream, true)] {
                 let address = server.address(v4).context("both families")?;
-                let ends = Ends { client: &client.netns, server: &server.netns, address };
+                let ends = Ends { client: &client.netns, server: &server.netns, address, asked: address };
                 let (mut quiet, mut flooded) = (0.0_f64, 0.0_f64);
                 for _ in 0..ROUNDS {
                     quiet = quiet.max(load.measure(ends, CPUS.1, SLICE)?);

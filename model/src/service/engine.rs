@@ -8,40 +8,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::numbers::Numbers;
+use super::room::{Limits, Summary, Used};
 use super::{Backend, Found, Frontend, Issue, Place, Reason, Served, SetOf, Step, backends};
 use crate::cidr::Family;
-use crate::objects::{DiffItem, EndpointSlice, ObjectName, Objects, Protocol, Service};
+use crate::objects::{EndpointSlice, ObjectName, Objects, Protocol, Service};
 
 /// The label of a Node that says which zone it is in.
 const ZONE: &str = "topology.kubernetes.io/zone";
-
-/// How much the maps hold.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Frontends and addresses together.
-    pub frontends: usize,
-    /// Backends of all sets, those that are about to go included.
-    pub backends: usize,
-    /// The same of sets whose backends are members.
-    pub members: usize,
-    /// Backends of one set.
-    pub of_one: usize,
-    /// The highest number of a set.
-    pub sets: u32,
-}
-
-/// How much there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Summary {
-    /// Services that this node serves.
-    pub services: usize,
-    /// Their ports, by family.
-    pub frontends: usize,
-    /// Entries for backends, those that are about to go included.
-    pub backends: usize,
-    /// Entries for members.
-    pub members: usize,
-}
 
 /// What follows from a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,11 +40,15 @@ pub struct Engine {
     limits: Limits,
     node: Arc<str>,
     zone: Option<Arc<str>>,
-    objects: Arc<Objects>,
+    pub(super) objects: Arc<Objects>,
     /// Slices by the Service that they are of.
-    slices: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    pub(super) slices: HashMap<ObjectName, BTreeSet<ObjectName>>,
     /// Who has an address, the eldest first.
-    claims: BTreeMap<IpAddr, BTreeSet<(u64, ObjectName)>>,
+    pub(super) claims: BTreeMap<IpAddr, BTreeSet<(u64, ObjectName)>>,
+    /// Addresses that several have.
+    contested: BTreeSet<IpAddr>,
+    /// Ports that no socket program can serve.
+    sctp: BTreeMap<ObjectName, Vec<u16>>,
     /// The frontends that each Service has.
     owned: HashMap<ObjectName, Vec<Frontend>>,
     live: BTreeMap<Frontend, Live>,
@@ -83,24 +60,6 @@ pub struct Engine {
     /// Sets that nothing names since the engine was made.
     orphans: BTreeMap<u32, SetOf>,
     again: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Used {
-    backends: usize,
-    members: usize,
-}
-
-impl Used {
-    fn add(&mut self, one: &SetOf) {
-        self.backends += one.backends.len();
-        self.members += if one.members { one.backends.len() } else { 0 };
-    }
-
-    fn subtract(&mut self, one: &SetOf) {
-        self.backends = self.backends.saturating_sub(one.backends.len());
-        self.members = self.members.saturating_sub(if one.members { one.backends.len() } else { 0 });
-    }
 }
 
 impl Engine {
@@ -135,6 +94,8 @@ impl Engine {
             objects: Arc::default(),
             slices: HashMap::new(),
             claims: BTreeMap::new(),
+            contested: BTreeSet::new(),
+            sctp: BTreeMap::new(),
             owned: HashMap::new(),
             live,
             addresses: found.addresses.clone(),
@@ -233,7 +194,8 @@ impl Engine {
     #[must_use]
     pub fn issues(&self, kube_proxy: bool) -> Vec<Issue> {
         let mut issues = Vec::new();
-        for (address, claims) in self.claims.iter().filter(|(_, claims)| claims.len() > 1) {
+        for address in &self.contested {
+            let Some(claims) = self.claims.get(address) else { continue };
             let Some((_, elder)) = claims.first() else { continue };
             issues.extend(claims.iter().skip(1).map(|(_, service)| Issue {
                 service: service.clone(),
@@ -242,11 +204,9 @@ impl Engine {
         }
         issues.extend(self.unfit.iter().map(|(name, reason)| Issue { service: name.clone(), reason: reason.clone() }));
         if !kube_proxy {
-            for service in self.objects.services.values().filter(|service| is_ours(service)) {
-                let sctp = service.ports.iter().filter(|port| port.protocol == Protocol::Sctp);
-                issues.extend(
-                    sctp.map(|port| Issue { service: service.name.clone(), reason: Reason::Sctp { port: port.port } }),
-                );
+            for (name, ports) in &self.sctp {
+                let reason = |port: &u16| Reason::Sctp { port: *port };
+                issues.extend(ports.iter().map(|port| Issue { service: name.clone(), reason: reason(port) }));
             }
         }
         issues
@@ -278,8 +238,14 @@ impl Engine {
         let mut wanted = BTreeMap::new();
         for name in &dirty {
             self.unfit.remove(name);
+            self.sctp.remove(name);
             frontends.extend(self.owned.remove(name).unwrap_or_default());
             let Some(service) = objects.services.get(name).filter(|service| is_ours(service)) else { continue };
+            let sctp = service.ports.iter().filter(|port| port.protocol == Protocol::Sctp).map(|port| port.port);
+            let sctp: Vec<u16> = sctp.collect();
+            if !sctp.is_empty() {
+                self.sctp.insert(name.clone(), sctp);
+            }
             let served = self.read(objects, service);
             self.owned.insert(name.clone(), served.iter().map(|(frontend, _)| *frontend).collect());
             wanted.extend(served.into_iter().map(|(frontend, served)| (frontend, (name, served))));
@@ -296,69 +262,6 @@ impl Engine {
         }
         self.follow_addresses(&addresses, &mut applied);
         applied
-    }
-
-    fn follow_services(
-        &mut self,
-        before: &Objects,
-        dirty: &mut BTreeSet<ObjectName>,
-        addresses: &mut BTreeSet<IpAddr>,
-    ) {
-        let after = Arc::clone(&self.objects);
-        for item in before.services.diff(&after.services) {
-            let (old, new) = match item {
-                DiffItem::Add(_, new) => (None, Some(new)),
-                DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
-                DiffItem::Remove(_, old) => (Some(old), None),
-            };
-            if let (Some(old), Some(new)) = (old, new)
-                && old == new
-            {
-                continue;
-            }
-            let ours = |service: Option<&Arc<Service>>| service.filter(|service| is_ours(service)).cloned();
-            if let Some(old) = ours(old) {
-                dirty.insert(old.name.clone());
-                for address in &old.cluster_ips {
-                    addresses.insert(*address);
-                    if let Some(claims) = self.claims.get_mut(address) {
-                        claims.remove(&(old.created, old.name.clone()));
-                    }
-                }
-            }
-            if let Some(new) = ours(new) {
-                dirty.insert(new.name.clone());
-                for address in &new.cluster_ips {
-                    addresses.insert(*address);
-                    self.claims.entry(*address).or_default().insert((new.created, new.name.clone()));
-                }
-            }
-        }
-    }
-
-    fn follow_slices(&mut self, before: &Objects, dirty: &mut BTreeSet<ObjectName>) {
-        let after = Arc::clone(&self.objects);
-        for item in before.endpoint_slices.diff(&after.endpoint_slices) {
-            let (old, new) = match item {
-                DiffItem::Add(_, new) => (None, Some(new)),
-                DiffItem::Update { old: (_, old), new: (_, new) } if old == new => continue,
-                DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
-                DiffItem::Remove(_, old) => (Some(old), None),
-            };
-            if let Some((owner, slice)) = old.and_then(|slice| owner(slice)) {
-                if let Some(slices) = self.slices.get_mut(&owner) {
-                    slices.remove(&slice);
-                    if slices.is_empty() {
-                        self.slices.remove(&owner);
-                    }
-                }
-                dirty.insert(owner);
-            }
-            if let Some((owner, slice)) = new.and_then(|slice| owner(slice)) {
-                self.slices.entry(owner.clone()).or_default().insert(slice);
-                dirty.insert(owner);
-            }
-        }
     }
 
     /// What a Service's addresses, where it has them, lead to.
@@ -432,6 +335,11 @@ impl Engine {
             if self.claims.get(address).is_some_and(BTreeSet::is_empty) {
                 self.claims.remove(address);
             }
+            if self.claims.get(address).is_some_and(|claims| claims.len() > 1) {
+                self.contested.insert(*address);
+            } else {
+                self.contested.remove(address);
+            }
             let claimed = self.claims.contains_key(address);
             if claimed && self.addresses.insert(*address) {
                 applied.steps.push(Step::SetAddress(*address));
@@ -443,14 +351,8 @@ impl Engine {
 }
 
 /// Whether this node's programs serve it.
-fn is_ours(service: &Service) -> bool {
+pub(super) fn is_ours(service: &Service) -> bool {
     service.other_proxy.is_none() && !service.cluster_ips.is_empty()
-}
-
-/// The Service that a slice is of, and the slice.
-fn owner(slice: &EndpointSlice) -> Option<(ObjectName, ObjectName)> {
-    let service = slice.service.as_ref()?;
-    Some((ObjectName::new(Arc::clone(&slice.name.namespace), Arc::clone(service)), slice.name.clone()))
 }
 
 fn set_of(frontend: Frontend, served: &Served, set: u32) -> SetOf {

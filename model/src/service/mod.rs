@@ -9,8 +9,10 @@
 
 mod choice;
 mod engine;
+mod follow;
 mod issue;
 mod numbers;
+mod room;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -19,8 +21,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use choice::{Place, backends};
-pub use engine::{Applied, Engine, Limits, Summary};
+pub use engine::{Applied, Engine};
 pub use issue::{Issue, Reason, shared_with_pods};
+pub use room::{Limits, Summary};
 pub use step::{Found, FoundPort, SetOf, Step};
 
 use crate::objects::Protocol;

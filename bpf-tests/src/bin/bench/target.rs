@@ -20,7 +20,7 @@ pub enum Target {
 use Target::{RatioAtLeast, RatioAtMost, ValueAtMost};
 
 /// Scenario, metric, subject, bound.
-const TARGETS: [(&str, &str, &str, Target); 24] = [
+const TARGETS: [(&str, &str, &str, Target); 28] = [
     ("same-node", "tcp_rr", "ferrule", RatioAtLeast(0.97)),
     ("same-node", "udp_rr", "ferrule", RatioAtLeast(1.05)),
     ("same-node", "tcp_crr", "ferrule", RatioAtLeast(0.95)),
@@ -34,6 +34,10 @@ const TARGETS: [(&str, &str, &str, Target); 24] = [
     ("cross-node", "tcp_rr", "ferrule-vxlan", RatioAtLeast(1.15)),
     ("cross-node", "tcp_stream", "ferrule-vxlan", RatioAtLeast(1.0)),
     ("cross-node", "tcp_rr", "ferrule-native", RatioAtLeast(1.40)),
+    ("services", "tcp_crr", "service", RatioAtLeast(0.98)),
+    ("services", "tcp_rr", "service", RatioAtLeast(0.99)),
+    ("services", "tcp_crr", "service-10k", RatioAtLeast(0.98)),
+    ("services", "tcp_rr", "service-10k", RatioAtLeast(0.98)),
     ("cni", "add", "ferrule", RatioAtMost(0.5)),
     ("cni", "del", "ferrule", RatioAtMost(1.0)),
     ("cni-parallel", "add", "ferrule", RatioAtMost(0.6)),

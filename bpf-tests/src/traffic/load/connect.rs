@@ -53,7 +53,7 @@ pub(super) fn run(ends: Ends<'_>, cpu: usize, duration: Duration) -> Result<f64>
 }
 
 fn once(ends: Ends<'_>, byte: u8) -> Result<()> {
-    let mut stream = TcpStream::connect((ends.address, PORT))?;
+    let mut stream = TcpStream::connect((ends.asked, PORT))?;
     stream.write_all(&[byte])?;
     let mut answer = Vec::with_capacity(2);
     // To the end: the server has closed then.

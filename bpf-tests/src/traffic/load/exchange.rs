@@ -31,7 +31,7 @@ pub(super) fn tcp(ends: Ends<'_>, cpu: usize, duration: Duration) -> Result<f64>
         Ok(())
     };
     let ask = || {
-        let mut stream = ends.client.enter(|| TcpStream::connect_timeout(&(ends.address, PORT).into(), LIMIT))??;
+        let mut stream = ends.client.enter(|| TcpStream::connect_timeout(&(ends.asked, PORT).into(), LIMIT))??;
         ready(&stream)?;
         let mut byte = [1];
         in_turns(cpu, duration, || stream.write_all(&byte).and_then(|()| stream.read_exact(&mut byte)))
@@ -57,7 +57,7 @@ pub(super) fn udp(ends: Ends<'_>, cpu: usize, duration: Duration) -> Result<f64>
     let ask = || {
         let any = if ends.address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let client = ends.client.enter(|| UdpSocket::bind(any))??;
-        client.connect((ends.address, PORT))?;
+        client.connect((ends.asked, PORT))?;
         client.set_read_timeout(Some(LIMIT))?;
         let mut byte = [1];
         let rate = in_turns(cpu, duration, || client.send(&byte).and_then(|_| client.recv(&mut byte).map(drop)));

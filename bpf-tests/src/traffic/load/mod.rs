@@ -41,6 +41,8 @@ pub struct Ends<'a> {
     pub server: &'a Netns,
     /// The server's address.
     pub address: IpAddr,
+    /// The address that the client asks for: the server's own, or a Service's.
+    pub asked: IpAddr,
 }
 
 impl Load {

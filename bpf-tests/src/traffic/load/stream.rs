@@ -38,7 +38,7 @@ pub(super) fn run(ends: Ends<'_>, cpu: usize, duration: Duration) -> Result<f64>
     };
     let send = || {
         ends.client.enter(|| {
-            let mut stream = TcpStream::connect_timeout(&(ends.address, PORT).into(), LIMIT)?;
+            let mut stream = TcpStream::connect_timeout(&(ends.asked, PORT).into(), LIMIT)?;
             stream.set_write_timeout(Some(LIMIT))?;
             steady(cpu)?;
             let (block, start) = (vec![0; BLOCK], Instant::now());

@@ -6,14 +6,14 @@ mod pair;
 mod plugin;
 
 pub use flannel::Flannel;
-pub use ours::Ours;
+pub use ours::{Ours, SERVICE};
 pub use pair::Pair;
 pub use plugin::{Kind, PluginNode};
 
 use std::{net::IpAddr, path::PathBuf};
 
 use bpf_tests::{
-    topology::{Netns, Prefix},
+    topology::{Cgroup, Netns, Prefix},
     traffic::load::Ends,
 };
 
@@ -27,12 +27,23 @@ pub struct Path<'a> {
     pub subject: &'static str,
     /// The load's two ends.
     pub ends: Ends<'a>,
+    /// Where sockets are opened, where their node serves Services.
+    pub cgroup: Option<&'a Cgroup>,
 }
 
 impl<'a> Path<'a> {
     /// From a client to a server's address.
     pub const fn new(subject: &'static str, client: &'a Netns, server: &'a Netns, address: IpAddr) -> Self {
-        Self { subject, ends: Ends { client, server, address } }
+        Self { subject, ends: Ends { client, server, address, asked: address }, cgroup: None }
+    }
+
+    /// The same by a Service's address, or from its client's cgroup alone.
+    pub const fn from_within(mut self, cgroup: &'a Cgroup, asked: Option<IpAddr>) -> Self {
+        self.cgroup = Some(cgroup);
+        if let Some(asked) = asked {
+            self.ends.asked = asked;
+        }
+        self
     }
 }
 

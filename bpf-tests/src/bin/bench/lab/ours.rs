@@ -1,5 +1,7 @@
 //! Two nodes of ours, with the real agent and plugin.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use anyhow::{Context, Result};
 use bpf_tests::{
     topology::{self, Cluster, Fabric, Families, Layout, Node, Pod, Routing, until},
@@ -7,6 +9,9 @@ use bpf_tests::{
 };
 
 use super::{Path, plugin::address};
+
+/// The address of the Service that leads somewhere.
+pub const SERVICE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 
 /// A cluster with two pods on its first node and one on the second.
 #[derive(Debug)]
@@ -67,6 +72,30 @@ impl Ours {
         manifests.write("policies", &text)?;
         let compiled = || ours.node().ferrule("status").map_or(None, |status| status["policyTables"].as_u64());
         until("tables", compiled, |tables| tables.is_some_and(|tables| tables >= 2))?;
+        Ok(ours)
+    }
+
+    /// The same, with so many Services, the last of which leads to the first node's second pod.
+    ///
+    /// # Errors
+    /// Where a part of it cannot be made.
+    pub fn serving(count: u32) -> Result<Self> {
+        let ours = Self::new(Routing::Vxlan)?;
+        let ports = [("tcp", PORT, "TCP"), ("udp", PORT, "UDP")];
+        let backend = address(&ours.pods[1])?;
+        let mut text = String::new();
+        for number in 0..count {
+            let (name, last) = (format!("service-{number}"), number + 1 == count);
+            let IpAddr::V4(first) = SERVICE else { anyhow::bail!("the first Service has an IPv4 address") };
+            let ip = if last { first } else { Ipv4Addr::from(u32::from(first) + 1 + number) };
+            // Nobody asks the others.
+            let backend = if last { backend } else { Ipv4Addr::from(0xc612_0000 + number).into() };
+            text += &topology::manifest::service(&name, &[ip.into()], &ports, "");
+            text += &topology::manifest::slices(&name, &ports, &[(backend, "")]);
+        }
+        ours.cluster.manifests.write("services", &text)?;
+        let served = || ours.node().ferrule("status").map_or(None, |status| status["services"].as_u64());
+        until("Services", served, |served| *served == Some(count.into()))?;
         Ok(ours)
     }
 

@@ -22,6 +22,8 @@ pub enum Scenario {
     SameNode,
     /// Load between pods of two nodes
     CrossNode,
+    /// Load through a Service's address
+    Services,
     /// Adding and deleting pods
     Cni,
     /// What each eBPF program costs
@@ -34,13 +36,15 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::SameNode, Self::CrossNode, Self::Cni, Self::Programs, Self::Memory, Self::Scale];
+    pub const ALL: [Self; 7] =
+        [Self::SameNode, Self::CrossNode, Self::Services, Self::Cni, Self::Programs, Self::Memory, Self::Scale];
 
     /// One line.
     pub const fn about(self) -> &'static str {
         match self {
             Self::SameNode => "load between pods of one node",
             Self::CrossNode => "load between pods of two nodes",
+            Self::Services => "load through a Service's address",
             Self::Cni => "adding and deleting pods, one after another and at once",
             Self::Programs => "what each eBPF program costs",
             Self::Memory => "an agent's memory, its maps' memory, sizes of files",
@@ -56,6 +60,7 @@ impl Scenario {
         match self {
             Self::SameNode => traffic::same_node(settings),
             Self::CrossNode => traffic::cross_node(settings),
+            Self::Services => traffic::services(settings),
             Self::Cni => cni::run(settings),
             Self::Programs => Ok([programs::run(settings)?, runs::run(settings)?].concat()),
             Self::Memory => memory::run(),
@@ -69,6 +74,7 @@ impl fmt::Display for Scenario {
         f.write_str(match self {
             Self::SameNode => "same-node",
             Self::CrossNode => "cross-node",
+            Self::Services => "services",
             Self::Cni => "cni",
             Self::Programs => "programs",
             Self::Memory => "memory",

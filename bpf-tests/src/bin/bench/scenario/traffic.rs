@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bpf_tests::{topology::Routing, traffic::load::Load};
 
 use crate::{
-    lab::{Flannel, Kind, Ours, Pair, Path, PluginNode},
+    lab::{Flannel, Kind, Ours, Pair, Path, PluginNode, SERVICE},
     row::Row,
     settings::Settings,
     statistics::{Estimate, ratios},
@@ -29,6 +29,23 @@ pub fn same_node(settings: &Settings) -> Result<Vec<Row>> {
         crowded.same_node("ferrule-policy-10k")?,
     ];
     compare("same-node", &paths, settings)
+}
+
+/// Through a ClusterIP, beside straight to the pod behind it: few Services, and many.
+pub fn services(settings: &Settings) -> Result<Vec<Row>> {
+    let (few, many) = (Ours::serving(10)?, Ours::serving(10_000)?);
+    let inside = |ours: &'_ Ours, asked| {
+        Ok::<_, anyhow::Error>(ours.same_node("direct")?.from_within(ours.node().cgroup(), asked))
+    };
+    let named = |path: Path<'_>, subject| Path { subject, ..path };
+    let paths = [
+        inside(&few, None)?,
+        named(inside(&few, None)?, "direct-control"),
+        named(inside(&few, Some(SERVICE))?, "service"),
+        named(inside(&many, None)?, "direct-10k"),
+        named(inside(&many, Some(SERVICE))?, "service-10k"),
+    ];
+    compare("services", &paths, settings)
 }
 
 /// Between pods of two nodes, beside what flannel sets up.
@@ -64,7 +81,12 @@ fn compare(scenario: &'static str, paths: &[Path<'_>], settings: &Settings) -> R
 
 /// One slice of load, and the pause after it.
 pub fn once(path: &Path<'_>, load: Load, settings: &Settings) -> Result<f64> {
-    let rate = load.measure(path.ends, settings.cpu, settings.slice).with_context(|| path.subject)?;
+    let measure = || load.measure(path.ends, settings.cpu, settings.slice);
+    let rate = match path.cgroup {
+        Some(cgroup) => cgroup.within(measure)?,
+        None => measure(),
+    };
+    let rate = rate.with_context(|| path.subject)?;
     thread::sleep(settings.pause);
     Ok(rate)
 }
