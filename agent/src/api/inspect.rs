@@ -11,7 +11,7 @@ use ferrule_model::desired::{Forwarding, NodeEntry};
 
 use super::{
     App, Refusal,
-    view::{Endpoint, Ip, Node, Status},
+    view::{Endpoint, Ip, Node, Source, Status},
 };
 use crate::{
     bpf::{
@@ -34,6 +34,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         node: app.config.node_name.clone(),
         ready: state.ready,
         waiting: state.waiting.clone(),
+        source: source(&app),
         routing: match app.config.routing {
             Routing::Vxlan => "vxlan".into(),
             Routing::Native => "native".into(),
@@ -59,6 +60,20 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         issues: state.issues.clone(),
         errors: state.errors.clone(),
     })
+}
+
+fn source(app: &App) -> Source {
+    let synced = app.store.clone().snapshot().synced;
+    let Some(cluster) = &app.cluster else {
+        return Source { kind: "files".into(), synced, ..Source::default() };
+    };
+    let report = cluster.health.report();
+    Source {
+        kind: "kubernetes".into(),
+        synced: report.synced,
+        last_answer_seconds: report.last_answer_seconds,
+        problems: report.problems,
+    }
 }
 
 pub(super) async fn endpoints(State(app): State<Arc<App>>) -> Json<Vec<Endpoint>> {

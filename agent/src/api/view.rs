@@ -62,6 +62,22 @@ pub fn map(name: &str) -> String {
     format!("/v1/maps/{name}")
 }
 
+/// Where Kubernetes objects come from, and how that stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// `kubernetes` or `files`.
+    pub kind: String,
+    /// All of it was read once.
+    pub synced: bool,
+    /// Seconds since the API server answered last; none where it never did, or is not the source.
+    #[serde(default)]
+    pub last_answer_seconds: Option<u64>,
+    /// What does not work, a sentence each; what was read last stands.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
 /// The node in a few lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,6 +90,9 @@ pub struct Status {
     pub ready: bool,
     /// Why not.
     pub waiting: Option<String>,
+    /// Where objects come from.
+    #[serde(default)]
+    pub source: Source,
     /// `vxlan` or `native`.
     pub routing: String,
     /// Pods' MTU, in bytes.

@@ -1,6 +1,7 @@
 //! The node agent's binary.
 
 use std::{
+    io::IsTerminal,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -102,7 +103,12 @@ fn start(command: Command) -> anyhow::Result<()> {
     net::sysctl::at(&config.sysctl_root);
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
         .map_err(|error| anyhow::anyhow!("log-level: {error}; use error, warn, info, debug or trace"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async { if cleaning { cleanup::cleanup(&config).await } else { run::run(config).await } })
 }

@@ -4,7 +4,7 @@ use comfy_table::Table;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::view::{Endpoint, Ip, Node, Policy, Status},
+    api::view::{Endpoint, Ip, Node, Policy, Source, Status},
     bpf::metrics::Sample,
     doctor::{Finding, Verdict},
     explain::{Checked, Explained},
@@ -37,6 +37,10 @@ pub(super) fn status(status: &Status) -> String {
     let mut lines = vec![
         format!("Node          {} (ferrule {})", status.node, status.version),
         format!("Ready         {ready}"),
+        format!("Source        {}", source(&status.source)),
+    ];
+    lines.extend(status.source.problems.iter().map(|problem| format!("  {problem}")));
+    lines.extend([
         format!("Routing       {}, pods' MTU {}", status.routing, status.mtu),
         format!("Pod CIDRs     {}", or_dash(Some(&status.pod_cidrs.join(", ")))),
         format!("InternalIPs   {}", or_dash(Some(&status.internal_ips.join(", ")))),
@@ -46,13 +50,21 @@ pub(super) fn status(status: &Status) -> String {
         format!("Policies      {}, in {} tables here", status.policies, status.policy_tables),
         format!("Services      {}", services(status)),
         format!("Flows         {} of at most {}", status.flows, status.flows_at_most),
-    ];
+    ]);
     for (title, items) in [("Issues", &status.issues), ("Errors", &status.errors)] {
         lines
             .push(format!("{title:<14}{}", if items.is_empty() { "none".to_owned() } else { items.len().to_string() }));
         lines.extend(items.iter().map(|item| format!("  {item}")));
     }
     lines.join("\n")
+}
+
+fn source(source: &Source) -> String {
+    let synced = if source.synced { "read" } else { "not read yet" };
+    match source.last_answer_seconds {
+        Some(seconds) => format!("{}, {synced}, last answer {seconds} s ago", source.kind),
+        None => format!("{}, {synced}", source.kind),
+    }
 }
 
 fn services(status: &Status) -> String {

@@ -1,9 +1,10 @@
-//! What this agent tells the API server: its pods' addresses, and that its node has a network.
+//! What this agent tells the API server: its pods' addresses, that its node has a network, and what is wrong with objects.
 //!
 //! Everything here follows a state rather than a sequence: what was not told is told again, and what is true already is
 //! not said. Nothing of it is waited for: pods are added and removed while the API server is away.
 
 mod announce;
+mod events;
 mod node;
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ impl Cluster {
     /// Starts telling.
     pub fn start(&self, attachments: &Arc<Attachments>, store: &Reader, state: watch::Receiver<Arc<NodeState>>) {
         tokio::spawn(announce::run(self.clone(), Arc::clone(attachments), store.clone()));
+        tokio::spawn(events::run(self.clone(), store.clone(), state.clone()));
         tokio::spawn(node::run(self.clone(), store.clone(), state));
     }
 }

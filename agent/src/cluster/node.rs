@@ -57,12 +57,6 @@ async fn settle(cluster: &Cluster) {
 
 async fn told(nodes: &Api<Node>, name: &str) -> Result<(), kube::Error> {
     let node = nodes.get(name).await?;
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    if !conditions.iter().any(|one| one.type_ == CONDITION && one.status == "False") {
-        let patch = Patch::Strategic(available());
-        nodes.patch_status(name, &PatchParams::default(), &patch).await?;
-        tracing::info!("the Node object says that its network is available");
-    }
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
     if let Some(kept) = without_ours(taints) {
         // The version makes it fail where somebody else changed the taints meanwhile.
@@ -70,6 +64,12 @@ async fn told(nodes: &Api<Node>, name: &str) -> Result<(), kube::Error> {
         let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": kept}});
         nodes.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
         tracing::info!(taint = TAINT, "the start taint is taken off");
+    }
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    if !conditions.iter().any(|one| one.type_ == CONDITION && one.status == "False") {
+        let patch = Patch::Strategic(available());
+        nodes.patch_status(name, &PatchParams::default(), &patch).await?;
+        tracing::info!("the Node object says that its network is available");
     }
     Ok(())
 }

@@ -88,7 +88,30 @@ impl Cluster {
         wait("the API server knows the nodes", Duration::from_secs(60), || {
             let known = self.kubectl(&["get", "nodes", "-o", "name"])?.lines().count();
             if known >= usize::from(nodes) { Ok(()) } else { bail!("{known} of {nodes}") }
-        })
+        })?;
+        self.route_pods()
+    }
+
+    /// Leads the control plane's host to pods, as a router of the underlay does where pods' addresses are routed: pods ask
+    /// the API server from their own addresses.
+    ///
+    /// # Errors
+    /// Where nodes get no pod CIDRs, or a route is refused.
+    pub fn route_pods(&self) -> Result<()> {
+        for node in self.nodes() {
+            let cidrs = wait(&format!("{} has pod CIDRs", node.name()), Duration::from_secs(60), || {
+                let path = "jsonpath={.spec.podCIDRs[*]}";
+                let text = self.kubectl(&["get", "node", node.name(), "-o", path])?;
+                if text.contains(' ') { Ok(text) } else { bail!("{text:?}") }
+            })?;
+            for cidr in cidrs.split_whitespace() {
+                let [v4, v6] = settings::internal_ips(node.number);
+                let via = if cidr.contains(':') { v6 } else { v4 };
+                let netns = Path::new("/run/netns").join(CONTROL);
+                run(&mut fabric::within(&netns, &format!("ip route replace {cidr} via {via}")))?;
+            }
+        }
+        Ok(())
     }
 
     /// A node by its number from 1.
