@@ -34,9 +34,9 @@ impl Reconciler {
         if has_own(was, now, &config.node_name) {
             state.claimed = Arc::new(attachment::claimed(now, &config.node_name));
         }
-        let pods = |step| match step {
-            &ferrule_model::plan::Step::SetPeer(address, _) => isize::from(!is_pod(&known, address)),
-            &ferrule_model::plan::Step::RemovePeer(address) => -isize::from(is_pod(&known, address)),
+        let pods = |step: &ferrule_model::plan::Step| match *step {
+            ferrule_model::plan::Step::SetPeer(address, _) => isize::from(!is_pod(&known, address)),
+            ferrule_model::plan::Step::RemovePeer(address) => -isize::from(is_pod(&known, address)),
             _ => 0,
         };
         state.remote_pods = state.remote_pods.saturating_add_signed(steps.iter().map(pods).sum());

@@ -37,8 +37,8 @@ impl<'a> Path<'a> {
         Self { subject, ends: Ends { client, server, address, asked: address }, cgroup: None }
     }
 
-    /// The same by a Service's address, or from its client's cgroup alone.
-    pub const fn from_within(mut self, cgroup: &'a Cgroup, asked: Option<IpAddr>) -> Self {
+    /// The same with sockets of a cgroup, and by a Service's address where one is given.
+    pub const fn within(mut self, cgroup: &'a Cgroup, asked: Option<IpAddr>) -> Self {
         self.cgroup = Some(cgroup);
         if let Some(asked) = asked {
             self.ends.asked = asked;

@@ -112,6 +112,14 @@ impl Ours {
         Ok(Path::new(subject, &self.pods[0].netns, &self.pods[1].netns, address(&self.pods[1])?))
     }
 
+    /// From pod to pod on one node, with sockets of the node's cgroup, by a Service's address where one is given.
+    ///
+    /// # Errors
+    /// Where a pod has no address.
+    pub fn by_service(&self, subject: &'static str, asked: Option<IpAddr>) -> Result<Path<'_>> {
+        Ok(self.same_node(subject)?.within(self.node().cgroup(), asked))
+    }
+
     /// From pod to pod on the other node.
     ///
     /// # Errors

@@ -34,16 +34,12 @@ pub fn same_node(settings: &Settings) -> Result<Vec<Row>> {
 /// Through a ClusterIP, beside straight to the pod behind it: few Services, and many.
 pub fn services(settings: &Settings) -> Result<Vec<Row>> {
     let (few, many) = (Ours::serving(10)?, Ours::serving(10_000)?);
-    let inside = |ours: &'_ Ours, asked| {
-        Ok::<_, anyhow::Error>(ours.same_node("direct")?.from_within(ours.node().cgroup(), asked))
-    };
-    let named = |path: Path<'_>, subject| Path { subject, ..path };
     let paths = [
-        inside(&few, None)?,
-        named(inside(&few, None)?, "direct-control"),
-        named(inside(&few, Some(SERVICE))?, "service"),
-        named(inside(&many, None)?, "direct-10k"),
-        named(inside(&many, Some(SERVICE))?, "service-10k"),
+        few.by_service("direct", None)?,
+        few.by_service("direct-control", None)?,
+        few.by_service("service", Some(SERVICE))?,
+        many.by_service("direct-10k", None)?,
+        many.by_service("service-10k", Some(SERVICE))?,
     ];
     compare("services", &paths, settings)
 }
