@@ -24,6 +24,7 @@ fn held(node: &bpf_tests::cluster::Node) -> Vec<(String, usize)> {
 fn sixty_pods_come_and_go_and_leave_nothing() {
     let space = Space::new("churn");
     let nodes = nodes();
+    space.alone();
     let before: Vec<_> = nodes.iter().map(held).collect();
     space.apply(json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "many"},

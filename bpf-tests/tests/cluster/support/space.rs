@@ -125,6 +125,19 @@ impl Space {
         wait(what, SOON, &mut works).unwrap_or_else(|error| panic!("{error:#}"));
     }
 
+    /// Waits until no pods of other tests are left.
+    #[track_caller]
+    pub fn alone(&self) {
+        self.until("other tests' pods are gone", || {
+            let all = self.cluster.kubectl(&["get", "pods", "--all-namespaces", "--no-headers"])?;
+            let others: Vec<&str> =
+                all.lines().filter(|line| !line.starts_with("kube-system ") && !line.starts_with(&self.name)).collect();
+            if others.is_empty() { Ok(()) } else { bail!("{}", others.join("\n")) }
+        });
+        // Their addresses go a moment after their objects.
+        moment();
+    }
+
     /// Waits until a Deployment or StatefulSet has rolled out.
     #[track_caller]
     pub fn rolled_out(&self, workload: &str) {
@@ -137,6 +150,8 @@ impl Drop for Space {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.kubectl("get all -o wide").unwrap_or_default());
+            // What a test killed: the next one needs it.
+            let _ = self.cluster.control.ensure();
             for node in self.cluster.nodes() {
                 eprintln!("{}", node.ferrule("status").unwrap_or_default());
             }
