@@ -1,8 +1,16 @@
-//! What differs between two snapshots, found by comparing pointers first: snapshots share what did not change.
+//! What differs between two snapshots: where the writer named what changed, only that is compared. Pointers come first:
+//! snapshots share what did not change.
 
-use std::{cmp::Ordering, collections::BTreeMap, iter::Peekable, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    iter::Peekable,
+    sync::Arc,
+};
 
 use ferrule_model::{objects::Objects, policy::Change};
+
+use crate::store::Changed;
 
 /// The changes that lead from one snapshot to another: namespaces, then pods, then policies.
 pub(super) fn changes(before: &Objects, after: &Objects) -> Vec<Change> {
@@ -13,6 +21,29 @@ pub(super) fn changes(before: &Objects, after: &Objects) -> Vec<Change> {
     let pods = pods.map(|(name, object)| Change::Pod(name.clone(), object));
     let policies = policies.map(|(name, object)| Change::Policy(name.clone(), object));
     namespaces.chain(pods).chain(policies).collect()
+}
+
+/// The same, where nothing but `changed` can differ.
+pub(super) fn named(before: &Objects, after: &Objects, changed: &Changed) -> Vec<Change> {
+    let namespaces = of_those(&changed.namespaces, &before.namespaces, &after.namespaces);
+    let pods = of_those(&changed.pods, &before.pods, &after.pods);
+    let policies = of_those(&changed.policies, &before.policies, &after.policies);
+    let namespaces = namespaces.map(|(name, object)| Change::Namespace(name.clone(), object));
+    let pods = pods.map(|(name, object)| Change::Pod(name.clone(), object));
+    let policies = policies.map(|(name, object)| Change::Policy(name.clone(), object));
+    namespaces.chain(pods).chain(policies).collect()
+}
+
+/// Each of the keys whose value is another, with the new value.
+fn of_those<'a, K: Ord, V: PartialEq>(
+    keys: &'a BTreeSet<K>,
+    before: &'a BTreeMap<K, Arc<V>>,
+    after: &'a BTreeMap<K, Arc<V>>,
+) -> impl Iterator<Item = (&'a K, Option<Arc<V>>)> {
+    keys.iter().filter_map(|key| {
+        let (old, new) = (before.get(key), after.get(key));
+        (old != new).then(|| (key, new.cloned()))
+    })
 }
 
 type Entries<'a, K, V> = Peekable<std::collections::btree_map::Iter<'a, K, Arc<V>>>;
@@ -61,6 +92,10 @@ mod tests {
         let (before, after): (BTreeMap<u8, Arc<u8>>, BTreeMap<u8, Arc<u8>>) = (map(before), map(after));
         let found: Vec<_> = differing(&before, &after).map(|(key, value)| (*key, value.map(|value| *value))).collect();
         assert_eq!(found, expected, "{before:?} {after:?}");
+        // Naming too much changes nothing.
+        let keys = before.keys().chain(after.keys()).copied().chain([99]).collect();
+        let found: Vec<_> = of_those(&keys, &before, &after).map(|(key, value)| (*key, value.map(|v| *v))).collect();
+        assert_eq!(found, expected, "named: {before:?} {after:?}");
     }
 
     #[test]

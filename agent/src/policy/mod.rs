@@ -30,7 +30,7 @@ use ferrule_model::{
 use crate::{
     bpf::PolicyMaps,
     flows::{Flows, Sweep},
-    store::{Reader, Snapshot},
+    store::{News, Reader, Snapshot},
 };
 
 /// What a program on its way may still read is not removed before this.
@@ -72,6 +72,8 @@ struct Inner {
     all_known: bool,
     /// The snapshot that the engine knows.
     objects: Arc<Objects>,
+    /// Its number in the store.
+    number: u64,
     /// Steps that the kernel refused, and all that came after them.
     pending: VecDeque<Step>,
     /// When what was superseded was removed last.
@@ -96,6 +98,7 @@ impl Policy {
             endpoints: BTreeMap::new(),
             all_known: false,
             objects: Arc::default(),
+            number: 0,
             pending: VecDeque::new(),
             retired: Instant::now(),
             former: BTreeSet::new(),
@@ -113,20 +116,25 @@ impl Policy {
     pub fn follow(&self) -> Result<(), PolicyError> {
         let mut inner = self.lock();
         // Read with the lock held: of two who follow, neither brings back an older snapshot.
-        let snapshot = self.store.clone().snapshot();
+        let started = Instant::now();
+        let News { snapshot, number, changed } = self.store.clone().since(inner.number);
         if !snapshot.synced {
             return Ok(());
         }
         inner.drain()?;
+        inner.number = number;
         if inner.engine.is_none() {
             return if inner.all_known { inner.begin(&snapshot) } else { Ok(()) };
         }
         if Arc::ptr_eq(&inner.objects, &snapshot.objects) {
             return Ok(());
         }
-        let started = Instant::now();
         let before = std::mem::replace(&mut inner.objects, Arc::clone(&snapshot.objects));
-        let changes = diff::changes(&before, &snapshot.objects);
+        let changes = match changed {
+            Some(changed) => diff::named(&before, &snapshot.objects, &changed),
+            None => diff::changes(&before, &snapshot.objects),
+        };
+        debug_assert_eq!(changes, diff::changes(&before, &snapshot.objects), "a change that its writer did not name");
         let exchanged = hands::exchanged(&before, &changes);
         let changed = inner.change(changes);
         inner.took = Some(started.elapsed());

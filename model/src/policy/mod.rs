@@ -54,7 +54,7 @@ pub use step::{RuleKey, Step, Word};
 use crate::objects::{Namespace, NetworkPolicy, ObjectName, Pod};
 
 /// Something that happened; `None`: it is gone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A namespace's object.
     Namespace(Arc<str>, Option<Arc<Namespace>>),
