@@ -5,6 +5,7 @@
 //!                        ├─▶ test [TIER]
 //!                        ├─▶ demo
 //!                        ├─▶ differential
+//!                        ├─▶ fuzz [TARGET]
 //!                        ├─▶ bench
 //!                        └─▶ build
 //! ```
@@ -16,6 +17,7 @@ mod build;
 mod demo;
 mod differential;
 mod ebpf;
+mod fuzz;
 mod kernels;
 mod lint;
 mod privilege;
@@ -77,6 +79,8 @@ enum Command {
     },
     /// Random clusters, events and packets: the loaded programs over compiled policies, against the oracle
     Differential(differential::Options),
+    /// Parsers and programs meet inputs that nobody wrote, for longer than the tests do
+    Fuzz(fuzz::Options),
     /// This datapath beside others on this machine: latency, throughput, ADD and DEL, memory
     Bench(bench::Options),
 }
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),
         Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),
         Command::Differential(options) => differential::run(&workspace, options),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
     });
     match result {

@@ -291,13 +291,13 @@ fn is_self(address: IpAddr) -> bool {
     address == IpAddr::from(SELF4) || address == IpAddr::from(SELF6) || is_in_group(address, 1)
 }
 
-/// Nodes 1 and 2: addresses and pod CIDRs.
+/// Addresses and pod CIDRs of nodes 1 and 2, which nodes 3 and 4 share their addresses with.
 fn is_of_node(address: IpAddr, node: u8) -> bool {
-    let own: &[IpAddr] = match node {
-        1 => &[NODE1.into(), NODE1_6.into(), STRAY1.into(), POD1.into()],
-        _ => &[NODE2.into(), NODE2_6.into()],
+    let (own, groups): (&[IpAddr], _) = match node {
+        1 => (&[NODE1.into(), NODE1_6.into(), STRAY1.into(), POD1.into()], [2, 5]),
+        _ => (&[NODE2.into(), NODE2_6.into()], [3, 6]),
     };
-    own.contains(&address) || is_in_group(address, node + 1)
+    own.contains(&address) || groups.iter().any(|group| is_in_group(address, *group))
 }
 
 fn is_in_group(address: IpAddr, group: u8) -> bool {
