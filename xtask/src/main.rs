@@ -6,6 +6,7 @@
 //!                        ├─▶ demo
 //!                        ├─▶ differential
 //!                        ├─▶ fuzz [TARGET]
+//!                        ├─▶ mutants
 //!                        ├─▶ bench
 //!                        └─▶ build
 //! ```
@@ -20,6 +21,7 @@ mod ebpf;
 mod fuzz;
 mod kernels;
 mod lint;
+mod mutants;
 mod privilege;
 mod setup;
 mod step;
@@ -81,6 +83,8 @@ enum Command {
     Differential(differential::Options),
     /// Parsers and programs meet inputs that nobody wrote, for longer than the tests do
     Fuzz(fuzz::Options),
+    /// Breaks rules of the policy compiler and of the programs one at a time: some test has to fail for each
+    Mutants(mutants::Options),
     /// This datapath beside others on this machine: latency, throughput, ADD and DEL, memory
     Bench(bench::Options),
 }
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),
         Command::Differential(options) => differential::run(&workspace, options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
+        Command::Mutants(options) => mutants::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
     });
     match result {

@@ -205,16 +205,14 @@ fn leaves_a(case: &Case<'_>, packet: &Packet) {
     }
 }
 
-/// What the stack delivers.
+/// What the stack delivers. What the node itself makes reaches its pods, and so does neighbour discovery.
 fn reaches(case: &Case<'_>, packet: &Packet) {
-    if is_of_link(packet) || packet.icmp6().is_some_and(|kind| (133..=137).contains(&kind)) {
-        return case.demand(packet.protocol == 58, "of the link, only ICMPv6 passes");
-    }
     let Some(target) = pod(packet.destination) else {
-        return case.demand(false, "a pod's device takes its own packets alone");
+        return case.demand(is_of_link(packet) && packet.protocol == 58, "a pod's device takes its own packets alone");
     };
+    let discovery = packet.icmp6().is_some_and(|kind| (133..=137).contains(&kind));
     let source = pod(packet.source);
-    if !case.own && source != Some(target) {
+    if !case.own && !discovery && source != Some(target) {
         allows(case, packet, target);
         case.demand(matches!(source, None | Some(Pod::A)), "the other pods may send nothing");
     }

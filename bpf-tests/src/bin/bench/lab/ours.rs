@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bpf_tests::{
-    topology::{self, Cluster, Fabric, Families, Layout, Node, Pod, Routing, until},
+    topology::{self, Cluster, Fabric, Families, Layout, Node, Pod, Routing, manifest::Manifests, until},
     traffic::load::PORT,
 };
 
@@ -68,6 +68,11 @@ impl Ours {
         let compiled = || ours.node().ferrule("status").map_or(None, |status| status["policyTables"].as_u64());
         until("tables", compiled, |tables| tables.is_some_and(|tables| tables >= 2))?;
         Ok(ours)
+    }
+
+    /// The objects that its agents read.
+    pub fn manifests(&self) -> &Manifests {
+        &self.cluster.manifests
     }
 
     /// The node with two pods.
