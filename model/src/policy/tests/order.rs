@@ -121,6 +121,23 @@ fn a_changed_policy_is_built_beside_the_old_one_and_its_number_rests() {
 }
 
 #[test]
+fn a_target_whose_named_port_gets_another_number_gets_another_table() {
+    with(
+        "policy a/p app=web | in app=x on http/tcp",
+        &["pod a/web 10.0.0.1 app=web :http=80/tcp", "pod a/web 10.0.0.1 app=web :http=8080/tcp"],
+        &[
+            "table 2: uses 0x210000",
+            "insert table 2 class 2 protocol 6 port 80/16 rule 1",
+            "pod 10.0.0.3: class 2",
+            "store endpoint 1: tables 2 0",
+            "table 3: uses 0x210000",
+            "insert table 3 class 2 protocol 6 port 8080/16 rule 1",
+            "store endpoint 1: tables 3 0",
+        ],
+    );
+}
+
+#[test]
 fn endpoints_with_the_same_result_share_a_table() {
     with(
         "",
