@@ -95,6 +95,20 @@ fn a_peer_that_changes_sides_gets_its_class_and_then_those_that_can_tell_a_new_e
 }
 
 #[test]
+fn an_address_that_becomes_a_pods_or_is_none_any_more_gives_a_new_epoch_to_those_that_tell_pods() {
+    with(
+        "policy a/p app=web | in */* on 80/tcp\npolicy a/q app=db | in 10.9.0.0/16 on 80/tcp",
+        &["pod a/y 10.0.0.9 app=y", "-pod a/y"],
+        &[
+            "pod 10.0.0.9: class 1",
+            "store endpoint 1: tables 1 0",
+            "address 10.0.0.9: remove",
+            "store endpoint 1: tables 1 0",
+        ],
+    );
+}
+
+#[test]
 fn a_peer_that_is_gone_is_removed_before_the_epochs() {
     with(
         "policy a/p app=web | in app=x on 80/tcp",
