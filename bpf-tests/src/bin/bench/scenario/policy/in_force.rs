@@ -35,14 +35,15 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     let mut agent = Agent::start(size)?;
     let mut rows = Vec::new();
     for (subject, named) in [("named", true), ("unnamed", false)] {
-        let (mut copies, mut times) = (Vec::new(), Vec::new());
+        let [mut copies, mut work, mut times] = [const { Vec::new() }; 3];
         for _ in 0..changes {
             let (copy, time) = agent.change(named)?;
+            thread::sleep(PAUSE);
             copies.push(copy);
             times.push(time);
-            thread::sleep(PAUSE);
+            work.extend(agent.policy.summary().1.map(milliseconds));
         }
-        for (metric, values) in [("source_copy", &mut copies), ("in_force", &mut times)] {
+        for (metric, values) in [("source_copy", &mut copies), ("work", &mut work), ("in_force", &mut times)] {
             values.sort_by(f64::total_cmp);
             for part in [50, 99] {
                 let value = values[values.len() * part / 100];
@@ -59,6 +60,7 @@ struct Agent {
     objects: Arc<Objects>,
     writer: Writer,
     words: Array<MapData, Word>,
+    policy: Arc<Policy>,
     /// How many changes there were.
     changes: u32,
     _runtime: tokio::runtime::Runtime,
@@ -81,7 +83,8 @@ impl Agent {
         policy.all_known();
         let runtime = follow(&policy, reader)?;
         let objects = Arc::new(size.objects());
-        let mut agent = Self { size, objects, writer, words, changes: 0, _runtime: runtime, _place: place };
+        let (changes, known) = (0, Arc::clone(&policy));
+        let mut agent = Self { size, objects, writer, words, policy: known, changes, _runtime: runtime, _place: place };
         agent.writer.replace(agent.snapshot());
         until_within(LIMIT * 6, "policies", || policy.is_ready(), |ready| *ready)?;
         let (summary, issues) = (policy.summary().0, policy.issues());
