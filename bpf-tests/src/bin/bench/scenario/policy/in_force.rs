@@ -25,6 +25,8 @@ use crate::{lab::Place, row::Row, settings::Settings};
 
 /// Between two changes, so that each meets an agent at rest.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks whether it is in force: the figures are too large by as much.
+const LOOK: Duration = Duration::from_micros(20);
 /// No change may take longer.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -122,6 +124,8 @@ impl Agent {
         }
         while self.words.get(&index, 0)? == before {
             ensure!(started.elapsed() < LIMIT, "policy {number} is not in force after {LIMIT:?}");
+            // Who only looked would keep the agent's threads from this CPU.
+            thread::sleep(LOOK);
         }
         Ok((milliseconds(copied), milliseconds(started.elapsed())))
     }
