@@ -7,7 +7,7 @@ use ferrule_common::{Drop, Outcome, Program, wire::protocol};
 use crate::{
     count::Passed,
     deliver, nd,
-    packet::{Packet, byte, came_by, is_for_many},
+    packet::{Packet, came_by, is_for_many},
     scope,
     verdict::{self, End},
 };
@@ -69,7 +69,7 @@ fn kind(ctx: &TcContext, packet: &Packet) -> Result<u8, Drop> {
     if packet.v4 || packet.protocol != protocol::ICMPV6 || packet.later_fragment {
         return Ok(0);
     }
-    byte(ctx, packet.l4)
+    packet.load::<u8>(ctx, 0)
 }
 
 /// Whether a message keeps the link working.

@@ -9,13 +9,13 @@ use ferrule_common::{
     Address, Drop, Outcome,
     link::Link,
     settings,
-    wire::{ETHERNET, IPV6, ethertype, protocol},
+    wire::{ethertype, protocol},
 };
 
 use crate::{
     count::Passed,
     deliver, endpoint, foreign,
-    packet::{Packet, byte, ifindex},
+    packet::{Packet, ifindex},
     scope,
 };
 
@@ -30,7 +30,7 @@ pub const REDIRECT: u8 = 137;
 /// Neighbour discovery is not routed: RFC 4861 section 7.1.
 const ON_LINK: u8 = 255;
 /// Where the target address stands in a solicitation or an advertisement.
-const TARGET: usize = ETHERNET + IPV6 + 8;
+const TARGET: u32 = 8;
 const GATEWAY: Address = Address::v6(settings::GATEWAY_V6);
 const ALL_NODES: Address = Address::v6([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
@@ -56,7 +56,7 @@ pub fn is_discovery(ctx: &TcContext, packet: &Packet) -> Result<bool, Drop> {
     Ok(packet.protocol == protocol::ICMPV6
         && !packet.v4
         && !packet.later_fragment
-        && matches!(byte(ctx, packet.l4)?, ROUTER_SOLICITATION..=REDIRECT))
+        && matches!(packet.load::<u8>(ctx, 0)?, ROUTER_SOLICITATION..=REDIRECT))
 }
 
 /// Decides on such a packet from a pod.
@@ -76,7 +76,7 @@ pub fn from_pod(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
     if packet.protocol != protocol::ICMPV6 || packet.extended {
         return Err(unserved);
     }
-    match byte(ctx, packet.l4)? {
+    match packet.load::<u8>(ctx, 0)? {
         NEIGHBOR_SOLICITATION => {
             let target = target(ctx, packet)?;
             if target == GATEWAY {
@@ -107,7 +107,7 @@ pub fn to_pod(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
     if packet.protocol != protocol::ICMPV6 || packet.extended {
         return Err(unserved);
     }
-    match byte(ctx, packet.l4)? {
+    match packet.load::<u8>(ctx, 0)? {
         NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT | ECHO_REQUEST | ECHO_REPLY => {
             Ok(Passed { outcome: Outcome::Pod, action: aya_ebpf::bindings::TC_ACT_UNSPEC })
         }
@@ -121,7 +121,7 @@ pub fn target(ctx: &TcContext, packet: &Packet) -> Result<Address, Drop> {
     if packet.hop_limit != ON_LINK {
         return Err(Drop::Malformed);
     }
-    ctx.load::<Address>(TARGET).map_err(|_| Drop::Malformed)
+    packet.load::<Address>(ctx, TARGET)
 }
 
 /// Whether a pod may speak for an address.

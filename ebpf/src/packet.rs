@@ -33,6 +33,8 @@ pub struct Packet {
     pub extended: bool,
     /// Where layer 4 begins, from the packet's start.
     pub l4: u32,
+    /// Where the packet ends by its own length; what lies behind is padding, which receivers cut off.
+    pub end: u32,
 }
 
 /// The layer 3 protocol, host byte order. The kernel has taken a VLAN tag off already; [`has_vlan`] tells.
@@ -160,6 +162,7 @@ impl Packet {
             fragment_id: u32::from(identification),
             extended: false,
             l4: ETHERNET as u32 + header_length,
+            end: if total == 0 { ctx.len() } else { ETHERNET as u32 + total },
         })
     }
 
@@ -170,9 +173,12 @@ impl Packet {
         // SAFETY: `header` checked the bounds; the type is packed and made of integers.
         let ip = unsafe { &*ip };
         let start = (ETHERNET + wire::IPV6) as u32;
-        if ip.version_class_label[0] >> 4 != 6 || start + u32::from(u16::from_be(ip.payload_length_be)) > ctx.len() {
+        let length = u32::from(u16::from_be(ip.payload_length_be));
+        if ip.version_class_label[0] >> 4 != 6 || start + length > ctx.len() {
             return Err(Drop::Malformed);
         }
+        // A length of 0 is how the kernel writes one above 65,535 (BIG TCP), in GSO packets only.
+        let end = if length == 0 && gso_size(ctx) != 0 { ctx.len() } else { start + length };
         let (source, destination) = (v6(ip.source), v6(ip.destination));
         if source.is_v4() || destination.is_v4() {
             return Err(Drop::V4Mapped);
@@ -188,6 +194,7 @@ impl Packet {
             fragment_id: 0,
             extended: false,
             l4: start,
+            end,
         };
         if is_extension(packet.protocol) {
             packet.follow_extensions(ctx)?;
@@ -210,7 +217,17 @@ impl Packet {
         self.fragment_id = verdict::question().map_or(0, |question| question.fragment_id);
         self.extended = true;
         self.l4 = end >> L4_SHIFT;
-        Ok(())
+        if self.l4 > self.end { Err(Drop::Malformed) } else { Ok(()) }
+    }
+
+    /// What lies at `offset` of layer 4.
+    #[inline(always)]
+    pub fn load<T>(&self, ctx: &TcContext, offset: u32) -> Result<T, Drop> {
+        let at = self.l4 + offset;
+        if at + size_of::<T>() as u32 > self.end {
+            return Err(Drop::Malformed);
+        }
+        ctx.load::<T>(at as usize).map_err(|_| Drop::Malformed)
     }
 
     /// Whether this is UDP to `port` (host byte order), or may become it: a first fragment too short to tell.
@@ -218,7 +235,7 @@ impl Packet {
     pub fn may_be_udp_to(&self, ctx: &TcContext, port: u16) -> bool {
         self.protocol == protocol::UDP
             && !self.later_fragment
-            && ctx.load::<u16>(self.l4 as usize + 2).map_or(true, |be| u16::from_be(be) == port)
+            && self.load::<u16>(ctx, 2).map_or(true, |be| u16::from_be(be) == port)
     }
 
     /// Whether this is UDP to `port` (host byte order).
@@ -226,7 +243,7 @@ impl Packet {
     pub fn is_udp_to(&self, ctx: &TcContext, port: u16) -> bool {
         self.protocol == protocol::UDP
             && !self.later_fragment
-            && ctx.load::<u16>(self.l4 as usize + 2).is_ok_and(|be| u16::from_be(be) == port)
+            && self.load::<u16>(ctx, 2).is_ok_and(|be| u16::from_be(be) == port)
     }
 
     /// Whether this is an ICMP error that says how large a packet may be (RFC 1191, RFC 8201).
@@ -239,7 +256,7 @@ impl Packet {
             protocol::ICMPV6 if !self.v4 => PACKET_TOO_BIG,
             _ => return false,
         };
-        !self.later_fragment && ctx.load::<u16>(self.l4 as usize).is_ok_and(|be| u16::from_be(be) == wanted)
+        !self.later_fragment && self.load::<u16>(ctx, 0).is_ok_and(|be| u16::from_be(be) == wanted)
     }
 
     /// Whether this packet, or each segment that it will be cut into, is larger than `mtu` bytes of layer 3.
@@ -250,7 +267,7 @@ impl Packet {
             return ctx.len() - ETHERNET as u32 > mtu;
         }
         let l4_header = match self.protocol {
-            protocol::TCP => match byte(ctx, self.l4 + 12) {
+            protocol::TCP => match self.load::<u8>(ctx, 12) {
                 Ok(offset) => u32::from(offset >> 4) * 4,
                 Err(_) => return true,
             },

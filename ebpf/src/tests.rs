@@ -67,7 +67,25 @@ pub fn time_first(ctx: TcContext) -> i32 {
     ferrule_ebpf::from_pod(&ctx)
 }
 
-/// For benches: what [`time_first`] does beside.
+/// Flows that [`time_flows`] takes in turn.
+const FLOWS: u32 = 100;
+
+/// For benches: [`test_from_pod`] with packets of a hundred flows in turn.
+#[classifier]
+pub fn time_flows(ctx: TcContext) -> i32 {
+    take_port(&ctx);
+    // SAFETY: as in `time_first`.
+    unsafe {
+        let cb = &mut (*ctx.skb.skb).cb;
+        if cb[4] >= FLOWS {
+            cb[4] = 0;
+        }
+        (*ctx.skb.skb).tc_classid = cb[1];
+    }
+    ferrule_ebpf::from_pod(&ctx)
+}
+
+/// For benches: what [`time_first`] and [`time_flows`] do beside.
 #[classifier]
 pub fn time_wrapper(ctx: TcContext) -> i32 {
     take_port(&ctx);

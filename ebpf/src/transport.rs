@@ -49,9 +49,9 @@ impl Transport {
     #[inline(always)]
     pub fn parse(ctx: &TcContext, packet: &Packet) -> Result<Self, Drop> {
         match packet.protocol {
-            protocol::TCP => tcp(ctx, packet.l4),
+            protocol::TCP => tcp(ctx, packet),
             protocol::UDP | protocol::SCTP => {
-                let ports = load::<[u16; 2]>(ctx, packet.l4)?;
+                let ports = packet.load::<[u16; 2]>(ctx, 0)?;
                 Ok(Self { source_port_be: ports[0], destination_port_be: ports[1], message: PORTS })
             }
             protocol::ICMP if packet.v4 => icmp(ctx, packet),
@@ -62,8 +62,8 @@ impl Transport {
 }
 
 #[inline(always)]
-fn tcp(ctx: &TcContext, l4: u32) -> Result<Transport, Drop> {
-    let header = load::<[u16; 7]>(ctx, l4)?;
+fn tcp(ctx: &TcContext, packet: &Packet) -> Result<Transport, Drop> {
+    let header = packet.load::<[u16; 7]>(ctx, 0)?;
     let [offset, flags] = header[6].to_ne_bytes();
     // RFC 9293 section 3.1: five words at least.
     if offset >> 4 < 5 {
@@ -85,7 +85,7 @@ fn tcp(ctx: &TcContext, l4: u32) -> Result<Transport, Drop> {
 /// RFC 792, RFC 4443.
 #[inline(always)]
 fn icmp(ctx: &TcContext, packet: &Packet) -> Result<Transport, Drop> {
-    let header = load::<[u16; 4]>(ctx, packet.l4)?;
+    let header = packet.load::<[u16; 4]>(ctx, 0)?;
     let [kind, _] = header[0].to_ne_bytes();
     let message = message(packet.v4, kind);
     let identifier = if message == ECHO_REQUEST || message == ECHO_REPLY { header[2] } else { 0 };
@@ -102,9 +102,4 @@ pub const fn message(v4: bool, kind: u8) -> u32 {
         (true, 3 | 4 | 11 | 12) | (false, 1..=4) => ERROR,
         _ => BARE,
     }
-}
-
-#[inline(always)]
-fn load<T>(ctx: &TcContext, offset: u32) -> Result<T, Drop> {
-    ctx.load::<T>(offset as usize).map_err(|_| Drop::Malformed)
 }

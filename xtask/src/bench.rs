@@ -28,7 +28,7 @@ pub struct Options {
 }
 
 /// `Scenario` of the bench, which is not built yet when options are read.
-const SCENARIOS: [&str; 6] = ["same-node", "cross-node", "cni", "programs", "memory", "scale"];
+const SCENARIOS: [&str; 7] = ["same-node", "cross-node", "cni", "programs", "memory", "scale", "policy"];
 
 /// As many rounds as an interval needs.
 const LEAST_ROUNDS: u16 = 12;

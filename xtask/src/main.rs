@@ -5,6 +5,8 @@
 //!                        ├─▶ test [TIER]
 //!                        ├─▶ demo
 //!                        ├─▶ differential
+//!                        ├─▶ fuzz [TARGET]
+//!                        ├─▶ mutants
 //!                        ├─▶ bench
 //!                        └─▶ build
 //! ```
@@ -17,9 +19,11 @@ mod cluster;
 mod demo;
 mod differential;
 mod ebpf;
+mod fuzz;
 mod image;
 mod kernels;
 mod lint;
+mod mutants;
 mod privilege;
 mod setup;
 mod step;
@@ -87,6 +91,10 @@ enum Command {
     /// A real Kubernetes cluster on this machine
     #[command(subcommand)]
     Cluster(cluster::Action),
+    /// Parsers and programs meet inputs that nobody wrote, for longer than the tests do
+    Fuzz(fuzz::Options),
+    /// Breaks rules of the policy compiler and of the programs one at a time: some test has to fail for each
+    Mutants(mutants::Options),
     /// This datapath beside others on this machine: latency, throughput, ADD and DEL, memory
     Bench(bench::Options),
 }
@@ -102,6 +110,8 @@ fn main() -> ExitCode {
         Command::Differential(options) => differential::run(&workspace, options),
         Command::Image(options) => image::run(&workspace, &options),
         Command::Cluster(action) => cluster::run(&workspace, &action),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
+        Command::Mutants(options) => mutants::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
     });
     match result {

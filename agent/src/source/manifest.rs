@@ -86,34 +86,55 @@ struct Document(Vec<Item>);
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(DocumentVisitor { kind: None }).map(Document)
+        let found = deserializer.deserialize_map(DocumentVisitor { of: None })?;
+        Ok(Self(found.into_iter().map(|found| found.decoded(None)).collect()))
+    }
+}
+
+/// `apiVersion` and `kind`.
+type TypeNames = (String, String);
+
+/// One object.
+enum Found {
+    /// Decoded, or refused.
+    Item(Item),
+    /// It does not name its type; a typed list that it stands in may do so further below.
+    Untyped { api_version: Option<String>, kind: Option<String>, parts: Parts },
+}
+
+impl Found {
+    /// The item, of the type that its list names where it names none itself.
+    fn decoded(self, of: Option<&TypeNames>) -> Item {
+        match self {
+            Self::Item(item) => item,
+            Self::Untyped { api_version, kind, parts } => {
+                let (default_version, default_kind) = of.cloned().unzip();
+                item(api_version.or(default_version), kind.or(default_kind), &parts)
+            }
+        }
     }
 }
 
 /// Reads one object, or a list of them.
 struct DocumentVisitor {
-    /// The kind of a typed list's items (`PodList`), which do not name it.
-    kind: Option<(String, String)>,
+    /// The type of a typed list's items (`PodList`), which do not name it.
+    of: Option<TypeNames>,
 }
 
 impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = Vec<Item>;
+    type Value = Vec<Found>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a Kubernetes object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Item>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Found>, A::Error> {
         let (mut api_version, mut kind, mut parts, mut items) = (Value::Null, Value::Null, Parts::default(), None);
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             match &*key {
                 "apiVersion" => api_version = map.next_value()?,
                 "kind" => kind = map.next_value()?,
-                "items" => {
-                    let of = kind.as_str().and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
-                    let of = of.zip(api_version.as_str()).map(|(kind, version)| (version.to_owned(), kind.to_owned()));
-                    items = map.next_value_seed(Items { kind: of })?;
-                }
+                "items" => items = map.next_value_seed(Items { of: items_of(&api_version, &kind) })?,
                 other => match parts.part_mut(other) {
                     Some(part) => *part = map.next_value()?,
                     None => _ = map.next_value::<IgnoredAny>()?,
@@ -121,22 +142,33 @@ impl<'de> Visitor<'de> for DocumentVisitor {
             }
         }
         if kind.as_str().is_some_and(|kind| kind.ends_with("List")) {
-            return Ok(items.unwrap_or_default());
+            let of = items_of(&api_version, &kind);
+            let decoded = |found: Found| Found::Item(found.decoded(of.as_ref()));
+            return Ok(items.unwrap_or_default().into_iter().map(decoded).collect());
         }
-        let (default_version, default_kind) = self.kind.unzip();
+        let (default_version, default_kind) = self.of.unzip();
         let api_version = api_version.as_str().map(str::to_owned).or(default_version);
         let kind = kind.as_str().map(str::to_owned).or(default_kind);
-        Ok(vec![item(api_version, kind, &parts)])
+        Ok(vec![match (&api_version, &kind) {
+            (Some(_), Some(_)) => Found::Item(item(api_version, kind, &parts)),
+            _ => Found::Untyped { api_version, kind, parts },
+        }])
     }
+}
+
+/// The type of a typed list's items; none where it is not known (yet), or where each item names its own.
+fn items_of(api_version: &Value, kind: &Value) -> Option<TypeNames> {
+    let kind = kind.as_str()?.strip_suffix("List").filter(|kind| !kind.is_empty())?;
+    Some((api_version.as_str()?.to_owned(), kind.to_owned()))
 }
 
 /// The items of a list.
 struct Items {
-    kind: Option<(String, String)>,
+    of: Option<TypeNames>,
 }
 
 impl<'de> serde::de::DeserializeSeed<'de> for Items {
-    type Value = Option<Vec<Item>>;
+    type Value = Option<Vec<Found>>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -144,7 +176,7 @@ impl<'de> serde::de::DeserializeSeed<'de> for Items {
 }
 
 impl<'de> Visitor<'de> for Items {
-    type Value = Option<Vec<Item>>;
+    type Value = Option<Vec<Found>>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a list of Kubernetes objects")
@@ -156,7 +188,7 @@ impl<'de> Visitor<'de> for Items {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(found) = list.next_element_seed(OneItem { kind: self.kind.clone() })? {
+        while let Some(found) = list.next_element_seed(OneItem { of: self.of.clone() })? {
             items.extend(found);
         }
         Ok(Some(items))
@@ -165,14 +197,14 @@ impl<'de> Visitor<'de> for Items {
 
 /// One element of a list.
 struct OneItem {
-    kind: Option<(String, String)>,
+    of: Option<TypeNames>,
 }
 
 impl<'de> serde::de::DeserializeSeed<'de> for OneItem {
-    type Value = Vec<Item>;
+    type Value = Vec<Found>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(DocumentVisitor { kind: self.kind })
+        deserializer.deserialize_map(DocumentVisitor { of: self.of })
     }
 }
 

@@ -23,7 +23,7 @@ pub use node::Node;
 pub use plugin::{Failure, Invocation};
 pub use pod::Pod;
 pub use underlay::{Fabric, Underlay};
-pub use wait::{patience, until};
+pub use wait::{patience, until, until_within};
 
 use std::{
     env,

@@ -19,7 +19,20 @@ pub fn patience(limit: Duration) -> Duration {
 /// # Errors
 /// Where it did not become so; `what` and the last answer say what was waited for.
 pub fn until<T: std::fmt::Debug>(what: &str, ask: impl Fn() -> T, done: impl Fn(&T) -> bool) -> Result<T> {
-    let (start, limit) = (Instant::now(), patience(Duration::from_secs(10)));
+    until_within(Duration::from_secs(10), what, ask, done)
+}
+
+/// The same within another time.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_within<T: std::fmt::Debug>(
+    limit: Duration,
+    what: &str,
+    ask: impl Fn() -> T,
+    done: impl Fn(&T) -> bool,
+) -> Result<T> {
+    let (start, limit) = (Instant::now(), patience(limit));
     loop {
         let answer = ask();
         if done(&answer) {

@@ -6,7 +6,7 @@ use bpf_tests::topology::{binary, run};
 use serde_json::Value;
 
 /// Every scenario's metrics and subjects that must be there.
-const EXPECTED: [(&str, &[&str], &[&str]); 10] = [
+const EXPECTED: [(&str, &[&str], &[&str]); 14] = [
     (
         "same-node",
         &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"],
@@ -29,6 +29,10 @@ const EXPECTED: [(&str, &[&str], &[&str]); 10] = [
     ("memory", &["agent_rss", "maps"], &["ferrule"]),
     ("memory", &["file_size"], &["ferrule-agent", "ferrule-cni", "ferrule"]),
     ("scale", &["agent_rss", "maps", "start_to_ready"], &["ferrule"]),
+    ("policy", &["in_force_p50", "in_force_p99", "source_copy_p50"], &["named", "unnamed"]),
+    ("policy", &["run_100_flows"], &["few", "many"]),
+    ("policy", &["tcp_rr"], &["quiet", "churn"]),
+    ("policy", &["agent_rss", "maps", "agent_rss_and_maps"], &["ferrule"]),
 ];
 
 /// What has no baseline.
@@ -75,7 +79,9 @@ fn is_sound(row: &Value) {
     let positive = |value: &Value| value.as_f64().is_some_and(|value| value.is_finite() && value > 0.0);
     let beyond_empty = row["unit"] == "ns" && row["value"].as_f64().is_some_and(f64::is_finite);
     assert!(positive(&row["value"]) || beyond_empty, "{row}");
-    let absolute = ABSOLUTE.iter().any(|scenario| row["scenario"] == *scenario) || row["unit"] == "bytes";
+    // Of the scenario `policy`, what is measured once and not in rounds.
+    let once = row["scenario"] == "policy" && (row["unit"] == "ms" || row["unit"] == "MB");
+    let absolute = ABSOLUTE.iter().any(|scenario| row["scenario"] == *scenario) || row["unit"] == "bytes" || once;
     assert!(if absolute { row["ratio"].is_null() } else { positive(&row["ratio"]) }, "{row}");
     assert!(row["unit"].is_string() && row["baseline"].is_null() == absolute, "{row}");
 }

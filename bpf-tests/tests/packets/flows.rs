@@ -3,6 +3,8 @@
 use ferrule_common::{
     Drop, Outcome,
     Program::{FromPod, ToPod},
+    flow::{DENIED_INGRESS, Flow},
+    policy::ANYONE,
 };
 
 use crate::{
@@ -87,6 +89,18 @@ fn another_endpoint_with_the_address_takes_no_flow_over() {
     bench.word(CLASS_A, 6, 0, 20);
     bench.rewrite(&before[0].0, flow);
     assert_eq!(sent(&mut bench, &segment(B, A, Tcp::SynAck)), INGRESS);
+}
+
+#[test]
+fn a_flow_that_is_marked_as_denied_is_judged_whatever_words_it_has() {
+    let mut bench = one_way();
+    assert_eq!(sent(&mut bench, &segment(A, B, Tcp::Syn)), PASSED);
+    bench.deny(5, ANYONE, Ports(TCP, 80, 16));
+    assert_eq!(sent(&mut bench, &segment(A, B, Tcp::Ack)), PASSED, "the words stand, and the decision with them");
+    // As a program of another layout may have left it.
+    let (key, flow) = bench.flows()[0];
+    bench.rewrite(&key, Flow { denied: DENIED_INGRESS, ..flow });
+    assert_eq!(sent(&mut bench, &segment(A, B, Tcp::Ack)), INGRESS);
 }
 
 #[test]

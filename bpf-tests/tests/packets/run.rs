@@ -64,6 +64,21 @@ pub enum Expected<'a> {
     Dropped(Drop),
 }
 
+/// What became of one packet.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What the program gave: `TC_ACT_…`.
+    pub returned: i32,
+    /// The bytes that came out.
+    pub bytes: Vec<u8>,
+    /// The number of an [`Outcome`] or a [`Drop`].
+    pub counted: u32,
+    /// The interface that a redirect is to.
+    pub target: u32,
+    /// Its mark afterwards.
+    pub mark: u32,
+}
+
 /// Where a packet came out of its tunnel.
 #[derive(Clone, Copy)]
 pub struct Outer {
@@ -129,7 +144,7 @@ impl Bench {
     /// The wrapper that sets a tunnel key first, for `from_overlay`.
     pub fn behind_tunnel(outer: Outer) -> Self {
         let mut bench = Self::load("ferrule-ebpf-tests");
-        bench.context.cb = [0, outer.family, outer.vni, u32::from_be_bytes(outer.source), 0];
+        bench.come_out(outer);
         bench
     }
 
@@ -172,6 +187,11 @@ impl Bench {
         self.context.ingress_ifindex = ifindex;
     }
 
+    /// The next packets come out of this tunnel, in an object of the test's own.
+    pub fn come_out(&mut self, outer: Outer) {
+        self.context.cb = [0, outer.family, outer.vni, u32::from_be_bytes(outer.source), 0];
+    }
+
     /// The next packets are sent by this pod.
     pub fn by(&mut self, class: u32) {
         self.context.cb[1] = class;
@@ -185,12 +205,19 @@ impl Bench {
     /// Runs one packet; what it was counted as, and its mark afterwards.
     #[track_caller]
     pub fn outcome(&mut self, program: Program, frame: &[u8]) -> (u32, u32) {
+        let seen = self.see(program, frame);
+        (seen.counted, seen.mark)
+    }
+
+    /// Runs one packet, which is counted once.
+    #[track_caller]
+    pub fn see(&mut self, program: Program, frame: &[u8]) -> Seen {
         let before = self.object.get().counters(program);
-        let (_, _, context) = self.run(program, frame);
+        let (returned, bytes, context) = self.run(program, frame);
         let after = self.object.get().count(program);
         let counted: Vec<u32> = (0..metric::SLOTS).filter(|n| after[*n as usize] != before[*n as usize]).collect();
         assert_eq!(counted.len(), 1, "{}: one outcome for {frame:02x?}, not {counted:?}", program.name());
-        (counted[0], context.mark)
+        Seen { returned, bytes, counted: counted[0], target: context.cb[0], mark: context.mark }
     }
 
     /// Runs one packet and compares everything.
@@ -201,22 +228,19 @@ impl Bench {
             Expected::Redirected(outcome, _, _) => (outcome as u32, REDIRECT),
             Expected::Dropped(reason) => (reason as u32, SHOT),
         };
-        let before = self.object.get().counters(program);
-        let (returned, bytes, context) = self.run(program, frame);
-        let after = self.object.get().count(program);
-        let counted: Vec<u32> = (0..metric::SLOTS).filter(|n| after[*n as usize] != before[*n as usize]).collect();
+        let seen = self.see(program, frame);
         assert_eq!(
-            (returned, counted.as_slice()),
-            (action, [number].as_slice()),
-            "{}: action and counted outcomes for {frame:02x?}",
+            (seen.returned, seen.counted),
+            (action, number),
+            "{}: action and counted outcome of {frame:02x?}",
             program.name()
         );
         match expected {
             Expected::Redirected(_, target, wanted) => {
-                assert_eq!(context.cb[0], target, "the target of {frame:02x?}");
-                assert_eq!(hex(&bytes), hex(wanted), "the bytes of {frame:02x?}");
+                assert_eq!(seen.target, target, "the target of {frame:02x?}");
+                assert_eq!(hex(&seen.bytes), hex(wanted), "the bytes of {frame:02x?}");
             }
-            Expected::Passes(_) => assert_eq!(hex(&bytes), hex(frame), "a packet left to others stays as it is"),
+            Expected::Passes(_) => assert_eq!(hex(&seen.bytes), hex(frame), "a packet left to others stays as it is"),
             Expected::Dropped(_) => {}
         }
     }

@@ -27,6 +27,7 @@ use std::{
 };
 
 use anyhow::Result;
+pub use binaries::Binaries;
 
 use crate::{arch::Arch, test::Summary, workspace::Workspace};
 

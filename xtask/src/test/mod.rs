@@ -9,7 +9,7 @@ pub use summary::Summary;
 pub use tier::Tier;
 
 use crate::{
-    cluster, differential, ebpf, kernels,
+    cluster, differential, ebpf, kernels, mutants,
     privilege::{self, Privilege},
     setup,
     step::step,
@@ -82,6 +82,7 @@ fn tier_of(workspace: &Workspace, tier: Tier, privilege: Privilege, arguments: &
     }
     if tier == Tier::Packets && arguments.is_empty() {
         sum.add(&differential::test(workspace)?);
+        sum.add(&mutants::test(workspace)?);
     }
     Ok(sum)
 }

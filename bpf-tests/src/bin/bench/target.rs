@@ -20,7 +20,7 @@ pub enum Target {
 use Target::{RatioAtLeast, RatioAtMost, ValueAtMost};
 
 /// Scenario, metric, subject, bound.
-const TARGETS: [(&str, &str, &str, Target); 28] = [
+const TARGETS: [(&str, &str, &str, Target); 33] = [
     ("same-node", "tcp_rr", "ferrule", RatioAtLeast(0.97)),
     ("same-node", "udp_rr", "ferrule", RatioAtLeast(1.05)),
     ("same-node", "tcp_crr", "ferrule", RatioAtLeast(0.95)),
@@ -49,6 +49,11 @@ const TARGETS: [(&str, &str, &str, Target); 28] = [
     ("scale", "agent_rss", "ferrule", ValueAtMost(80.0)),
     ("scale", "maps", "ferrule", ValueAtMost(64.0)),
     ("scale", "objects_to_maps", "ferrule", ValueAtMost(2.0)),
+    ("policy", "in_force_p50", "named", ValueAtMost(2.0)),
+    ("policy", "in_force_p99", "named", ValueAtMost(10.0)),
+    ("policy", "run_100_flows", "many", RatioAtMost(1.05)),
+    ("policy", "tcp_rr", "churn", RatioAtLeast(0.98)),
+    ("policy", "agent_rss_and_maps", "ferrule", ValueAtMost(200.0)),
 ];
 
 impl Target {

@@ -95,6 +95,20 @@ fn a_peer_that_changes_sides_gets_its_class_and_then_those_that_can_tell_a_new_e
 }
 
 #[test]
+fn an_address_that_becomes_a_pods_or_is_none_any_more_gives_a_new_epoch_to_those_that_tell_pods() {
+    with(
+        "policy a/p app=web | in */* on 80/tcp\npolicy a/q app=db | in 10.9.0.0/16 on 80/tcp",
+        &["pod a/y 10.0.0.9 app=y", "-pod a/y"],
+        &[
+            "pod 10.0.0.9: class 1",
+            "store endpoint 1: tables 1 0",
+            "address 10.0.0.9: remove",
+            "store endpoint 1: tables 1 0",
+        ],
+    );
+}
+
+#[test]
 fn a_peer_that_is_gone_is_removed_before_the_epochs() {
     with(
         "policy a/p app=web | in app=x on 80/tcp",
@@ -115,6 +129,23 @@ fn a_changed_policy_is_built_beside_the_old_one_and_its_number_rests() {
             "table 1: clear",
             "remove table 1 class 2 protocol 6 port 80/16",
             "table 3: uses 0x0",
+            "store endpoint 1: tables 3 0",
+        ],
+    );
+}
+
+#[test]
+fn a_target_whose_named_port_gets_another_number_gets_another_table() {
+    with(
+        "policy a/p app=web | in app=x on http/tcp",
+        &["pod a/web 10.0.0.1 app=web :http=80/tcp", "pod a/web 10.0.0.1 app=web :http=8080/tcp"],
+        &[
+            "table 2: uses 0x210000",
+            "insert table 2 class 2 protocol 6 port 80/16 rule 1",
+            "pod 10.0.0.3: class 2",
+            "store endpoint 1: tables 2 0",
+            "table 3: uses 0x210000",
+            "insert table 3 class 2 protocol 6 port 8080/16 rule 1",
             "store endpoint 1: tables 3 0",
         ],
     );

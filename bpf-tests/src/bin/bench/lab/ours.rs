@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result};
 use bpf_tests::{
-    topology::{self, Cluster, Fabric, Families, Layout, Node, Pod, Routing, until},
+    topology::{self, Cluster, Fabric, Families, Layout, Node, Pod, Routing, manifest::Manifests, until},
     traffic::load::PORT,
 };
 
@@ -97,6 +97,11 @@ impl Ours {
         let served = || ours.node().ferrule("status").map_or(None, |status| status["services"].as_u64());
         until("Services", served, |served| *served == Some(count.into()))?;
         Ok(ours)
+    }
+
+    /// The objects that its agents read.
+    pub fn manifests(&self) -> &Manifests {
+        &self.cluster.manifests
     }
 
     /// The node with two pods.

@@ -3,6 +3,7 @@
 mod cni;
 mod empty;
 mod memory;
+mod policy;
 mod programs;
 mod runs;
 mod scale;
@@ -32,12 +33,22 @@ pub enum Scenario {
     Memory,
     /// An agent that is told of many nodes and pods
     Scale,
+    /// Many policies in a big cluster: how soon a change is in force, and what it costs meanwhile
+    Policy,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::SameNode, Self::CrossNode, Self::Services, Self::Cni, Self::Programs, Self::Memory, Self::Scale];
+    pub const ALL: [Self; 8] = [
+        Self::SameNode,
+        Self::CrossNode,
+        Self::Services,
+        Self::Cni,
+        Self::Programs,
+        Self::Memory,
+        Self::Scale,
+        Self::Policy,
+    ];
 
     /// One line.
     pub const fn about(self) -> &'static str {
@@ -49,6 +60,7 @@ impl Scenario {
             Self::Programs => "what each eBPF program costs",
             Self::Memory => "an agent's memory, its maps' memory, sizes of files",
             Self::Scale => "an agent that is told of many nodes and pods",
+            Self::Policy => "many policies in a big cluster that is hard to enforce",
         }
     }
 
@@ -65,6 +77,7 @@ impl Scenario {
             Self::Programs => Ok([programs::run(settings)?, runs::run(settings)?].concat()),
             Self::Memory => memory::run(),
             Self::Scale => scale::run(settings),
+            Self::Policy => policy::run(settings),
         }
     }
 }
@@ -79,6 +92,7 @@ impl fmt::Display for Scenario {
             Self::Programs => "programs",
             Self::Memory => "memory",
             Self::Scale => "scale",
+            Self::Policy => "policy",
         })
     }
 }

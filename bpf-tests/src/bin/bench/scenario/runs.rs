@@ -21,16 +21,20 @@ use crate::{
     statistics::{Estimate, ratios},
 };
 
-const A: [u8; 4] = [10, 244, 1, 2];
-const B: [u8; 4] = [10, 244, 1, 3];
+/// The first pods of `ferrule_model::testing::hard`.
+const A: [u8; 4] = [10, 64, 0, 0];
+const B: [u8; 4] = [10, 64, 0, 1];
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-const PORT: u16 = 80;
+/// Where packets go.
+pub const PORT: u16 = 80;
 /// Packets of one figure: fewer than one endpoint's share of the table, so that each first packet finds room.
 const PACKETS: u32 = 20_000;
 
 /// Times of an established flow's packet, and of a first one.
 pub fn run(settings: &Settings) -> Result<Vec<Row>> {
-    let mut ebpf = load()?;
+    let mut ebpf = load(&["test_from_pod", "time_first", "time_wrapper", "sweep"])?;
+    put_policy(&mut ebpf)?;
+    put_ends(&mut ebpf)?;
     let mut values = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..settings.rounds {
         // Established: the second of two runs.
@@ -48,9 +52,18 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     Ok(rows.into())
 }
 
-fn load() -> Result<Ebpf> {
+/// The tests' object with these programs loaded.
+pub fn load(programs: &[&str]) -> Result<Ebpf> {
     let path = bpf_tests::ebpf_folder().join("ferrule-ebpf-tests");
     let mut ebpf = EbpfLoader::new().load_file(&path).with_context(|| path.display().to_string())?;
+    for name in programs {
+        program(&mut ebpf, name)?.load().with_context(|| (*name).to_owned())?;
+    }
+    Ok(ebpf)
+}
+
+/// Isolates both, but for the packets.
+fn put_policy(ebpf: &mut Ebpf) -> Result<()> {
     let mut words: Array<_, Word> = ebpf.map_mut("fr_ep_state").context("fr_ep_state")?.try_into()?;
     words.set(1, Word::new(1, 1, 1), 0)?;
     words.set(2, Word::new(1, 1, 2), 0)?;
@@ -63,6 +76,11 @@ fn load() -> Result<Ebpf> {
     for address in [A, B] {
         classes.insert(ClassKey::of(Address::v4(address), 1), Class { class: FIRST_CLASS, pod: 1 }, 0)?;
     }
+    Ok(())
+}
+
+/// Makes both pods of this node, with the indices 1 and 2.
+pub fn put_ends(ebpf: &mut Ebpf) -> Result<()> {
     let mut endpoints: HashMap<_, Address, Endpoint> =
         ebpf.map_mut("fr_endpoints").context("fr_endpoints")?.try_into()?;
     for (index, address) in [(1, A), (2, B)] {
@@ -72,10 +90,7 @@ fn load() -> Result<Ebpf> {
     let mut sources: Array<_, Source> = ebpf.map_mut("fr_sources").context("fr_sources")?.try_into()?;
     let own = Source { ifindex: 1, mac: Mac::new(MAC), flags: 0, v4: Address::v4(A), v6: Address::UNSPECIFIED };
     sources.set(1, own, 0)?;
-    for name in ["test_from_pod", "time_first", "time_wrapper", "sweep"] {
-        program(&mut ebpf, name)?.load().with_context(|| name.to_owned())?;
-    }
-    Ok(ebpf)
+    Ok(())
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier> {
@@ -91,10 +106,10 @@ fn context(cb: [u32; 5]) -> [u32; 48] {
 }
 
 /// Nanoseconds a run, of so many one after another.
-fn time(ebpf: &mut Ebpf, name: &str, packets: u32) -> Result<f64> {
+pub fn time(ebpf: &mut Ebpf, name: &str, packets: u32) -> Result<f64> {
     let mut frame = Vec::new();
     let packet = PacketBuilder::ethernet2(MAC, [4; 6]).ipv4(A, B, 64).tcp(1, PORT, 1, 1024);
-    let packet = if name == "test_from_pod" { packet.ack(1) } else { packet.syn() };
+    let packet = if ["test_from_pod", "time_flows"].contains(&name) { packet.ack(1) } else { packet.syn() };
     packet.write(&mut frame, &[])?;
     let given: Vec<u8> = context([0, 1, 0, 0, 0]).iter().flat_map(|word| word.to_ne_bytes()).collect();
     let options =
