@@ -94,7 +94,7 @@ fn compiles(items: &[Item]) {
     for item in items {
         let Item::Object(_, object) = item else { continue };
         let change = match object.clone() {
-            Object::Node(_) => continue,
+            Object::Node(_) | Object::Service(_) | Object::EndpointSlice(_) => continue,
             Object::Namespace(one) => Change::Namespace(one.name.clone(), Some(one.into())),
             Object::NetworkPolicy(one) => Change::Policy(one.name.clone(), Some(one.into())),
             Object::Pod(one) => {

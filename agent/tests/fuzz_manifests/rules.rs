@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 
 /// Panics where one is broken.
 pub fn keeps_the_rules(identity: &Identity, object: &Object) {
-    let namespaced = matches!(identity.kind, Kind::Pod | Kind::NetworkPolicy);
+    let namespaced = !matches!(identity.kind, Kind::Node | Kind::Namespace);
     assert_eq!(namespaced, !identity.name.namespace.is_empty(), "{identity}");
     is_a_name(&identity.name.name);
     if namespaced {
@@ -29,6 +29,18 @@ pub fn keeps_the_rules(identity: &Identity, object: &Object) {
         Object::NetworkPolicy(policy) => {
             named(identity, Kind::NetworkPolicy, &policy.name);
             policy_keeps_them(policy);
+        }
+        Object::Service(service) => {
+            named(identity, Kind::Service, &service.name);
+            service.cluster_ips.iter().for_each(is_of_a_host);
+            assert!(!service.headless || service.cluster_ips.is_empty(), "a headless Service with addresses");
+            assert!(service.ports.iter().all(|port| port.port != 0), "port 0 in {:?}", service.ports);
+        }
+        Object::EndpointSlice(slice) => {
+            named(identity, Kind::EndpointSlice, &slice.name);
+            slice.endpoints.iter().for_each(|endpoint| is_of_a_host(&endpoint.address));
+            assert!(slice.service.as_deref() != Some(""), "a Service without a name");
+            assert!(slice.ports.iter().all(|port| port.port != Some(0)), "port 0 in {:?}", slice.ports);
         }
     }
 }

@@ -29,7 +29,7 @@ const EXPECTED: [(&str, &[&str], &[&str]); 14] = [
     ("memory", &["agent_rss", "maps"], &["ferrule"]),
     ("memory", &["file_size"], &["ferrule-agent", "ferrule-cni", "ferrule"]),
     ("scale", &["agent_rss", "maps", "start_to_ready"], &["ferrule"]),
-    ("policy", &["in_force_p50", "in_force_p99", "source_copy_p50"], &["named", "unnamed"]),
+    ("policy", &["in_force_p50", "in_force_p99", "source_copy_p50"], &["agent"]),
     ("policy", &["run_100_flows"], &["few", "many"]),
     ("policy", &["tcp_rr"], &["quiet", "churn"]),
     ("policy", &["agent_rss", "maps", "agent_rss_and_maps"], &["ferrule"]),

@@ -27,30 +27,30 @@ use crate::{lab::Place, row::Row, settings::Settings};
 const PAUSE: Duration = Duration::from_millis(5);
 /// Between two looks whether it is in force: the figures are too large by as much.
 const LOOK: Duration = Duration::from_micros(20);
+/// What is measured: the agent's own policy task.
+const SUBJECT: &str = "agent";
 /// No change may take longer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Changes by a writer that names them, and by one that does not.
+/// Changes of policies, one after the other.
 pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     let size = cluster(settings);
     let changes = if settings.quick { 40 } else { 1_000 };
     let mut agent = Agent::start(size)?;
     let mut rows = Vec::new();
-    for (subject, named) in [("named", true), ("unnamed", false)] {
-        let [mut copies, mut work, mut times] = [const { Vec::new() }; 3];
-        for _ in 0..changes {
-            let (copy, time) = agent.change(named)?;
-            thread::sleep(PAUSE);
-            copies.push(copy);
-            times.push(time);
-            work.extend(agent.policy.summary().1.map(milliseconds));
-        }
-        for (metric, values) in [("source_copy", &mut copies), ("work", &mut work), ("in_force", &mut times)] {
-            values.sort_by(f64::total_cmp);
-            for part in [50, 99] {
-                let value = values[values.len() * part / 100];
-                rows.push(Row::once("policy", &format!("{metric}_p{part}"), subject, value, "ms"));
-            }
+    let [mut copies, mut work, mut times] = [const { Vec::new() }; 3];
+    for _ in 0..changes {
+        let (copy, time) = agent.change()?;
+        thread::sleep(PAUSE);
+        copies.push(copy);
+        times.push(time);
+        work.extend(agent.policy.summary().1.map(milliseconds));
+    }
+    for (metric, values) in [("source_copy", &mut copies), ("work", &mut work), ("in_force", &mut times)] {
+        values.sort_by(f64::total_cmp);
+        for part in [50, 99] {
+            let value = values[values.len() * part / 100];
+            rows.push(Row::once("policy", &format!("{metric}_p{part}"), SUBJECT, value, "ms"));
         }
     }
     Ok(rows)
@@ -101,7 +101,7 @@ impl Agent {
 
     /// Moves a port of a policy that selects one endpoint. Gives how long the maps of objects took to copy, which is the
     /// source's part, and how long it took until the word was stored, in milliseconds.
-    fn change(&mut self, named: bool) -> Result<(f64, f64)> {
+    fn change(&mut self) -> Result<(f64, f64)> {
         let number = self.changes % self.size.policies_here;
         // Another port than the one before, whose own is 80.
         let port = 81 + u16::try_from(self.changes / self.size.policies_here)?;
@@ -117,11 +117,7 @@ impl Agent {
         let before = self.words.get(&index, 0)?;
         let snapshot = self.snapshot();
         let started = Instant::now();
-        if named {
-            self.writer.replace(snapshot);
-        } else {
-            self.writer.replace(snapshot);
-        }
+        self.writer.replace(snapshot);
         while self.words.get(&index, 0)? == before {
             ensure!(started.elapsed() < LIMIT, "policy {number} is not in force after {LIMIT:?}");
             // Who only looked would keep the agent's threads from this CPU.
