@@ -17,6 +17,7 @@ mod loads;
 mod nd;
 mod policed;
 mod run;
+mod shares;
 mod table;
 mod to_devices;
 mod to_pod;
