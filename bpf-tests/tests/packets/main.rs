@@ -18,6 +18,7 @@ mod nd;
 mod policed;
 mod run;
 mod shares;
+mod steps;
 mod table;
 mod to_devices;
 mod to_pod;
