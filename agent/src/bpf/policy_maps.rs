@@ -293,6 +293,9 @@ impl PolicyMaps {
     }
 
     fn remove(&mut self, keys: &[RuleKey]) -> Result<(), MapError> {
+        if batch::remove(self.all_rules.as_fd(), keys)? {
+            return Ok(());
+        }
         keys.iter().try_for_each(|key| absent_is_fine(self.rules.remove(key)))
     }
 }

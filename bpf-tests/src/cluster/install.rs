@@ -33,7 +33,11 @@ pub fn adapted(manifest: &str) -> String {
 /// # Errors
 /// Where the API server refuses something.
 pub fn apply(cluster: &Cluster, manifest: &str) -> Result<()> {
-    cluster.apply(&adapted(manifest))?;
+    let applied = cluster.apply(&adapted(manifest))?;
+    if applied.contains("daemonset.apps/ferrule unchanged") {
+        // The image may be another one under its name.
+        cluster.kubectl(&["-n", "kube-system", "rollout", "restart", "daemonset/ferrule"])?;
+    }
     cluster.apply(&coredns()).map(drop)
 }
 

@@ -11,7 +11,7 @@ use crate::{
     frames::{Tcp, datagram, echo4, error4, fragment_of, from_mac, segment},
     policed::{ANY, Ports},
     run::Bench,
-    world::{A4, B4, CLASS_A, CLASS_B, MAC_B, NODE1, OTHER_NETDEV, OUTSIDE4, SELF4},
+    world::{A4, B4, CLASS_A, CLASS_B, MAC_B, NODE1, OTHER_NETDEV, OUTSIDE4, SECOND_A4, SELF4},
 };
 
 const TCP: u8 = 6;
@@ -89,6 +89,21 @@ fn another_endpoint_with_the_address_takes_no_flow_over() {
     bench.word(CLASS_A, 6, 0, 20);
     bench.rewrite(&before[0].0, flow);
     assert_eq!(sent(&mut bench, &segment(B, A, Tcp::SynAck)), INGRESS);
+}
+
+#[test]
+fn an_error_passes_to_who_sent_what_it_quotes_and_to_nobody_else() {
+    let mut bench = one_way();
+    let sent = datagram(A, (OUTSIDE4, 80));
+    bench.by(CLASS_A);
+    assert_eq!(bench.outcome(FromPod, &sent).0, Outcome::Stack as u32);
+    bench.come_by(OTHER_NETDEV);
+    for (receiver, expected) in [(A4, PASSED), (B4, INGRESS), (SECOND_A4, INGRESS)] {
+        assert_eq!(bench.outcome(ToPod, &error4(OUTSIDE4, receiver, &sent)).0, expected, "{receiver:?}");
+    }
+    // The middle of a datagram, in which something else lies where the ports were.
+    let middle = fragment_of(&sent, 1, true);
+    assert_eq!(bench.outcome(ToPod, &error4(OUTSIDE4, A4, &middle)).0, INGRESS);
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod nd;
 mod policed;
 mod run;
 mod service;
+mod shares;
+mod steps;
 mod table;
 mod to_devices;
 mod to_pod;

@@ -90,6 +90,11 @@ impl Bench {
     pub fn share(&mut self, endpoint: u32) -> u64 {
         self.array::<Share>("fr_shares").get(&endpoint, 0).expect("it is within bounds").flows
     }
+
+    /// Has an endpoint charged with so many flows.
+    pub fn set_share(&mut self, endpoint: u32, flows: u64) {
+        self.array("fr_shares").set(endpoint, Share { flows }, 0).expect("it is within bounds");
+    }
 }
 
 const fn rule_key(table: u32, class: u32, Ports(protocol, port, port_bits): Ports) -> RuleKey {

@@ -50,6 +50,7 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
         values.sort_by(f64::total_cmp);
         for part in [50, 99] {
             let value = values[values.len() * part / 100];
+            eprintln!("policy: {metric}_p{part}: {value:.2} ms");
             rows.push(Row::once("policy", &format!("{metric}_p{part}"), SUBJECT, value, "ms"));
         }
     }
