@@ -11,7 +11,10 @@ use std::{
 use aya::maps::{HashMap, Map, MapData, MapError};
 use ferrule_common::{
     Address,
-    service::{Backend, BackendKey, CONNECTED, FrontendKey, Member, MemberKey, PortWord, SET_BITS, Socket, SocketKey},
+    service::{
+        ANSWER, Affinity, AffinityKey, Backend, BackendKey, CONNECTED, FrontendKey, Member, MemberKey, PLACES,
+        PortWord, SET_BITS, Socket, SocketKey,
+    },
     wire::protocol::{TCP, UDP},
 };
 use ferrule_model::{
@@ -212,20 +215,41 @@ impl ServiceMaps {
     /// The kernel's.
     pub fn tidy_sockets(&mut self) -> Result<usize, MapError> {
         let all = read(&self.all.sockets, &self.sockets)?;
-        let named: HashSet<([u32; 2], Backend)> = all
-            .iter()
-            .filter(|(key, _)| key.place != ferrule_common::service::ANSWER)
-            .map(|(key, socket)| (key.cookie, socket.backend))
-            .collect();
-        let stale = all.iter().filter(|(key, _)| {
-            key.place == ferrule_common::service::ANSWER && !named.contains(&(key.cookie, key.backend))
-        });
+        let (answers, places): (Vec<_>, Vec<_>) = all.into_iter().partition(|(key, _)| key.place == ANSWER);
+        let named: HashSet<_> = places.iter().map(|(key, socket)| (key.cookie, socket.backend)).collect();
         let mut removed = 0;
-        for (key, _) in stale {
-            absent_is_fine(self.sockets.remove(key))?;
-            removed += 1;
+        for (key, _) in answers.iter().filter(|(key, _)| !named.contains(&(key.cookie, key.backend))) {
+            // A place is written before its answer: one that came while the map was read is there by now.
+            if !self.is_named(key)? {
+                absent_is_fine(self.sockets.remove(key))?;
+                removed += 1;
+            }
         }
         Ok(removed)
+    }
+
+    /// Whether a place of the socket names an answer's backend.
+    fn is_named(&self, answer: &SocketKey) -> Result<bool, MapError> {
+        for place in 1..=PLACES {
+            let key = SocketKey { cookie: answer.cookie, backend: Backend::NONE, place };
+            match self.sockets.get(&key, 0) {
+                Ok(socket) if socket.backend == answer.backend => return Ok(true),
+                Ok(_) | Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Forgets every socket: before programs are attached, where none were. Sockets that were closed meanwhile told nobody.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn forget_sockets(&mut self) -> Result<(), MapError> {
+        for (key, _) in read(&self.all.sockets, &self.sockets)? {
+            absent_is_fine(self.sockets.remove(&key))?;
+        }
+        Ok(())
     }
 
     /// How full the maps of sockets and clients are.
@@ -234,11 +258,7 @@ impl ServiceMaps {
     /// The kernel's.
     pub fn fill(&self) -> io::Result<Fill> {
         let sockets = batch::raw_entries(self.all.sockets.as_fd(), size_of::<SocketKey>(), size_of::<Socket>())?;
-        let clients = batch::raw_entries(
-            self.all.affinity.as_fd(),
-            size_of::<ferrule_common::service::AffinityKey>(),
-            size_of::<ferrule_common::service::Affinity>(),
-        )?;
+        let clients = batch::raw_entries(self.all.affinity.as_fd(), size_of::<AffinityKey>(), size_of::<Affinity>())?;
         Ok(Fill { sockets: sockets.len(), clients: clients.len() })
     }
 }

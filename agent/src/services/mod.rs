@@ -110,6 +110,10 @@ impl Services {
             return Ok(());
         }
         let root = self.root.as_ref().ok_or(ServiceError::NoCgroup)?;
+        if !cgroup::is_there(&self.pins) {
+            let forgotten = inner.maps.forget_sockets();
+            forgotten.map_err(|source| ServiceError::Map { step: "forget sockets".into(), source })?;
+        }
         self.carry();
         self.programs().attach_sockets(root)?;
         // Those that were opened while the programs were being replaced.

@@ -128,7 +128,8 @@ impl Services {
                         }
                     }
                 }
-                let chosen = |backend: &Backend| served.is_some_and(|served| served.backends.contains(backend));
+                let chosen =
+                    |backend: &Backend| served.is_some_and(|served| served.backends.binary_search(backend).is_ok());
                 ports.push(ShownPort {
                     frontend: std::net::SocketAddr::new(*address, port.port).to_string(),
                     protocol: match port.protocol {
