@@ -43,7 +43,8 @@ fn kubectl_executes_follows_logs_and_forwards_ports() {
     let space = Space::new("kubectl");
     let node = &nodes()[1];
     let pod = space.pod("web", node.name(), &[]);
-    assert!(space.exec(&pod, "/agnhost --help").expect("exec").contains("agnhost"));
+    space.exec(&pod, "/agnhost connect 127.0.0.1:8080 --timeout=1s").expect("a program that succeeds");
+    assert!(space.exec(&pod, "/agnhost connect 127.0.0.1:9 --timeout=1s").is_err(), "a program that fails");
 
     let mut logs = space.cluster.kubectl_command();
     logs.args(["-n", &space.name, "logs", "-f", "web"]).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -128,6 +128,10 @@ impl Space {
     /// Waits until no pods of other tests are left.
     #[track_caller]
     pub fn alone(&self) {
+        // Those that a killed test left, too.
+        let stale = format!("metadata.name!={}", self.name);
+        let removal = ["delete", "namespace", "-l", "test", "--field-selector", &stale, "--wait=false"];
+        self.cluster.kubectl(&removal).expect("other tests' namespaces can be removed");
         self.until("other tests' pods are gone", || {
             let all = self.cluster.kubectl(&["get", "pods", "--all-namespaces", "--no-headers"])?;
             let others: Vec<&str> =
