@@ -201,6 +201,8 @@ impl Reconciler {
         let policies = self.with.policy.issues();
         let policies = policies.iter().map(ToString::to_string);
         let objects = desired.issues.iter().map(ToString::to_string);
+        // Their own task may not have come to this snapshot yet; what the kernel refuses stands in `error`.
+        let _ = self.with.services.follow();
         let services = self.with.services.issues();
         objects.chain(policies).chain(services).chain(snapshot.notes.iter().map(ToString::to_string)).collect()
     }
