@@ -129,6 +129,8 @@ impl Bench {
         let model = |command: &str| {
             let mut cargo = workspace.cargo();
             cargo.args([command, "--package", "ferrule-model", "--lib", "--target-dir"]).arg(&workspace.target);
+            // A run that is broken off leaves nothing half.
+            cargo.env("CARGO_INCREMENTAL", "0");
             cargo
         };
         step("build the model's tests", model("test").arg("--no-run"))?;
