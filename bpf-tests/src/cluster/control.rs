@@ -72,6 +72,12 @@ impl Control {
         Ok(())
     }
 
+    /// Whether any component runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        Component::ALL.into_iter().any(|component| running(&self.pid(component)).is_some())
+    }
+
     /// Starts a component that does not run.
     ///
     /// # Errors

@@ -75,6 +75,10 @@ impl Cluster {
             bail!("--nodes: {nodes} is not between 1 and {}", pki::NODES);
         }
         pki::ensure(&self.control.pki)?;
+        if !self.control.is_running() && self.nodes().is_empty() {
+            // Of a cluster whose processes were ended from outside.
+            fabric::remove();
+        }
         self.control.ensure()?;
         let images = self.images()?;
         let started: Vec<Result<()>> = thread::scope(|scope| {
