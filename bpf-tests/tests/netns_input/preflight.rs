@@ -49,5 +49,5 @@ fn sysctls_that_are_read_only_and_wrong() {
     );
     let mut contained = node.netns.command("unshare");
     contained.args(["--mount", "sh", "-c", &script]);
-    says(&failing(&mut contained), &["net.ipv4.ip_forward=0", "read-only", "set it to 1"]);
+    says(&failing(&mut contained), &["net.ipv4.ip_forward=0", "cannot be written", "set it to 1"]);
 }
