@@ -92,7 +92,7 @@ fn another_endpoint_with_the_address_takes_no_flow_over() {
 }
 
 #[test]
-fn an_error_passes_to_who_sent_what_it_quotes_and_to_nobody_else() {
+fn errors_about_a_packet_pass_to_who_sent_it_and_to_nobody_else() {
     let mut bench = one_way();
     let sent = datagram(A, (OUTSIDE4, 80));
     bench.by(CLASS_A);
