@@ -136,10 +136,20 @@ impl Space {
             let all = self.cluster.kubectl(&["get", "pods", "--all-namespaces", "--no-headers"])?;
             let others: Vec<&str> =
                 all.lines().filter(|line| !line.starts_with("kube-system ") && !line.starts_with(&self.name)).collect();
-            if others.is_empty() { Ok(()) } else { bail!("{}", others.join("\n")) }
+            if !others.is_empty() {
+                bail!("{}", others.join("\n"));
+            }
+            // A pod that is removed by force has its network for a moment longer than its object.
+            for node in nodes() {
+                let endpoints = ferrule(&node, "endpoint list");
+                let pods = endpoints.as_array().into_iter().flatten().filter_map(|one| one["pod"].as_str());
+                let others: Vec<&str> = pods.filter(|pod| !pod.starts_with("kube-system/")).collect();
+                if !others.is_empty() {
+                    bail!("{}: {}", node.name(), others.join(", "));
+                }
+            }
+            Ok(())
         });
-        // Their addresses go a moment after their objects.
-        moment();
     }
 
     /// Waits until a Deployment or StatefulSet has rolled out.
