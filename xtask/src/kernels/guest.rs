@@ -19,7 +19,7 @@ use super::{console::Results, package::Kernel};
 use crate::arch::Arch;
 
 /// How long a guest may take.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1_500);
 /// How long it may be silent: the longest test, and some time to boot without acceleration.
 const SILENCE: Duration = Duration::from_secs(240);
 
