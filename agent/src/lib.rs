@@ -1,7 +1,7 @@
 //! The node agent.
 //!
 //! ```text
-//! source (files) ──▶ store ──▶ model (desired, plan) ──▶ reconcile ──▶ bpf maps, kernel routes, devices
+//! source (API server or files) ──▶ store ──▶ model (desired, plan) ──▶ reconcile ──▶ bpf maps, kernel routes, devices
 //!                                   ▲
 //! CNI plugin ──▶ api ──▶ attachment ┴──▶ lease, bpf maps, attach
 //! ```

@@ -24,7 +24,7 @@ pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::R
     }
     let mut seen = None;
     loop {
-        // A Node object that was made anew, or got the taint again, has to be told anew.
+        // A Node object that was made anew has to be told anew.
         let snapshot = store.snapshot();
         let node = snapshot.objects.nodes.get(cluster.node_name.as_str()).cloned();
         if node.is_some() && node != seen {

@@ -151,7 +151,9 @@ impl Reconciler {
                     if !more {
                         return;
                     }
-                    if self.follow(&store.snapshot()) {
+                    // What waits for its pause has no other turn where pods come and go all the time.
+                    let waits = self.pods_changed || parts != Parts::default() || self.full_round.elapsed() >= PERIOD;
+                    if !waits && self.follow(&store.snapshot()) {
                         continue;
                     }
                 }

@@ -51,7 +51,6 @@ fn pods_of_a_stateful_set_are_recreated_under_their_names() {
 fn a_static_pod_is_known_by_its_mirror() {
     let space = Space::new("static");
     let node = &nodes()[0];
-    let folder = node.machine.folder.join("etc/kubernetes/manifests");
     let path = node.machine.root().expect("a running node").join("etc/kubernetes/manifests");
     std::fs::create_dir_all(&path).expect("the kubelet's folder");
     let file = path.join("quiet.json");
@@ -73,5 +72,4 @@ fn a_static_pod_is_known_by_its_mirror() {
     let refused = space.connects(&client, &format!("{}:8080", quiet.ip(false)));
     std::fs::remove_file(&file).expect("the manifest goes");
     assert!(refused.is_err(), "its policy does not hold");
-    drop(folder);
 }
