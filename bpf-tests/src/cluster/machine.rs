@@ -204,14 +204,15 @@ fn unified() -> PathBuf {
 }
 
 /// Where control groups are mounted: one place, or with version 1 a place for each controller.
-fn hierarchies() -> Vec<PathBuf> {
+#[must_use]
+pub fn hierarchies() -> Vec<PathBuf> {
     let root = PathBuf::from("/sys/fs/cgroup");
     let below = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
     below.filter(|path| path.join("cgroup.procs").exists()).chain([root.clone()]).collect()
 }
 
 /// Removes a group and those below; processes that are ending may hold one for a moment.
-fn remove_group(path: &Path) {
+pub fn remove_group(path: &Path) {
     if !path.exists() {
         return;
     }

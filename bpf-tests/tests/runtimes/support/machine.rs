@@ -11,13 +11,12 @@
 //! namespaces, mounts, devices and pins. Its control groups are the host's, below one name, and removed on drop.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
+pub use bpf_tests::cluster::machine::{hierarchies, remove_group};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -101,33 +100,10 @@ impl Drop for Machine {
     }
 }
 
-/// Where control groups are mounted: one place, or with version 1 a place for each controller.
-pub fn hierarchies() -> Vec<PathBuf> {
-    let root = PathBuf::from("/sys/fs/cgroup");
-    let below = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
-    below.filter(|path| path.join("cgroup.procs").exists()).chain([root.clone()]).collect()
-}
-
 /// Makes a group in the unified hierarchy: a machine's socket programs see its own containers alone.
 pub fn unified_group(name: &str) -> PathBuf {
     let unified = hierarchies().into_iter().find(|path| path.join("cgroup.controllers").exists());
     let path = unified.expect("cgroup v2 is mounted").join(name);
     fs::create_dir_all(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     path
-}
-
-/// Removes a group and those below; processes that are ending may hold one for a moment.
-pub fn remove_group(path: &Path) {
-    if !path.exists() {
-        return;
-    }
-    for below in fs::read_dir(path).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
-        remove_group(&below.path());
-    }
-    for _ in 0..100 {
-        match fs::remove_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => thread::sleep(Duration::from_millis(10)),
-            _ => return,
-        }
-    }
 }
