@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    fabric::{self, CONTROL, within},
+    fabric::{Fabric, within},
     process::{end, run, running, start, wait},
     settings::{self, API_SERVER, OUTSIDE_V6, POD_CIDRS, SERVICE_CIDRS},
 };
@@ -48,6 +48,8 @@ impl Component {
 /// The control plane.
 #[derive(Debug, Clone)]
 pub struct Control {
+    /// The network that it is plugged into.
+    pub fabric: Fabric,
     /// Where Kubernetes' programs are.
     pub programs: PathBuf,
     /// Certificates.
@@ -62,7 +64,7 @@ impl Control {
     /// # Errors
     /// What the API server says, or its log's last lines.
     pub fn ensure(&self) -> Result<()> {
-        fabric::ensure(API_SERVER, OUTSIDE_V6)?;
+        self.fabric.ensure(API_SERVER, OUTSIDE_V6)?;
         for component in Component::ALL {
             self.start(component)?;
             if component == Component::ApiServer {
@@ -92,7 +94,7 @@ impl Control {
             other => self.programs.join(other.name()),
         };
         let line = program.display().to_string();
-        let mut command = within(&Path::new("/run/netns").join(CONTROL), &line);
+        let mut command = within(&self.fabric.control_path(), &line);
         command.args(self.arguments(component));
         start(&mut command, &self.log(component), &self.pid(component))
     }
@@ -124,7 +126,7 @@ impl Control {
     #[must_use]
     pub fn kubectl(&self) -> Command {
         let program = self.programs.join("kubectl").display().to_string();
-        let mut command = within(&Path::new("/run/netns").join(CONTROL), &program);
+        let mut command = within(&self.fabric.control_path(), &program);
         command.arg(format!("--kubeconfig={}", self.pki.join("admin.kubeconfig").display()));
         command.arg(format!("--cache-dir={}", self.folder.join("kubectl").display()));
         command
@@ -138,7 +140,7 @@ impl Control {
         for component in Component::ALL.into_iter().rev() {
             self.kill(component)?;
         }
-        fabric::remove();
+        self.fabric.remove();
         let _ = fs::remove_dir_all(&self.folder);
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
+    fabric::Fabric,
     process::{end, run, running, start, wait},
     settings,
 };
@@ -27,15 +28,18 @@ pub struct Machine {
     pub name: String,
     /// Its folder.
     pub folder: PathBuf,
-}
-
-/// The name of a machine's control groups.
-#[must_use]
-pub fn group(name: &str) -> String {
-    format!("ferrule-{name}")
+    /// The name of its control groups.
+    pub group: String,
 }
 
 impl Machine {
+    /// A machine of a cluster.
+    #[must_use]
+    pub fn new(name: String, folder: PathBuf, fabric: &Fabric) -> Self {
+        let group = format!("ferrule-{}-{name}", fabric.0);
+        Self { name, folder, group }
+    }
+
     /// Boots it; containerd is started, not waited for.
     ///
     /// # Errors
@@ -49,7 +53,7 @@ impl Machine {
         if unified() != Path::new("/sys/fs/cgroup") {
             fs::write(path("hybrid"), "")?;
         }
-        let group = unified().join(group(&self.name));
+        let group = unified().join(&self.group);
         fs::create_dir_all(&group).with_context(|| group.display().to_string())?;
         // Entering the group first makes it the root of the new namespace of control groups: what is attached there sees
         // this node alone.
@@ -106,7 +110,7 @@ impl Machine {
         let pid = fs::read_to_string(self.folder.join("pid")).unwrap_or_default();
         let script = format!(
             "echo $$ > {}/cgroup.procs; exec nsenter -t {pid} -m -n -p -i -u -C -- \"$0\" \"$@\"",
-            unified().join(group(&self.name)).display()
+            unified().join(&self.group).display()
         );
         let mut command = Command::new("bash");
         command.args(["-c", &script, program]);
@@ -171,7 +175,7 @@ impl Machine {
         }
         let _ = fs::remove_file(self.folder.join("ready"));
         for hierarchy in hierarchies() {
-            remove_group(&hierarchy.join(group(&self.name)));
+            remove_group(&hierarchy.join(&self.group));
         }
         Ok(())
     }

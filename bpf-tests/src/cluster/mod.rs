@@ -31,7 +31,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 pub use control::{Component, Control};
-pub use fabric::CONTROL;
+pub use fabric::Fabric;
 pub use node::Node;
 use process::{run, wait};
 
@@ -48,7 +48,8 @@ impl Cluster {
     /// In a folder, with Kubernetes' programs from another.
     #[must_use]
     pub fn at(folder: PathBuf, programs: PathBuf) -> Self {
-        let control = Control { programs, pki: folder.join("pki"), folder: folder.join("control") };
+        let fabric = Fabric(fabric::tag(&folder));
+        let control = Control { fabric, programs, pki: folder.join("pki"), folder: folder.join("control") };
         Self { folder, control }
     }
 
@@ -77,7 +78,7 @@ impl Cluster {
         pki::ensure(&self.control.pki)?;
         if !self.control.is_running() && self.nodes().is_empty() {
             // Of a cluster whose processes were ended from outside.
-            fabric::remove();
+            self.control.fabric.remove();
         }
         self.control.ensure()?;
         let images = self.images()?;
@@ -111,8 +112,10 @@ impl Cluster {
             for cidr in cidrs.split_whitespace() {
                 let [v4, v6] = settings::internal_ips(node.number);
                 let via = if cidr.contains(':') { v6 } else { v4 };
-                let netns = Path::new("/run/netns").join(CONTROL);
-                run(&mut fabric::within(&netns, &format!("ip route replace {cidr} via {via}")))?;
+                run(&mut fabric::within(
+                    &self.control.fabric.control_path(),
+                    &format!("ip route replace {cidr} via {via}"),
+                ))?;
             }
         }
         Ok(())

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 
 use super::{
     control::Control,
-    fabric,
     machine::Machine,
     process::running,
     settings::{self, API_SERVER, OUTSIDE_V6},
@@ -27,7 +26,7 @@ pub struct Node {
 
 impl Node {
     pub(super) fn new(number: u8, folder: PathBuf, control: Control) -> Self {
-        Self { number, machine: Machine { name: format!("n{number}"), folder }, control }
+        Self { number, machine: Machine::new(format!("n{number}"), folder, &control.fabric), control }
     }
 
     /// Its name.
@@ -44,7 +43,7 @@ impl Node {
         if !self.machine.is_up() {
             self.machine.boot()?;
             let [v4, v6] = settings::internal_ips(self.number);
-            fabric::join(self.name(), &self.machine.netns()?, [&v4, &v6])?;
+            self.control.fabric.join(self.name(), &self.machine.netns()?, [&v4, &v6])?;
             self.machine.run(&format!("ip route add default via {API_SERVER}"))?;
             self.machine.run(&format!("ip -6 route add default via {OUTSIDE_V6}"))?;
             self.plugins()?;
@@ -82,7 +81,7 @@ impl Node {
             return Ok(());
         }
         let config = self.machine.folder.join("kubelet.yaml");
-        fs::write(&config, settings::kubelet(self.name(), &self.control.pki.join("ca.crt")))?;
+        fs::write(&config, settings::kubelet(&self.machine.group, &self.control.pki.join("ca.crt")))?;
         let [v4, v6] = settings::internal_ips(self.number);
         let arguments = [
             format!("--config={}", config.display()),

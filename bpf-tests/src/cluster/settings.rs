@@ -61,9 +61,9 @@ oom_score = 0
     )
 }
 
-/// The kubelet's: without hierarchies of control groups, disk limits and firewall rules of its own.
+/// The kubelet's, below a control group: without hierarchies of control groups, disk limits and firewall rules of its own.
 #[must_use]
-pub fn kubelet(name: &str, authority: &Path) -> String {
+pub fn kubelet(group: &str, authority: &Path) -> String {
     format!(
         r#"apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -91,7 +91,6 @@ clusterDomain: cluster.local
 resolvConf: ""
 "#,
         ca = authority.display(),
-        group = super::machine::group(name),
     )
 }
 
