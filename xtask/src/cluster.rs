@@ -129,8 +129,12 @@ fn command(workspace: &Workspace, privilege: Privilege) -> Command {
 }
 
 /// What the starter and the tests find the cluster by.
-pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 2] {
-    [("FERRULE_CLUSTER", folder(workspace)), ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace))]
+pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+    [
+        ("FERRULE_CLUSTER", folder(workspace)),
+        ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace)),
+        ("FERRULE_MANIFEST", workspace.root.join(MANIFEST)),
+    ]
 }
 
 /// A cluster of two nodes with Ferrule of this work tree, for tests: one that is there already is used.
@@ -138,9 +142,19 @@ pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 2] {
 /// # Errors
 /// Where something does not start.
 pub fn start(workspace: &Workspace, privilege: Privilege) -> Result<()> {
+    start_bare(workspace, privilege)?;
+    installed(workspace, privilege)
+}
+
+/// A cluster of two nodes whose network is not installed yet: they have Ferrule's image.
+///
+/// # Errors
+/// Where something does not start.
+pub fn start_bare(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     setup::kubernetes::ensure(workspace)?;
     started(workspace, privilege, &["up", "--nodes", "2"])?;
-    install(workspace, privilege)
+    let archive = own_image(workspace)?;
+    started(workspace, privilege, &["load", &archive.display().to_string()])
 }
 
 /// Removes it.
@@ -154,6 +168,10 @@ pub fn end(workspace: &Workspace, privilege: Privilege) -> Result<()> {
 fn install(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     let archive = own_image(workspace)?;
     started(workspace, privilege, &["load", &archive.display().to_string()])?;
+    installed(workspace, privilege)
+}
+
+fn installed(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     started(workspace, privilege, &["install", &workspace.root.join(MANIFEST).display().to_string()])
 }
 
