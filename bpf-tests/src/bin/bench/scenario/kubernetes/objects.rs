@@ -2,10 +2,13 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use ferrule_model::{objects::Objects, testing::hard::Hard};
+use ferrule_model::{
+    objects::{Objects, Pod},
+    testing::hard::Hard,
+};
 use serde_json::{Value, json};
 
 use crate::lab::api::Call;
@@ -44,8 +47,8 @@ impl Size {
         let own = node(NODE, &POD_CIDRS.map(str::to_owned), internal);
         let others = (0..self.nodes - 1).map(|number| {
             let [_, _, high, low] = number.to_be_bytes();
-            let cidr = format!("10.{}.{low}.0/24", 128 + high);
-            node(&format!("node-{number}"), &[cidr], &[Ipv4Addr::new(192, 168, high, low).into()])
+            let cidrs = [format!("10.{}.{low}.0/24", 128 + high), format!("fd00:128:{number:x}::/64")];
+            node(&format!("node-{number}"), &cidrs, &[Ipv4Addr::new(192, 168, high, low).into()])
         });
         [first.collect(), accounts.chain([own]).chain(others).collect()]
     }
@@ -54,9 +57,7 @@ impl Size {
     pub fn rest(&self, objects: &Objects) -> Vec<Call> {
         let pods = objects.pods.values().zip(0_u32..).map(|(pod, _)| {
             let mut body = manifest::pod(pod);
-            if self.is_own(pod.labels.get("id")) {
-                body["spec"]["nodeName"] = NODE.into();
-            }
+            body["spec"]["nodeName"] = self.place(pod).map_or_else(|| NODE.to_owned(), |(node, _)| node).into();
             let container = &mut body["spec"]["containers"][0];
             (container["name"], container["image"]) = ("main".into(), "registry.example/app:1".into());
             Call::create(pods_of(&pod.name.namespace), body)
@@ -71,11 +72,11 @@ impl Size {
 
     /// What kubelets say of other nodes' pods.
     pub fn statuses(&self, objects: &Objects) -> Vec<Call> {
-        let others = objects.pods.values().filter(|pod| !self.is_own(pod.labels.get("id")));
+        let others = objects.pods.values().filter_map(|pod| Some((pod, self.place(pod)?.1)));
         others
-            .map(|pod| {
-                let ips: Vec<Value> = pod.ips.iter().map(|ip| json!({"ip": ip})).collect();
-                let status = json!({"status": {"phase": "Running", "podIP": pod.ips.first(), "podIPs": ips}});
+            .map(|(pod, ips)| {
+                let all = ips.map(|ip| json!({"ip": ip}));
+                let status = json!({"status": {"phase": "Running", "podIP": ips[0], "podIPs": all}});
                 Call::merge(format!("{}/{}/status", pods_of(&pod.name.namespace), pod.name.name), status)
             })
             .collect()
@@ -86,20 +87,27 @@ impl Size {
         let range = self.hard.pods - self.hard.endpoints;
         let pod = self.hard.pod(self.hard.endpoints + number.wrapping_mul(7_919) % range);
         let path = format!("{}/{}", pods_of(&pod.name.namespace), pod.name.name);
-        Call::merge(path, json!({"metadata": {"labels": {"changed": format!("c-{number}")}}}))
+        Call::merge(path, json!({"metadata": {"labels": {"changed": format!("c-{number}-{}", std::process::id())}}}))
     }
 
-    fn is_own(&self, id: Option<&str>) -> bool {
-        let number = id.and_then(|id| id.strip_prefix("pod-")?.parse::<u32>().ok());
-        number.is_some_and(|number| number < self.hard.endpoints)
+    /// The node that another pod than the looking node's is on, and its addresses there.
+    fn place(&self, pod: &Pod) -> Option<(String, [IpAddr; 2])> {
+        let number: u32 = pod.labels.get("id")?.strip_prefix("pod-")?.parse().ok()?;
+        let other = number.checked_sub(self.hard.endpoints)?;
+        let (node, first) = (other % (self.nodes - 1), other / (self.nodes - 1) + 2);
+        let [_, _, high, low] = node.to_be_bytes();
+        let last = u8::try_from(first).ok()?;
+        let v6 = Ipv6Addr::new(0xfd00, 0x128, u16::try_from(node).ok()?, 0, 0, 0, 0, last.into());
+        Some((format!("node-{node}"), [Ipv4Addr::new(10, 128 + high, low, last).into(), v6.into()]))
     }
 
     fn service(&self, number: u32) -> [Call; 2] {
         let namespace = self.hard.namespace(number % (self.hard.pods / 110 + 1)).name;
         let name = format!("service-{number}");
         let backends = (0..BACKENDS).map(|at| {
-            let pod = self.hard.pod((number * BACKENDS + at) % self.hard.pods);
-            json!({"addresses": [pod.ips.first()], "conditions": {"ready": true}, "nodeName": pod.node.as_deref()})
+            let others = self.hard.pods - self.hard.endpoints;
+            let place = self.place(&self.hard.pod(self.hard.endpoints + (number * BACKENDS + at) % others));
+            place.map(|(node, ips)| json!({"addresses": [ips[0]], "conditions": {"ready": true}, "nodeName": node}))
         });
         let service = json!({
             "metadata": {"name": name},
@@ -109,7 +117,7 @@ impl Size {
             "metadata": {"name": format!("{name}-x"), "labels": {"kubernetes.io/service-name": name}},
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-            "endpoints": backends.collect::<Value>(),
+            "endpoints": backends.flatten().collect::<Value>(),
         });
         [
             Call::create(format!("/api/v1/namespaces/{namespace}/services"), service),

@@ -25,7 +25,7 @@ use crate::{
 const SCENARIO: &str = "kubernetes";
 const SUBJECT: &str = "ferrule";
 /// Of all pods, the looking node's included.
-const CLUSTER_CIDRS: &str = "10.0.0.0/8,fd00::/64,fd00:244::/32";
+const CLUSTER_CIDRS: &str = "10.0.0.0/8,fd00:128::/32,fd00:244::/32";
 /// What is superseded has gone by then, and rounds of the reconciler without a reason are over.
 const SETTLE: Duration = Duration::from_secs(20);
 /// Changes a second.
