@@ -129,8 +129,12 @@ fn command(workspace: &Workspace, privilege: Privilege) -> Command {
 }
 
 /// What the starter and the tests find the cluster by.
-pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 2] {
-    [("FERRULE_CLUSTER", folder(workspace)), ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace))]
+pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+    [
+        ("FERRULE_CLUSTER", folder(workspace)),
+        ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace)),
+        ("FERRULE_HELM", setup::kubernetes::helm_file(workspace)),
+    ]
 }
 
 /// A cluster of two nodes with Ferrule of this work tree, for tests: one that is there already is used.
@@ -139,6 +143,7 @@ pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 2] {
 /// Where something does not start.
 pub fn start(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     setup::kubernetes::ensure(workspace)?;
+    setup::kubernetes::helm(workspace)?;
     started(workspace, privilege, &["up", "--nodes", "2"])?;
     install(workspace, privilege)
 }
