@@ -6,6 +6,7 @@
 //! CNI plugin ──▶ api ──▶ attachment ┴──▶ lease, bpf maps, attach
 //! ```
 
+pub mod allocator;
 pub mod api;
 pub mod attachment;
 pub mod bpf;

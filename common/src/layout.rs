@@ -8,7 +8,7 @@ use core::mem::size_of;
 use crate::{Address, endpoint, event, flow, link, metric, peer, policy, prefix, service, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 6 + if OTHER { 1_000_000 } else { 0 };
+pub const VERSION: u32 = 7 + if OTHER { 1_000_000 } else { 0 };
 
 /// Tests only (the feature `other-layout`): every map has more entries and fields stand in another order, for an agent that
 /// takes over from one with the usual layout.
@@ -95,7 +95,7 @@ pub const MEMBERS: u32 = entries(65_536);
 /// Clients that keep their backend.
 pub const AFFINITY: u32 = entries(16_384);
 /// What sockets asked Services for.
-pub const SOCKETS: u32 = entries(49_152);
+pub const SOCKETS: u32 = entries(32_768);
 /// Bytes of events that wait to be read.
 pub const EVENTS: u32 = 1 << 18;
 

@@ -73,8 +73,14 @@ pub fn is_foreign_link(ctx: &TcContext, link: &Link) -> bool {
 /// The pod behind this device, whoever sends.
 #[inline(always)]
 pub fn behind(ctx: &TcContext) -> Option<&'static Link> {
+    behind_link(ifindex(ctx))
+}
+
+/// The pod behind a device of this node.
+#[inline(always)]
+pub fn behind_link(ifindex: u32) -> Option<&'static Link> {
     // SAFETY: as in `local`.
-    unsafe { LINKS.get(ifindex(ctx)) }
+    unsafe { LINKS.get(ifindex) }
 }
 
 /// The pod behind this device, for packets that no address names: ARP, `::`, link-local. Checks the source MAC.

@@ -75,7 +75,7 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     match owner.node() {
         Some(node) if !owner.is_self() && !shaped && !passage.via_stack => deliver::to_node(ctx, &packet, node),
         _ => {
-            if open {
+            if open && !passage.answers {
                 // Whatever the host's NAT makes of it is judged by the ends that it then has.
                 mark::set_open(ctx);
             }
@@ -133,7 +133,13 @@ fn reach_own(ctx: &TcContext, packet: &Packet, index: u32) -> Result<Passed, Dro
         // By way of the host's NAT.
         Some(pod) if pod.index == index => return on(Outcome::Pod),
         Some(pod) => End::local(pod.index),
-        None => End::REMOTE,
+        None => {
+            // Its answer will not name the pod: the flow stays one of the node's address.
+            if let Some(sender) = unjudged(ctx, packet) {
+                verdict::alone(ctx, packet, sender, End::REMOTE, 0, Program::ToPod)?;
+            }
+            End::REMOTE
+        }
     };
     verdict::between(ctx, packet, source, own, circumstances, Program::ToPod)?;
     on(Outcome::Pod)
@@ -181,13 +187,24 @@ fn reach_from_device(ctx: &TcContext, packet: &Packet, pod: &Endpoint, program: 
     deliver::to_pod(ctx, packet, pod, Origin::Device)
 }
 
+/// The pod that sent a packet whose egress is not judged yet, whatever address the host's NAT gave it since. The mark alone
+/// says nothing: other software may use its bit.
+#[inline(always)]
+fn unjudged(ctx: &TcContext, packet: &Packet) -> Option<End> {
+    if !mark::take_open(ctx) {
+        return None;
+    }
+    match endpoint::local(&packet.source) {
+        Some(pod) => Some(End::local(pod.index)),
+        None => endpoint::behind_link(came_by(ctx)).map(|link| End::local(link.index)),
+    }
+}
+
 /// Judges what left a pod for its own node and got other ends from the host's NAT since.
 #[inline(always)]
 fn close(ctx: &TcContext, packet: &Packet, program: Program) -> Result<(), Drop> {
-    if mark::take_open(ctx)
-        && let Some(pod) = endpoint::local(&packet.source)
-    {
-        verdict::between(ctx, packet, End::local(pod.index), End::REMOTE, verdict::CARRIED, program)?;
+    if let Some(sender) = unjudged(ctx, packet) {
+        verdict::between(ctx, packet, sender, End::REMOTE, verdict::CARRIED, program)?;
     }
     Ok(())
 }

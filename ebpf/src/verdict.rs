@@ -118,12 +118,16 @@ pub const V4: u32 = 16;
 pub struct Passage {
     /// Its flow goes through the host's stack.
     pub via_stack: bool,
+    /// It goes back to its flow's opener, which was judged.
+    pub answers: bool,
 }
 
 /// In [`fr_decide`]'s answer: it may pass.
 pub const PASSES: u32 = 1 << 16;
 /// In [`fr_decide`]'s answer: through the stack.
 pub const VIA_STACK: u32 = 1 << 17;
+/// In [`fr_decide`]'s answer: back to the flow's opener.
+pub const ANSWERS: u32 = 1 << 19;
 /// [`fr_decide`]'s answer where a quoted packet has no flow.
 pub const NO_FLOW: u32 = 1 << 18;
 
@@ -144,7 +148,7 @@ pub fn between(
         match fragment::recall(packet) {
             Some(transport) => transport,
             None if circumstances & BY_NODE != 0 || source.is_open() && destination.is_open() => {
-                return Ok(Passage { via_stack: false });
+                return Ok(Passage { via_stack: false, answers: false });
             }
             None => return Err(Drop::FragmentUnknown),
         }
@@ -157,7 +161,7 @@ pub fn between(
     question.ask(packet, source, destination, transport.message, circumstances, program);
     if transport.message == ERROR {
         if circumstances & BY_NODE != 0 {
-            return Ok(Passage { via_stack: false });
+            return Ok(Passage { via_stack: false, answers: false });
         }
         if related::fr_related(ctx.skb.skb, packet.l4) != related::NO_FLOW {
             let answer = fr_decide(ctx.skb.skb);
@@ -171,8 +175,7 @@ pub fn between(
     let answer = match conntrack::find(&question.key) {
         Some(flow) if stands(question, flow) => {
             // SAFETY: as in `stands`.
-            let via_stack = unsafe { (*flow).via_stack } != 0;
-            PASSES | if via_stack { VIA_STACK } else { 0 }
+            passes(question, unsafe { &*flow })
         }
         _ => fr_decide(ctx.skb.skb),
     };
@@ -200,7 +203,7 @@ pub fn alone(
         return Ok(());
     }
     if packet.later_fragment {
-        return Err(Drop::FragmentUnknown);
+        return fragment::recall(packet).map(drop).ok_or(Drop::FragmentUnknown);
     }
     let transport = Transport::parse(ctx, packet)?;
     let question = question().ok_or(Drop::Malformed)?;
@@ -224,7 +227,7 @@ pub extern "C" fn fr_judge() -> u32 {
 #[inline(always)]
 fn passage(answer: u32) -> Result<Passage, Drop> {
     if answer & PASSES != 0 {
-        return Ok(Passage { via_stack: answer & VIA_STACK != 0 });
+        return Ok(Passage { via_stack: answer & VIA_STACK != 0, answers: answer & ANSWERS != 0 });
     }
     Err(match answer {
         DENIED_BY_EGRESS => Drop::PolicyEgress,
@@ -347,7 +350,7 @@ fn note(question: &Question, flow: &mut Flow, by_opener: bool, now: u32) {
 }
 
 /// Decides where no flow stands: on the flow's opener where there is a flow, else on the packet's sender. Gives the number
-/// of a [`Drop`], or [`PASSES`] with [`VIA_STACK`], or [`NO_FLOW`].
+/// of a [`Drop`], or [`PASSES`] with [`VIA_STACK`] and [`ANSWERS`], or [`NO_FLOW`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
@@ -364,7 +367,7 @@ pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
         if same_ends && !reopened && !clock::is_expired(flow, question.key.protocol, now) {
             if by_node {
                 // What the node makes passes; what answers it goes by what was decided of its opener.
-                return PASSES | via_stack(flow);
+                return passes(question, flow);
             }
             let denied = if flow.opened_by_higher != 0 {
                 judge(question, higher, lower, opened_by(question, flow), flow.exempt.into())
@@ -385,7 +388,7 @@ pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
                 flow.seen = now;
                 note(question, flow, by_opener, now);
             }
-            return if reason == 0 { PASSES | via_stack(flow) } else { reason };
+            return if reason == 0 { passes(question, flow) } else { reason };
         }
         if question.circumstances & QUOTED != 0 {
             return NO_FLOW;
@@ -422,9 +425,11 @@ fn opened_by(question: &Question, flow: &Flow) -> u32 {
     if question.is_by_opener(flow) { FORWARD } else { BACK }
 }
 
+/// The answer where a packet of `flow` may pass.
 #[inline(always)]
-const fn via_stack(flow: &Flow) -> u32 {
-    if flow.via_stack != 0 { VIA_STACK } else { 0 }
+fn passes(question: &Question, flow: &Flow) -> u32 {
+    let way = if flow.via_stack != 0 { VIA_STACK } else { 0 };
+    PASSES | way | if question.is_by_opener(flow) { 0 } else { ANSWERS }
 }
 
 #[inline(always)]

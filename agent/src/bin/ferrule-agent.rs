@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use ferrule_agent::{
-    cleanup,
+    allocator, cleanup,
     config::{Config, Options},
     install, net, preflight, run,
 };
@@ -70,6 +70,7 @@ impl Arguments {
 
 /// The command line: also that of the agent with another layout, for tests.
 pub fn main() -> ExitCode {
+    allocator::share_heaps();
     match start(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

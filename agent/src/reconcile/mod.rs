@@ -366,7 +366,7 @@ impl Reconciler {
         );
         state.desired = Some(Arc::clone(&desired));
         self.desired = Some(desired);
-        give_back_memory();
+        crate::allocator::give_back();
         Ok(())
     }
 
@@ -403,15 +403,6 @@ impl Reconciler {
         errors.extend(synced.err().map(|error| chain(&error)));
         errors.extend(unread);
         errors
-    }
-}
-
-/// What was read and compared for many objects is free now, and of no use to this process: the allocator would keep it.
-fn give_back_memory() {
-    // SAFETY: takes an integer and touches nothing but the allocator's free lists.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 

@@ -1,11 +1,6 @@
 //! The control plane: etcd, API server, controller manager and scheduler, each of which can be killed and started again.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 

@@ -1,8 +1,10 @@
 //! What the host's stack carries between pods, after a NAT of somebody's.
 
+use aya::maps::HashMap;
 use ferrule_common::{
     Drop, Outcome,
     Program::{FromPod, ToNetdev, ToOverlay, ToPod},
+    link::Link,
     settings::DEFAULT_OPEN_MARK,
 };
 
@@ -73,4 +75,68 @@ fn what_comes_back_to_the_pod_that_sent_it_passes_under_the_nodes_address_and_so
     assert_eq!(bench.outcome(ToPod, &carried).0, Outcome::Pod as u32);
     let answer = from_mac(segment(B, (SELF4, 50_000), Tcp::SynAck), MAC_B);
     assert_eq!(bench.outcome(FromPod, &answer).0, STACK);
+}
+
+/// The link that A's packets come by where the device that programs run on is another's.
+const LINK_OF_A: u32 = 4711;
+
+/// What A sends to its own node's port, whose egress nobody but its table's allows.
+fn masquerading() -> Bench {
+    let mut bench = Bench::alone();
+    let map = bench.ebpf().map_mut("fr_links").expect("the map is there");
+    let mut links: HashMap<_, u32, Link> = map.try_into().expect("a hash");
+    let link = Link { index: CLASS_A, ..links.get(&HERE, 0).expect("A's link") };
+    links.insert(LINK_OF_A, link, 0).expect("the map has room");
+    bench.table(6);
+    bench.word(CLASS_A, 0, 6, 2);
+    bench.come_by(LINK_OF_A);
+    bench.mark(DEFAULT_OPEN_MARK | 0x4000);
+    bench
+}
+
+#[test]
+fn what_was_dnated_to_another_node_under_the_nodes_address_is_judged_by_who_sent_it() {
+    let mut bench = masquerading();
+    let carried = segment((SELF4, 50_000), (POD1, 80), Tcp::Syn);
+    assert_eq!(bench.outcome(ToOverlay, &carried).0, Drop::PolicyEgress as u32);
+    let outside = segment((SELF4, 50_000), (OUTSIDE4, 80), Tcp::Syn);
+    assert_eq!(bench.outcome(ToNetdev, &outside).0, Drop::PolicyEgress as u32);
+    bench.allow_anyone(6, Ports(TCP, 80, 16));
+    assert_eq!(bench.outcome(ToOverlay, &carried), (Outcome::Overlay as u32, 0x4000), "others' bits stay");
+    bench.table(7);
+    bench.word(CLASS_A, 0, 7, 3);
+    let data = segment((SELF4, 50_000), (POD1, 80), Tcp::Ack);
+    assert_eq!(bench.outcome(ToOverlay, &data).0, Drop::PolicyEgress as u32, "what is denied since is cut");
+    bench.come_by(OTHER_NETDEV);
+    assert_eq!(bench.outcome(ToOverlay, &data).0, Outcome::Overlay as u32, "no pod's: the bit may be other software's");
+}
+
+#[test]
+fn what_was_dnated_to_a_pod_of_this_node_under_the_nodes_address_is_judged_by_both_ends() {
+    let mut bench = masquerading();
+    bench.by(CLASS_B);
+    let carried = segment((SELF4, 50_000), B, Tcp::Syn);
+    assert_eq!(bench.outcome(ToPod, &carried).0, Drop::PolicyEgress as u32);
+    bench.allow_anyone(6, Ports(TCP, 80, 16));
+    bench.table(5);
+    bench.word(CLASS_B, 5, 0, 2);
+    assert_eq!(bench.outcome(ToPod, &carried).0, Drop::PolicyIngress as u32);
+    bench.allow_anyone(5, Ports(TCP, 80, 16));
+    assert_eq!(bench.outcome(ToPod, &carried).0, Outcome::Pod as u32);
+    bench.mark(0);
+    bench.come_by(HERE);
+    let answer = from_mac(segment(B, (SELF4, 50_000), Tcp::SynAck), MAC_B);
+    assert_eq!(bench.outcome(FromPod, &answer), (STACK, 0), "an answer opens nothing");
+}
+
+#[test]
+fn what_answers_the_node_is_not_judged_where_the_hosts_nat_sends_it() {
+    let mut bench = Bench::alone();
+    bench.table(6);
+    bench.word(CLASS_A, 6, 6, 2);
+    bench.allow_anyone(6, Ports(TCP, 80, 16));
+    bench.come_by(OTHER_NETDEV);
+    assert_eq!(bench.outcome(ToPod, &segment((SELF4, 50_000), (A4, 80), Tcp::Syn)).0, Outcome::Pod as u32);
+    let answer = segment((A4, 80), (SELF4, 50_000), Tcp::SynAck);
+    assert_eq!(bench.outcome(FromPod, &answer), (STACK, 0), "unmarked");
 }

@@ -17,23 +17,36 @@ use bpf_tests::{
 
 use super::{
     door::{DOOR, Door, Knocking},
-    live::{Five, ONLY_FRIENDS},
+    live::{Five, ONLY_FRIENDS, SILENT},
     town::within,
 };
 
-/// Lets every node's port lead to a pod; what a pod sends to itself this way comes from the node, as with `portmap`.
-fn forward(node: &Node, to: &Pod) -> Result<()> {
+/// Who is given the node's address on the way to the pod behind its port.
+#[derive(Clone, Copy)]
+enum Masqueraded {
+    /// The pod itself, as with `portmap`.
+    Itself,
+    /// Everybody, as with a `NodePort` of kube-proxy's.
+    Everybody,
+}
+
+/// Lets a node's port lead to a pod.
+fn forward(node: &Node, to: &Pod, masqueraded: Masqueraded) -> Result<()> {
     let mut rules = String::new();
     for v4 in [true, false] {
         let pod = to.address(v4).context("no address")?;
         let own = node.addresses.iter().find(|own| own.is_ipv4() == v4).context("no address")?;
         let (family, target) = if v4 { ("ip", format!("{pod}:{DOOR}")) } else { ("ip6", format!("[{pod}]:{DOOR}")) };
         let translate = format!("{family} daddr {own} meta l4proto {{ tcp, udp }} th dport {DOOR} dnat to {target}");
+        let from = match masqueraded {
+            Masqueraded::Itself => format!("{family} saddr {pod}"),
+            Masqueraded::Everybody => String::new(),
+        };
         rules += &format!(
             "table {family} host_port {{\n\
              chain pre {{ type nat hook prerouting priority dstnat; {translate}; }}\n\
              chain out {{ type nat hook output priority -100; {translate}; }}\n\
-             chain post {{ type nat hook postrouting priority srcnat; {family} saddr {pod} {family} daddr {pod} masquerade; }}\n}}\n"
+             chain post {{ type nat hook postrouting priority srcnat; {from} {family} daddr {pod} masquerade; }}\n}}\n"
         );
     }
     let mut command: Command = node.netns.command("nft");
@@ -57,7 +70,7 @@ fn check(routing: Routing) {
         let five = Five::new(town)?;
         let door = Door::open(&five.web.netns)?;
         let own = town.node(1);
-        forward(own, &five.web)?;
+        forward(own, &five.web, Masqueraded::Itself)?;
         // What neighbour discovery on the underlay costs the first packet is nobody's doing.
         own.addresses.iter().try_for_each(|to| Ping::to(*to).once(&five.cut[1].netns).map(drop))?;
         let [near, far] = &five.cut;
@@ -78,6 +91,46 @@ fn check(routing: Routing) {
         }
         Ok(())
     });
+}
+
+fn check_behind_the_nodes_address(routing: Routing) {
+    within(&Layout { routing, ..Layout::default() }, |town| {
+        let five = Five::new(town)?;
+        let door = Door::open(&five.web.netns)?;
+        let clients = [(1, &five.cut[0], &five.kept[0]), (2, &five.cut[1], &five.kept[1])];
+        for (number, near, _) in clients {
+            let node = town.node(number);
+            forward(node, &five.web, Masqueraded::Everybody)?;
+            node.addresses.iter().try_for_each(|to| Ping::to(*to).once(&near.netns).map(drop))?;
+        }
+        let ask = |let_in: [bool; 2]| -> Result<()> {
+            for (number, stranger, friend) in clients {
+                let own = town.node(number);
+                knocks(stranger, &own.addresses, let_in[0], "its own node")?;
+                knocks(friend, &own.addresses, let_in[1], "its own node")?;
+            }
+            Ok(())
+        };
+        ask([true, true]).context("without a policy")?;
+        let unseen = |pod: &Pod| pod.addresses.iter().all(|address| door.guests(*address) == 0);
+        ensure!(clients.iter().all(|(_, a, b)| unseen(a) && unseen(b)), "a pod's own address has been seen");
+        town.policies(&[SILENT])?;
+        town.settle()?;
+        ask([false, true]).context("strangers may reach nobody")?;
+        town.policies(&[])?;
+        town.settle()?;
+        ask([true, true]).context("without a policy again")
+    });
+}
+
+#[test]
+fn a_sender_is_policed_behind_its_nodes_address_by_vxlan() {
+    check_behind_the_nodes_address(Routing::Vxlan);
+}
+
+#[test]
+fn a_sender_is_policed_behind_its_nodes_address_by_native_routing() {
+    check_behind_the_nodes_address(Routing::Native);
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub const ONLY_FRIENDS: (&str, &str) = (
 );
 
 /// Strangers reach nobody.
-const SILENT: (&str, &str) = ("y/silent", "podSelector: {matchLabels: {role: stranger}}, policyTypes: [Egress]");
+pub const SILENT: (&str, &str) = ("y/silent", "podSelector: {matchLabels: {role: stranger}}, policyTypes: [Egress]");
 
 /// Opens connections, lets something happen that cuts some of them, and takes it back.
 fn cuts(

@@ -1,0 +1,19 @@
+//! What glibc's allocator is told, so that the agent holds the memory that it uses.
+
+/// Has all threads share two heaps: by default each of many CPUs gets several, which keep what others could use.
+pub fn share_heaps() {
+    // SAFETY: takes two integers; called before there are other threads.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// What was read and compared for many objects is free now, and of no use to this process: the allocator would keep it.
+pub fn give_back() {
+    // SAFETY: takes an integer and touches nothing but the allocator's free lists.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
