@@ -274,7 +274,7 @@ fn a_wrong_value_of_the_chart_is_refused_by_its_name() {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/ferrule");
     let template = |value: &str| {
         let mut helm = Command::new(&helm);
-        helm.args(["template", "ferrule"]).arg(&chart).args(["--set", value]);
+        helm.args(["template", "ferrule", "--kube-version", "1.34.2"]).arg(&chart).args(["--set", value]);
         let output = helm.output().expect("helm");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

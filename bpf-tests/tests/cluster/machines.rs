@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Pod, Space, Witness,
-    agent::{kubectl, synced},
+    agent::{issues, kubectl, synced},
     ferrule, nodes,
 };
 
@@ -86,6 +86,8 @@ fn comes(space: &Space, third: &Third, others: [&Pod; 2]) {
 fn gets_other_addresses(space: &Space, third: &Third, others: [&Pod; 2]) {
     third.node.renumber(OTHER_IPS).expect("other addresses");
     known(space, third);
+    // Its own connections to the API server were the former address's.
+    knows_itself(space, third, "internalIps", &OTHER_IPS);
     reached(space, &space.running("guest"), others);
 }
 
@@ -105,7 +107,7 @@ fn gets_another_object(space: &Space, third: &Third, others: [&Pod; 2]) {
     let guest = space.running("guest");
     assert!(guest.ips.iter().all(|ip| !within(&cidrs, *ip)), "{:?} is of {cidrs:?}", guest.ips);
     reached(space, &guest, others);
-    synced(space, &third.node);
+    knows_itself(space, third, "podCidrs", &OTHER_CIDRS);
     let later = space.pod("later", third.node.name(), &[]);
     assert!(later.ips.iter().all(|ip| within(&cidrs, *ip)), "{:?} is not of {cidrs:?}", later.ips);
     reached(space, &later, others);
@@ -168,6 +170,16 @@ fn goes(space: &Space, third: &Third) {
             Ok(())
         });
     }
+}
+
+/// Waits until the third node's own agent has what its Node object says, and nothing else to complain of.
+#[track_caller]
+fn knows_itself(space: &Space, third: &Third, member: &str, wanted: &[&str]) {
+    space.until(&format!("n3's agent knows its {member}"), || {
+        let status: Value = serde_json::from_str(&third.node.ferrule("-o json status")?)?;
+        ensure!(status[member] == json!(wanted) && issues(&third.node)?.is_empty(), "{status:#}");
+        Ok(())
+    });
 }
 
 /// Waits until the other nodes have the third one's present addresses and pod CIDRs, in maps and in routes.
