@@ -129,11 +129,12 @@ fn command(workspace: &Workspace, privilege: Privilege) -> Command {
 }
 
 /// What the starter and the tests find the cluster by.
-pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 4] {
     [
         ("FERRULE_CLUSTER", folder(workspace)),
         ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace)),
         ("FERRULE_MANIFEST", workspace.root.join(MANIFEST)),
+        ("FERRULE_HELM", setup::kubernetes::helm_file(workspace)),
     ]
 }
 
@@ -152,6 +153,7 @@ pub fn start(workspace: &Workspace, privilege: Privilege) -> Result<()> {
 /// Where something does not start.
 pub fn start_bare(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     setup::kubernetes::ensure(workspace)?;
+    setup::kubernetes::helm(workspace)?;
     started(workspace, privilege, &["up", "--nodes", "2"])?;
     let archive = own_image(workspace)?;
     started(workspace, privilege, &["load", &archive.display().to_string()])

@@ -132,13 +132,16 @@ fn has(objects: &Objects, (name, uid): &Own) -> bool {
 /// Patches until the API server takes it, or there is no such pod any more.
 async fn tell(cluster: Cluster, own: Own, value: Option<String>) -> Own {
     let (name, uid) = &own;
-    let pods: Api<Pod> = Api::namespaced(cluster.client, &name.namespace);
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &name.namespace);
     for pause in pauses() {
         let patch = Patch::Merge(patch(uid, value.as_deref()));
-        match pods.patch_status(&name.name, &PatchParams::default(), &patch).await {
+        let answer = pods.patch_status(&name.name, &PatchParams::default(), &patch).await;
+        // Gone, or another one of the same name.
+        let needless = matches!(&answer, Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409));
+        cluster.health.told("pods/status", answer.as_ref().err().filter(|_| !needless));
+        match answer {
             Ok(_) => break,
-            // Gone, or another one of the same name.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => break,
+            Err(_) if needless => break,
             Err(error) => {
                 tracing::warn!(pod = %name, error = chain(&error), "a pod's addresses cannot be announced; tried again");
                 tokio::time::sleep(pause).await;

@@ -1,10 +1,10 @@
 //! What is wrong with an object, as an Event on it (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>).
 //!
-//! Of what every node sees, one node speaks: a pod's own, a Node itself, and the first by name of all else. What keeps a
-//! policy from being in force is seen by the nodes with pods of it alone.
+//! Of what every node sees, one node speaks: a pod's own, a Node itself, and of all else the first by name that has an agent.
+//! What keeps a policy from being in force is seen by the nodes with pods of it alone.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,6 +21,8 @@ use crate::{reconcile::chain, state::NodeState, store::Reader};
 const AGAIN: Duration = Duration::from_secs(1_800);
 /// More than this at once helps nobody.
 const MOST: usize = 50;
+/// What the chart labels agents' pods with.
+const LABEL: (&str, &str) = ("app.kubernetes.io/name", "ferrule");
 const KINDS: [(&str, &str); 6] = [
     ("Pod", "v1"),
     ("Node", "v1"),
@@ -39,13 +41,17 @@ pub(super) async fn run(cluster: Cluster, store: Reader, mut state: watch::Recei
         told.retain(|issue, _| issues.contains(issue));
         let objects = Arc::clone(&store.clone().snapshot().objects);
         let new = issues.into_iter().filter(|issue| told.get(issue).is_none_or(|when| when.elapsed() > AGAIN));
-        for issue in new.take(MOST).collect::<Vec<_>>() {
+        let new: Vec<String> = new.take(MOST).collect();
+        let speaking = if new.is_empty() { BTreeSet::new() } else { speaking(&objects) };
+        for issue in new {
             let Some((subject, words)) = Subject::read(&issue) else { continue };
-            if subject.is_ours(&objects, &cluster.node_name)
-                && let Err(error) = recorder.publish(&event(words), &subject.reference(&objects)).await
-            {
-                tracing::debug!(issue, error = chain(&error), "an Event cannot be written; tried again");
-                continue;
+            if subject.is_ours(&objects, &speaking, &cluster.node_name) {
+                let published = recorder.publish(&event(words), &subject.reference(&objects)).await;
+                cluster.health.told("events", published.as_ref().err());
+                if let Err(error) = published {
+                    tracing::warn!(issue, error = chain(&error), "an Event cannot be written; tried again");
+                    continue;
+                }
             }
             told.insert(issue, Instant::now());
         }
@@ -54,6 +60,13 @@ pub(super) async fn run(cluster: Cluster, store: Reader, mut state: watch::Recei
             return;
         }
     }
+}
+
+/// The nodes with an agent in a pod; all nodes where agents run otherwise.
+fn speaking(objects: &Objects) -> BTreeSet<&str> {
+    let agents = objects.pods.values().filter(|pod| pod.host_network && pod.labels.get(LABEL.0) == Some(LABEL.1));
+    let with: BTreeSet<&str> = agents.filter_map(|pod| pod.node.as_deref()).collect();
+    if with.is_empty() { objects.nodes.keys().map(|name| &**name).collect() } else { with }
 }
 
 fn event(words: &str) -> Event {
@@ -88,15 +101,15 @@ impl<'a> Subject<'a> {
         Some((Self { kind, version, namespace, name, of_source: note.is_some() }, words))
     }
 
-    fn is_ours(&self, objects: &Objects, own: &str) -> bool {
+    fn is_ours(&self, objects: &Objects, speaking: &BTreeSet<&str>, own: &str) -> bool {
         match self.kind {
-            "Node" => self.name == own,
+            "Node" if speaking.contains(self.name) => self.name == own,
             "Pod" => {
                 let pod = objects.pods.get(&ObjectName::new(self.namespace, self.name));
                 pod.and_then(|pod| pod.node.as_deref()) == Some(own)
             }
             "NetworkPolicy" if !self.of_source => true,
-            _ => objects.nodes.keys().next().is_some_and(|first| **first == *own),
+            _ => speaking.first() == Some(&own),
         }
     }
 
@@ -138,7 +151,8 @@ mod tests {
     #[test]
     fn one_node_speaks() {
         let objects = text::cluster("node a 192.0.2.1\nnode b 192.0.2.2\npod x/p b 10.0.0.1").objects;
-        let speaks = |issue: &str, node: &str| Subject::read(issue).unwrap().0.is_ours(&objects, node);
+        let speaks =
+            |issue: &str, node: &str| Subject::read(issue).unwrap().0.is_ours(&objects, &speaking(&objects), node);
         for (issue, of_a, of_b) in [
             ("Pod x/p: bad", false, true),
             ("Node b: bad", false, true),
@@ -147,6 +161,20 @@ mod tests {
             ("Pod x/gone: bad", false, false),
         ] {
             assert_eq!((speaks(issue, "a"), speaks(issue, "b")), (of_a, of_b), "{issue}");
+        }
+    }
+    #[test]
+    fn a_node_without_an_agent_is_spoken_of_and_does_not_speak() {
+        let objects = text::cluster(
+            "node a 192.0.2.1\nnode b 192.0.2.2\nnode c 192.0.2.3\n\
+             pod s/one b 192.0.2.2 app.kubernetes.io/name=ferrule host\n\
+             pod s/two c 192.0.2.3 app.kubernetes.io/name=ferrule host",
+        )
+        .objects;
+        for (issue, speaks) in [("Node a: bad", "b"), ("Node c: bad", "c"), ("Service x/y: bad", "b")] {
+            let subject = Subject::read(issue).unwrap().0;
+            let all = ["a", "b", "c"].into_iter().filter(|own| subject.is_ours(&objects, &speaking(&objects), own));
+            assert_eq!(all.collect::<Vec<_>>(), [speaks], "{issue}");
         }
     }
 }

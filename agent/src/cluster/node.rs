@@ -39,9 +39,12 @@ pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::R
 async fn settle(cluster: &Cluster) {
     let nodes: Api<Node> = Api::all(cluster.client.clone());
     for pause in pauses() {
-        match told(&nodes, &cluster.node_name).await {
+        let answer = told(&nodes, &cluster.node_name).await;
+        let needless = matches!(&answer, Err(kube::Error::Api(status)) if status.code == 404);
+        cluster.health.told("nodes and nodes/status", answer.as_ref().err().filter(|_| !needless));
+        match answer {
             Ok(()) => return,
-            Err(kube::Error::Api(status)) if status.code == 404 => return,
+            Err(_) if needless => return,
             Err(error) => {
                 tracing::warn!(
                     error = chain(&error),

@@ -286,6 +286,10 @@ impl Reconciler {
             (self.pods_changed, self.pods_looked_at) = (false, Instant::now());
         }
         state.full_rounds += u64::from(parts.is_full());
+        if let Some(desired) = self.desired.as_ref().filter(|_| parts.is_full()) {
+            // What others find without an event of ours, such as a pod with the address of a Service.
+            state.issues = self.issues(desired, &self.snapshot);
+        }
         state.errors = self.errors.all();
         state.errors.extend(self.with.services.error());
         if successor

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::process::run;
 
-/// Writes an image: `files` are a name in its root and a program's file each, the first is what it runs.
+/// Writes an image: `files` are a path in it and a file each, the first is what it runs.
 ///
 /// # Errors
 /// Where something cannot be read or written.
@@ -19,7 +19,9 @@ pub fn write(name: &str, files: &[(&str, PathBuf)], archive: &Path) -> Result<()
     let parts = archive.with_extension("parts");
     fs::create_dir_all(parts.join("layer")).with_context(|| parts.display().to_string())?;
     for (path, file) in files {
-        fs::copy(file, parts.join("layer").join(path)).with_context(|| file.display().to_string())?;
+        let to = parts.join("layer").join(path);
+        to.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::copy(file, to).with_context(|| file.display().to_string())?;
     }
     let layer = parts.join("layer.tar");
     let mut tar = Command::new("tar");

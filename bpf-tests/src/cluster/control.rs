@@ -198,6 +198,8 @@ impl Control {
                 format!("--service-account-private-key-file={}", pki("sa.key")),
                 format!("--root-ca-file={}", pki("ca.crt")),
                 "--use-service-account-credentials=true".into(),
+                // A minute without the API server says nothing about nodes, which could not be heard meanwhile.
+                "--node-monitor-grace-period=120s".into(),
             ],
             Component::Scheduler => vec![admin, "--leader-elect=false".into()],
         }

@@ -67,6 +67,8 @@ impl Fabric {
     /// Where a command fails.
     pub fn join(&self, name: &str, netns: &Path, [v4, v6]: [&str; 2]) -> Result<()> {
         let (bridge, target) = (self.bridge(), netns.display());
+        // Of a machine that was switched off, whose namespace takes a moment to go.
+        let _ = run(&mut words(&format!("ip -n {bridge} link del p-{name}")));
         run(&mut words(&format!("ip -n {bridge} link add p-{name} type veth peer name eth0 netns {target}")))?;
         run(&mut words(&format!("ip -n {bridge} link set p-{name} master fabric up")))?;
         for line in [

@@ -11,6 +11,7 @@
 
 mod archive;
 pub mod control;
+mod etcd;
 mod fabric;
 pub mod images;
 pub mod install;
@@ -112,6 +113,18 @@ impl Cluster {
         self.route_pods()
     }
 
+    /// Starts one more node, and waits until the API server knows it.
+    ///
+    /// # Errors
+    /// Where something does not start.
+    pub fn join(&self, node: &Node) -> Result<()> {
+        node.ensure(&self.images()?)?;
+        wait("the API server knows the node", Duration::from_secs(60), || {
+            self.kubectl(&["get", "node", node.name(), "-o", "name"]).map(drop)
+        })?;
+        self.route_pods()
+    }
+
     /// Leads the control plane's host to pods, as a router of the underlay does where pods' addresses are routed: pods ask
     /// the API server from their own addresses.
     ///
@@ -125,7 +138,7 @@ impl Cluster {
                 if text.contains(' ') { Ok(text) } else { bail!("{text:?}") }
             })?;
             for cidr in cidrs.split_whitespace() {
-                let [v4, v6] = settings::internal_ips(node.number);
+                let [v4, v6] = node.internal_ips();
                 let via = if cidr.contains(':') { v6 } else { v4 };
                 run(&mut fabric::within(
                     &self.control.fabric.control_path(),
@@ -213,4 +226,11 @@ impl Cluster {
             _ => Ok(()),
         }
     }
+}
+
+/// Where the binaries are that tests run: `FERRULE_BIN_DIR`, or this program's folder.
+pub(crate) fn binaries() -> Result<PathBuf> {
+    let folder = env::var_os("FERRULE_BIN_DIR").map(PathBuf::from);
+    let own = || Some(env::current_exe().ok()?.parent()?.to_owned());
+    folder.or_else(own).context("a program lies in a folder")
 }

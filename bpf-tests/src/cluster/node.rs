@@ -14,6 +14,9 @@ use super::{
 /// The CNI project's plugins that a node has besides.
 const PLUGINS: [&str; 2] = ["loopback", "portmap"];
 
+/// The file of a node's InternalIPs that are not those of its number.
+const INTERNAL_IPS: &str = "internal-ips";
+
 /// A node, which may be there or not.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -42,15 +45,59 @@ impl Node {
     pub fn ensure(&self, images: &[PathBuf]) -> Result<()> {
         if !self.machine.is_up() {
             self.machine.boot()?;
-            let [v4, v6] = settings::internal_ips(self.number);
+            let [v4, v6] = self.internal_ips();
             self.control.fabric.join(self.name(), &self.machine.netns()?, [&v4, &v6])?;
-            self.machine.run(&format!("ip route add default via {API_SERVER}"))?;
-            self.machine.run(&format!("ip -6 route add default via {OUTSIDE_V6}"))?;
+            self.default_routes()?;
             self.plugins()?;
         }
         self.machine.await_containerd()?;
         images.iter().try_for_each(|image| self.load(image))?;
         self.start_kubelet()
+    }
+
+    fn default_routes(&self) -> Result<()> {
+        self.machine.run(&format!("ip route replace default via {API_SERVER}"))?;
+        self.machine.run(&format!("ip -6 route replace default via {OUTSIDE_V6}")).map(drop)
+    }
+
+    /// Its InternalIPs, IPv4 first: those of its number, or what it was given since.
+    #[must_use]
+    pub fn internal_ips(&self) -> [String; 2] {
+        let given = fs::read_to_string(self.machine.folder.join(INTERNAL_IPS)).unwrap_or_default();
+        match given.split_once(' ') {
+            Some((v4, v6)) => [v4.into(), v6.into()],
+            None => settings::internal_ips(self.number),
+        }
+    }
+
+    /// Gives it other InternalIPs, IPv4 first; its kubelet is started again with them, its pods go on.
+    ///
+    /// # Errors
+    /// Where an address is refused, or the kubelet does not go.
+    pub fn renumber(&self, [v4, v6]: [&str; 2]) -> Result<()> {
+        let [old_v4, old_v6] = self.internal_ips();
+        self.kill_kubelet()?;
+        // The first of a prefix takes the others with it when it goes.
+        for line in [
+            format!("ip addr del {old_v4}/24 dev eth0"),
+            format!("ip addr add {v4}/24 dev eth0"),
+            format!("ip addr add {v6}/64 dev eth0 nodad"),
+            format!("ip addr del {old_v6}/64 dev eth0"),
+        ] {
+            self.machine.run(&line)?;
+        }
+        self.default_routes()?;
+        fs::write(self.machine.folder.join(INTERNAL_IPS), format!("{v4} {v6}"))?;
+        self.start_kubelet()
+    }
+
+    /// Switches it off and on again: what it had on disk is there, nothing else.
+    ///
+    /// # Errors
+    /// Where something does not start.
+    pub fn reboot(&self) -> Result<()> {
+        self.machine.halt()?;
+        self.ensure(&[])
     }
 
     /// Imports an image's archive.
@@ -82,7 +129,7 @@ impl Node {
         }
         let config = self.machine.folder.join("kubelet.yaml");
         fs::write(&config, settings::kubelet(&self.machine.group, &self.control.pki.join("ca.crt")))?;
-        let [v4, v6] = settings::internal_ips(self.number);
+        let [v4, v6] = self.internal_ips();
         let arguments = [
             format!("--config={}", config.display()),
             format!("--kubeconfig={}", self.control.kubeconfig(self.name()).display()),
@@ -139,14 +186,19 @@ impl Node {
         self.machine.end("kube-proxy")
     }
 
+    /// Removes the rules that kube-proxy left, of whichever of its modes.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub fn clean_proxy(&self) -> Result<()> {
+        self.machine.run(&format!("{} --cleanup", self.control.programs.join("kube-proxy").display())).map(drop)
+    }
+
     /// What `ferrule` says there.
     ///
     /// # Errors
     /// Where there is no agent, or it refuses.
     pub fn ferrule(&self, line: &str) -> Result<String> {
-        let program = std::env::current_exe()?;
-        let folder = std::env::var_os("FERRULE_BIN_DIR").map(PathBuf::from);
-        let folder = folder.or_else(|| Some(program.parent()?.to_owned())).context("a program lies in a folder")?;
-        self.machine.run(&format!("{} {line}", folder.join("ferrule").display()))
+        self.machine.run(&format!("{} {line}", super::binaries()?.join("ferrule").display()))
     }
 }

@@ -9,6 +9,7 @@ pub mod load;
 mod named;
 mod ping;
 mod probe;
+mod sequence;
 
 pub use bulk::transfer;
 pub use echo::{Echo, PORT};
@@ -17,4 +18,5 @@ pub use flow::Flow;
 pub use frame::{receive, send};
 pub use named::Named;
 pub use ping::{Ping, Pinging};
-pub use probe::{Protocol, probe};
+pub use probe::{Protocol, ask, probe};
+pub use sequence::{Sequence, Tally};

@@ -46,16 +46,27 @@ const LIMIT: Duration = Duration::from_millis(1500);
 /// # Errors
 /// Where no answer comes, or another one than expected.
 pub fn probe(from: &Netns, to: IpAddr, protocol: Protocol) -> Result<Duration> {
+    ask(from, SocketAddr::new(to, PORT), protocol)
+}
+
+/// As [`probe`], at another port than the servers' own: something on the way leads to them.
+///
+/// # Errors
+/// As [`probe`].
+pub fn ask(from: &Netns, to: SocketAddr, protocol: Protocol) -> Result<Duration> {
     let exchange = match protocol {
         Protocol::Tcp => from.enter(|| tcp(to))?,
         Protocol::Udp => from.enter(|| udp(to))?,
-        Protocol::Icmp => Ping::to(to).once(from),
+        Protocol::Icmp => Ping::to(to.ip()).once(from),
     };
-    exchange.with_context(|| format!("{protocol} from {} to {to}", from.name()))
+    exchange.with_context(|| match protocol {
+        Protocol::Icmp => format!("{protocol} from {} to {}", from.name(), to.ip()),
+        _ => format!("{protocol} from {} to {to}", from.name()),
+    })
 }
 
-fn tcp(to: IpAddr) -> Result<Duration> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(to, PORT), patience(LIMIT))?;
+fn tcp(to: SocketAddr) -> Result<Duration> {
+    let mut stream = TcpStream::connect_timeout(&to, patience(LIMIT))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(patience(LIMIT)))?;
     let start = Instant::now();
@@ -68,11 +79,11 @@ fn tcp(to: IpAddr) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn udp(to: IpAddr) -> Result<Duration> {
+fn udp(to: SocketAddr) -> Result<Duration> {
     let any = if to.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
     let socket = UdpSocket::bind((any, 0))?;
     // Connected, so that an ICMP error is told and an answer from elsewhere is not taken.
-    socket.connect((to, PORT))?;
+    socket.connect(to)?;
     socket.set_read_timeout(Some(patience(LIMIT)))?;
     let start = Instant::now();
     socket.send(b"ferrule")?;

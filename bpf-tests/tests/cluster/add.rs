@@ -1,10 +1,15 @@
 //! ADD with the API server: objects that are late, pods of one name, static pods, and what other nodes learn when.
 
-use anyhow::bail;
-use bpf_tests::cluster::images::AGNHOST;
+use std::{io::Write, net::SocketAddr, process::Stdio};
+
+use anyhow::{bail, ensure};
+use bpf_tests::{
+    cluster::{Node, images::AGNHOST},
+    traffic::{Echo, Protocol, probe},
+};
 use serde_json::json;
 
-use crate::support::{Space, ferrule, nodes};
+use crate::support::{Pod, Space, StaticPod, agent::signal, ferrule, nodes};
 
 #[test]
 fn a_pods_addresses_are_announced_and_withdrawn_or_posted() {
@@ -70,26 +75,15 @@ fn pods_of_a_stateful_set_are_recreated_under_their_names() {
 fn a_static_pod_is_known_by_its_mirror() {
     let space = Space::new("static");
     let node = &nodes()[0];
-    let path = node.machine.root().expect("a running node").join("etc/kubernetes/manifests");
-    std::fs::create_dir_all(&path).expect("the kubelet's folder");
-    let file = path.join("quiet.json");
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "quiet", "namespace": space.name, "labels": {"app": "quiet"}},
-        "spec": {
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "main", "image": "localhost/agnhost:1", "args": ["netexec", "--http-port=8080"]}],
-        },
-    });
     space.apply(json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "quiet"},
         "spec": {"podSelector": {"matchLabels": {"app": "quiet"}}},
     }));
-    std::fs::write(&file, pod.to_string()).expect("a manifest");
-    let quiet = space.running(&format!("quiet-{}", node.name()));
+    let from_file = StaticPod::start(&space, node, "quiet");
+    let quiet = from_file.running(&space);
     let client = space.pod("client", nodes()[1].name(), &[]);
     let refused = space.connects(&client, &format!("{}:8080", quiet.ip(false)));
-    std::fs::remove_file(&file).expect("the manifest goes");
+    drop(from_file);
     assert!(refused.is_err(), "its policy does not hold");
 }
 
@@ -100,6 +94,97 @@ fn a_start_taint_that_is_put_on_again_is_taken_off_again() {
     space.kubectl(&format!("taint node {node} ferrule.dev/agent-not-ready=:NoSchedule")).expect("it is put on");
     space.until("the taint is taken off", || {
         let taints = space.kubectl(&format!("get node {node} -o jsonpath={{.spec.taints}}"))?;
-        if taints.contains("ferrule.dev") { anyhow::bail!("{taints}") } else { Ok(()) }
+        if taints.contains("ferrule.dev") { bail!("{taints}") } else { Ok(()) }
     });
+}
+
+#[test]
+fn labels_that_change_while_an_add_runs_count_as_they_are_at_its_end() {
+    let space = Space::new("relabel");
+    let nodes = nodes();
+    space.apply(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"},
+        "spec": {"podSelector": {"matchLabels": {"app": "vault"}}},
+    }));
+    let client = space.pod("client", nodes[0].name(), &[]);
+    // The plugin waits for an agent that stands still.
+    signal(&nodes[1], "STOP");
+    let serve = ["netexec", "--http-port=8080"];
+    space.create("closes", nodes[1].name(), &[("app", "web")], &serve, json!({}));
+    space.create("opens", nodes[1].name(), &[("app", "vault")], &serve, json!({}));
+    let running = || -> anyhow::Result<()> {
+        let plugins = nodes[1].machine.run("pgrep -c -x ferrule-cni")?;
+        ensure!(plugins.trim() == "2", "{plugins}");
+        Ok(())
+    };
+    let begun = bpf_tests::cluster::process::wait("both ADDs run", std::time::Duration::from_secs(20), running);
+    space.kubectl("label pod closes app=vault --overwrite").expect("a label");
+    space.kubectl("label pod opens app=web --overwrite").expect("a label");
+    signal(&nodes[1], "CONT");
+    begun.expect("both ADDs run");
+    let (closes, opens) = (space.running("closes"), space.running("opens"));
+    for v6 in [false, true] {
+        let at = |pod: &Pod| SocketAddr::new(pod.ip(v6), 8080).to_string();
+        assert!(space.connects(&client, &at(&closes)).is_err(), "its label of before counts");
+        space.until("the other one is open", || space.connects(&client, &at(&opens)));
+    }
+}
+
+#[test]
+fn a_del_that_comes_late_takes_nothing_from_a_younger_pod_of_its_name() {
+    let space = Space::new("late-del");
+    let nodes = nodes();
+    let client = space.pod("client", nodes[0].name(), &[]);
+    let name = format!("{}/db-0", space.name);
+    let served = |node: &Node| -> Vec<(String, String)> {
+        let endpoints = ferrule(node, "endpoint list");
+        let own = endpoints.as_array().into_iter().flatten().filter(|one| one["pod"] == name.as_str());
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        own.map(|one| (text(&one["containerId"]), text(&one["netns"]))).collect()
+    };
+    let reached = |pod: &Pod| {
+        let echo = Echo::start(&pod.netns, &pod.ips).expect("an echo server");
+        for ip in &pod.ips {
+            space.until("it is reached", || probe(&client.netns, *ip, Protocol::Tcp).map(drop));
+        }
+        drop(echo);
+    };
+    // On another node: the kubelet of the former one is away while its pod goes.
+    let old = space.pod("db-0", nodes[0].name(), &[]);
+    nodes[0].kill_kubelet().expect("it is killed");
+    space.kubectl("delete pod db-0 --grace-period=0 --force").expect("a removal");
+    let new = space.pod("db-0", nodes[1].name(), &[]);
+    assert_eq!(served(&nodes[0]).len(), 1, "the former one's network is there until its DEL");
+    reached(&new);
+    nodes[0].start_kubelet().expect("it starts");
+    space.until("the DEL has come", || if served(&nodes[0]).is_empty() { Ok(()) } else { bail!("it has not") });
+    reached(&new);
+    let peers = ferrule(&nodes[0], "map dump fr_peers").to_string();
+    assert!(new.ips.iter().all(|ip| peers.contains(&format!("\"{ip}\""))), "{peers}");
+    assert!(old.ips.iter().all(|ip| !peers.contains(&format!("\"{ip}\""))), "{peers}");
+    // On the same node: the former one's DEL comes again, as runtimes do.
+    let before = served(&nodes[1]);
+    space.kubectl("delete pod db-0 --grace-period=0 --force").expect("a removal");
+    let newest = space.pod("db-0", nodes[1].name(), &[]);
+    del(&nodes[1], &before[0]);
+    let after = served(&nodes[1]);
+    assert!(after.len() == 1 && after != before, "{after:?}, before {before:?}");
+    reached(&newest);
+}
+
+/// Calls the plugin as a runtime does, for a container that has gone.
+fn del(node: &Node, (container, netns): &(String, String)) {
+    let mut plugin = node.machine.command("/opt/cni/bin/ferrule-cni");
+    let variables = [
+        ("CNI_COMMAND", "DEL"),
+        ("CNI_CONTAINERID", container),
+        ("CNI_NETNS", netns),
+        ("CNI_IFNAME", "eth0"),
+        ("CNI_PATH", "/opt/cni/bin"),
+    ];
+    let mut plugin = plugin.envs(variables).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the plugin");
+    let config = json!({"cniVersion": "1.0.0", "name": "ferrule", "type": "ferrule-cni"}).to_string();
+    plugin.stdin.take().expect("a pipe").write_all(config.as_bytes()).expect("it reads");
+    let output = plugin.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -2,10 +2,15 @@
 //! and runs these one after the other: each has a namespace of its own.
 
 mod add;
+mod bad;
+mod beside;
 mod churn;
 mod lasting;
+mod machines;
 mod network;
 mod pods;
 mod policy;
+mod relist;
+mod rolls;
 mod services;
 mod support;

@@ -58,9 +58,14 @@ pub fn folder(workspace: &Workspace) -> PathBuf {
 /// # Errors
 /// As [`ensure`].
 pub fn helm(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace.tools().join("helm");
-    install(HELM, &folder)?;
-    Ok(folder.join(HELM.0))
+    let file = helm_file(workspace);
+    install(HELM, &workspace.tools().join(HELM.0))?;
+    Ok(file)
+}
+
+/// Where that is.
+pub fn helm_file(workspace: &Workspace) -> PathBuf {
+    workspace.tools().join(HELM.0).join(HELM.0)
 }
 
 /// A module that builds Kubernetes: it replaces its staging modules by folders of its own tree, and the same modules are

@@ -30,7 +30,7 @@ pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> R
     ebpf::build(workspace)?;
     // One build for all tiers: the same packages with the same features, so that nothing is compiled twice.
     step("build everything and its tests", workspace.cargo().args(["build", "--bins", "--tests"]))?;
-    if tiers.contains(&Tier::Netns) {
+    if tiers.contains(&Tier::Netns) || tiers.contains(&Tier::Cluster) {
         other_agent(workspace)?;
     }
 

@@ -4,11 +4,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kube::{
     Client, Config,
-    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-use super::health::{Health, Listen};
+use super::{
+    health::{Health, Listen},
+    wire,
+};
 
 /// How long a connection may take to be made: the server's other addresses are behind one name or none.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -42,6 +44,14 @@ pub enum ConnectError {
         /// What was given.
         url: String,
     },
+    /// A kubeconfig with a proxy.
+    #[error(
+        "proxy-url {url}: the API server cannot be asked through a proxy; remove it, or let its address be reached"
+    )]
+    Proxy {
+        /// The proxy.
+        url: String,
+    },
     /// Certificates or keys that cannot be used.
     #[error("the API server's certificates or this agent's cannot be used")]
     Client(#[source] kube::Error),
@@ -66,7 +76,10 @@ pub async fn connect(access: &Access, health: &Arc<Health>) -> Result<Client, Co
         config.cluster_url = parse(url)?;
     }
     config.connect_timeout = Some(CONNECT);
-    let builder = ClientBuilder::try_from(config).map_err(ConnectError::Client)?;
+    if let Some(url) = &config.proxy_url {
+        return Err(ConnectError::Proxy { url: url.to_string() });
+    }
+    let builder = wire::builder(&config).map_err(ConnectError::Client)?;
     Ok(builder.with_layer(&Listen::new(Arc::clone(health))).build())
 }
 

@@ -27,6 +27,8 @@ struct State {
     answered: Option<SystemTime>,
     /// Since when a kind's watch does not work, and why.
     broken: BTreeMap<Kind, (SystemTime, String)>,
+    /// Since when the API server does not take what it is told, by resource, and why.
+    untold: BTreeMap<&'static str, (SystemTime, String)>,
 }
 
 /// What [`Health`] says at one moment.
@@ -66,6 +68,18 @@ impl Health {
         state.broken.insert(kind, (known.unwrap_or_else(SystemTime::now), words));
     }
 
+    /// The API server was told something of a resource, and took it or refused.
+    pub fn told(&self, resource: &'static str, error: Option<&kube::Error>) {
+        let mut state = self.state();
+        match error {
+            Some(error) => {
+                let since = state.untold.get(resource).map_or_else(SystemTime::now, |(since, _)| *since);
+                state.untold.insert(resource, (since, chain(error)));
+            }
+            None => _ = state.untold.remove(resource),
+        }
+    }
+
     /// A request for objects of one kind, or any other, was granted.
     fn granted(&self, path: &str) {
         match Kind::ALL.into_iter().find(|kind| path.ends_with(&format!("/{}", plural(*kind)))) {
@@ -81,10 +95,14 @@ impl Health {
         let broken = state.broken.iter().map(|(kind, (since, words))| {
             format!("{} cannot be watched for {} s: {words}", plural(*kind), age(*since))
         });
+        let untold = state
+            .untold
+            .iter()
+            .map(|(resource, (since, words))| format!("{resource} cannot be written for {} s: {words}", age(*since)));
         Report {
             synced: state.missing.as_ref().is_some_and(BTreeSet::is_empty),
             last_answer_seconds: state.answered.map(age),
-            problems: broken.collect(),
+            problems: broken.chain(untold).collect(),
         }
     }
 
@@ -178,5 +196,15 @@ mod tests {
         health.granted("/api/v1/pods");
         let problems = health.report().problems;
         assert!(problems.len() == 1 && problems[0].starts_with("services "), "{problems:?}");
+    }
+    #[test]
+    fn what_is_not_taken_is_told_until_it_is() {
+        let health = Health::default();
+        health.told("pods/status", Some(&kube::Error::LinesCodecMaxLineLengthExceeded));
+        health.told("events", None);
+        let problems = health.report().problems;
+        assert!(problems.len() == 1 && problems[0].starts_with("pods/status cannot be written"), "{problems:?}");
+        health.told("pods/status", None);
+        assert!(health.report().problems.is_empty());
     }
 }

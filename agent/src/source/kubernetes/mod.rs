@@ -9,6 +9,7 @@ mod connect;
 mod health;
 mod item;
 pub mod mirror;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +30,7 @@ use mirror::Mirror;
 use super::decode::{Kind, Parts};
 use crate::store::Writer;
 
-/// How long a watch may last, in seconds: a connection that died silently is noticed when it ends.
+/// How long a watch may last, in seconds.
 const WATCH: u32 = 240;
 /// Objects in a page of a list.
 const PAGE: u32 = 500;

@@ -1,10 +1,16 @@
 //! The cluster that all tests share, and a namespace of each test's own.
 
+pub mod agent;
+pub mod churn;
 mod pod;
 mod space;
+mod static_pod;
+mod witness;
 
 pub use pod::Pod;
 pub use space::{Space, ferrule, moment, nodes, refused};
+pub use static_pod::StaticPod;
+pub use witness::Witness;
 
 use std::time::Duration;
 
