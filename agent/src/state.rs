@@ -24,7 +24,7 @@ pub struct NodeState {
     /// This node's InternalIPs.
     pub internal_ips: Vec<IpAddr>,
     /// Other nodes: index, name, how they are reached.
-    pub nodes: BTreeMap<u32, (Arc<str>, NodeEntry)>,
+    pub nodes: Arc<BTreeMap<u32, (Arc<str>, NodeEntry)>>,
     /// Known pods of other nodes.
     pub remote_pods: usize,
     /// The node's own devices that carry programs.

@@ -31,7 +31,8 @@ impl Reconciler {
             return false;
         }
         let mut state = (*before).clone();
-        if has_own(was, now, &config.node_name) {
+        let own = has_own(was, now, &config.node_name);
+        if own {
             state.claimed = Arc::new(attachment::claimed(now, &config.node_name));
         }
         let pods = |step: &ferrule_model::plan::Step| match *step {
@@ -40,13 +41,26 @@ impl Reconciler {
             _ => 0,
         };
         state.remote_pods = state.remote_pods.saturating_add_signed(steps.iter().map(pods).sum());
-        state.issues = self.issues(&desired, snapshot);
+        if !is_of_other_pods(&self.snapshot, snapshot, own) {
+            state.issues = self.issues(&desired, snapshot);
+        }
         state.desired = Some(Arc::clone(&desired));
         self.desired = Some(desired);
         self.snapshot = Arc::clone(snapshot);
         self.publish(&before, state);
         true
     }
+}
+
+/// Whether what differs are other nodes' pods alone. What they change of what is wrong elsewhere, the next round tells: looking
+/// at all policies at each of them would cost more than following them.
+fn is_of_other_pods(before: &Snapshot, after: &Snapshot, own: bool) -> bool {
+    let (was, now) = (&before.objects, &after.objects);
+    !own && before.notes == after.notes
+        && was.namespaces.ptr_eq(&now.namespaces)
+        && was.policies.ptr_eq(&now.policies)
+        && was.services.ptr_eq(&now.services)
+        && was.endpoint_slices.ptr_eq(&now.endpoint_slices)
 }
 
 fn is_pod(desired: &ferrule_model::desired::Desired, address: std::net::IpAddr) -> bool {

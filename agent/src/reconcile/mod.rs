@@ -143,27 +143,36 @@ impl Reconciler {
                 }
                 parts = Parts::default();
             }
+            if !self.follow_until_due(&mut store, parts).await {
+                return;
+            }
+            tokio::time::sleep(GATHER).await;
+            parts = parts.and(self.with.changes.take());
+            if self.full_round.elapsed() >= PERIOD {
+                parts = parts.and(Parts::ALL);
+            }
+        }
+    }
+
+    /// Follows changes until a round is due; false where the store's writer is gone.
+    async fn follow_until_due(&mut self, store: &mut Reader, parts: Parts) -> bool {
+        loop {
             // What could not be finished is tried again, not at once.
             let rest = PERIOD.saturating_sub(self.full_round.elapsed()).max(AGAIN);
             let pause = if self.pods_changed { rest.min(PODS) } else { rest };
             tokio::select! {
                 more = store.changed() => {
                     if !more {
-                        return;
+                        return false;
                     }
                     // What waits for its pause has no other turn where pods come and go all the time.
                     let waits = self.pods_changed || parts != Parts::default() || self.full_round.elapsed() >= PERIOD;
-                    if !waits && self.follow(&store.snapshot()) {
-                        continue;
+                    if waits || !self.follow(&store.snapshot()) {
+                        return true;
                     }
                 }
-                () = self.with.changes.told() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-            tokio::time::sleep(GATHER).await;
-            parts = parts.and(self.with.changes.take());
-            if self.full_round.elapsed() >= PERIOD {
-                parts = parts.and(Parts::ALL);
+                () = self.with.changes.told() => return true,
+                () = tokio::time::sleep(pause) => return true,
             }
         }
     }
@@ -358,8 +367,8 @@ impl Reconciler {
         state.remote_pods = peers.filter(|peer| peer.kind == PeerKind::Pod).count();
         let nodes = desired.remote.nodes.iter();
         let names = &desired.node_names;
-        state.nodes =
-            nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone())))).collect();
+        let named = nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone()))));
+        state.nodes = Arc::new(named.collect());
         state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
         state.issues = self.issues(&desired, snapshot);
         tracing::debug!(
