@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, builder::PossibleValuesParser};
 
-use crate::{arch::Arch, build, privilege, setup, workspace::Workspace};
+use crate::{arch::Arch, build, cluster, privilege, setup, workspace::Workspace};
 
 /// What the bench is asked for.
 #[derive(Debug, Args)]
@@ -28,7 +28,12 @@ pub struct Options {
 }
 
 /// `Scenario` of the bench, which is not built yet when options are read.
-const SCENARIOS: [&str; 7] = ["same-node", "cross-node", "cni", "programs", "memory", "scale", "policy"];
+const SCENARIOS: [&str; 10] =
+    ["same-node", "cross-node", "services", "cni", "programs", "memory", "scale", "policy", KUBERNETES, CLUSTER];
+/// Needs Kubernetes' own programs.
+const KUBERNETES: &str = "kubernetes";
+/// Needs a cluster.
+const CLUSTER: &str = "cluster";
 
 /// As many rounds as an interval needs.
 const LEAST_ROUNDS: u16 = 12;
@@ -48,16 +53,29 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     options.check()?;
     let privilege = privilege::root("make network namespaces and load eBPF programs")?;
     setup::bench(workspace)?;
+    let wants = |scenario: &str| options.only.is_empty() || options.only.iter().any(|name| name == scenario);
+    let with_cluster = wants(CLUSTER);
+    if with_cluster || wants(KUBERNETES) {
+        cluster::prepare(workspace)?;
+    }
     let binaries = build::statically(workspace, &BINARIES, Arch::host())?;
     let report = workspace.target.join("bench");
+    if with_cluster {
+        cluster::start_bare(workspace, privilege)?;
+    }
     let mut bench = privilege.command(binaries.join("bench"));
     bench
         .env("FERRULE_BIN_DIR", &binaries)
         .env("FERRULE_EBPF_DIR", workspace.ebpf())
+        .envs(cluster::environment(workspace))
         .arg("--report")
         .arg(&report)
         .args(options.arguments());
-    let status = bench.status().context("the bench cannot be started")?;
+    let status = bench.status().context("the bench cannot be started");
+    if with_cluster {
+        cluster::end(workspace, privilege)?;
+    }
+    let status = status?;
     if !status.success() {
         bail!("the bench failed ({status}); what it printed above says where");
     }

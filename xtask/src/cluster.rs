@@ -129,10 +129,11 @@ fn command(workspace: &Workspace, privilege: Privilege) -> Command {
 }
 
 /// What the starter and the tests find the cluster by.
-pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 4] {
     [
         ("FERRULE_CLUSTER", folder(workspace)),
         ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace)),
+        ("FERRULE_MANIFEST", workspace.root.join(MANIFEST)),
         ("FERRULE_HELM", setup::kubernetes::helm_file(workspace)),
     ]
 }
@@ -142,10 +143,20 @@ pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
 /// # Errors
 /// Where something does not start.
 pub fn start(workspace: &Workspace, privilege: Privilege) -> Result<()> {
+    start_bare(workspace, privilege)?;
+    installed(workspace, privilege)
+}
+
+/// A cluster of two nodes whose network is not installed yet: they have Ferrule's image.
+///
+/// # Errors
+/// Where something does not start.
+pub fn start_bare(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     setup::kubernetes::ensure(workspace)?;
     setup::kubernetes::helm(workspace)?;
     started(workspace, privilege, &["up", "--nodes", "2"])?;
-    install(workspace, privilege)
+    let archive = own_image(workspace)?;
+    started(workspace, privilege, &["load", &archive.display().to_string()])
 }
 
 /// Removes it.
@@ -159,6 +170,10 @@ pub fn end(workspace: &Workspace, privilege: Privilege) -> Result<()> {
 fn install(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     let archive = own_image(workspace)?;
     started(workspace, privilege, &["load", &archive.display().to_string()])?;
+    installed(workspace, privilege)
+}
+
+fn installed(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     started(workspace, privilege, &["install", &workspace.root.join(MANIFEST).display().to_string()])
 }
 

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use ferrule_model::objects::{ObjectName, Objects};
+use ferrule_model::objects::{self as model, DiffItem, ObjectName, Objects};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
@@ -40,10 +40,18 @@ pub(super) async fn run(cluster: Cluster, attachments: Arc<Attachments>, mut sto
     let mut told: HashMap<Own, Option<String>> = HashMap::new();
     let mut patches: JoinSet<Own> = JoinSet::new();
     let mut busy: BTreeSet<Own> = BTreeSet::new();
+    // What was looked at last; other nodes' pods change all the time, and are nothing to this node's.
+    let mut seen: Option<Arc<Objects>> = None;
+    let mut look = true;
     loop {
         let snapshot = store.snapshot();
         leases.borrow_and_update();
-        if snapshot.synced {
+        let node = cluster.node_name.as_str();
+        look |= seen.as_ref().is_none_or(|seen| concern(node, seen, &snapshot.objects));
+        if snapshot.synced && look {
+            if seen.is_none() {
+                told.extend(announced(node, &snapshot.objects));
+            }
             let wanted = wanted(&attachments.leases(), &snapshot.objects);
             // Those that have gone with their object need no word any more.
             told.retain(|own, _| wanted.contains_key(own) || has(&snapshot.objects, own));
@@ -63,14 +71,33 @@ pub(super) async fn run(cluster: Cluster, attachments: Arc<Attachments>, mut sto
                 patches.spawn(tell(cluster.clone(), own, value));
             }
         }
-        tokio::select! {
-            more = store.changed() => if !more { return },
-            more = leases.changed() => if more.is_err() { return },
+        if snapshot.synced {
+            seen = Some(Arc::clone(&snapshot.objects));
+        }
+        look = tokio::select! {
+            more = store.changed() => if more { false } else { return },
+            more = leases.changed() => if more.is_ok() { true } else { return },
             Some(Ok(own)) = patches.join_next() => {
                 busy.remove(&own);
+                true
             }
         }
     }
+}
+
+/// Whether the changes between two snapshots are of this node's pods.
+fn concern(node: &str, before: &Objects, now: &Objects) -> bool {
+    let own = |pod: &model::Pod| pod.node.as_deref() == Some(node);
+    before.pods.diff(&now.pods).any(|change| match change {
+        DiffItem::Add(_, pod) | DiffItem::Remove(_, pod) => own(pod),
+        DiffItem::Update { old: (_, old), new: (_, new) } => own(old) || own(new),
+    })
+}
+
+/// What a former agent of this node announced, and nobody has posted yet.
+fn announced(node: &str, objects: &Objects) -> impl Iterator<Item = (Own, Option<String>)> {
+    let own = objects.pods.iter().filter(move |(_, pod)| pod.announced && pod.node.as_deref() == Some(node));
+    own.map(|(name, pod)| ((name.clone(), pod.uid.clone()), Some(announce::format(&pod.ips))))
 }
 
 /// What each pod of this node that has a lease and an object should have for an annotation: of several sandboxes of one
@@ -172,6 +199,28 @@ mod tests {
         check("pod shop/web a - uid:u1 host", &own, &[]);
         check("pod shop/web a - uid:u1 ended", &own, &[]);
         check("", &own, &[]);
+    }
+
+    #[test]
+    fn other_nodes_pods_are_no_reason_to_look() {
+        let objects = |text: &str| text::cluster(text).objects;
+        let (own, other) = ("pod shop/web a 10.1.0.5", "pod shop/app b 10.1.0.6");
+        let before = objects(&format!("{own}\n{other}"));
+        assert!(!concern("a", &before, &before));
+        assert!(!concern("a", &before, &objects(own)));
+        assert!(!concern("a", &before, &objects(&format!("{own}\n{other} x=y"))));
+        assert!(concern("a", &before, &objects(other)));
+        assert!(concern("a", &before, &objects(&format!("{own} x=y\n{other}"))));
+        assert!(concern("a", &before, &objects(&format!("{own}\n{}", other.replace(" b ", " a ")))));
+    }
+
+    #[test]
+    fn what_a_former_agent_announced_is_this_ones_to_withdraw() {
+        let pods = "pod shop/web a 10.1.0.5 uid:u1 announced\npod shop/app a 10.1.0.6 uid:u2\n\
+                    pod shop/db b 10.1.0.7 uid:u3 announced";
+        let found: Vec<_> = announced("a", &text::cluster(pods).objects).collect();
+        let own = (ObjectName::new("shop", "web"), "u1".to_owned());
+        assert_eq!(found, [(own, Some("10.1.0.5".to_owned()))]);
     }
 
     #[test]

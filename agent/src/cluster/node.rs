@@ -12,10 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Cluster, pauses};
-use crate::{reconcile::chain, state::NodeState, store::Reader};
+use crate::{reconcile::chain, source::decode::START_TAINT as TAINT, state::NodeState, store::Reader};
 
-/// Nodes may be made with this taint, so that no pod comes before the agent.
-const TAINT: &str = "ferrule.dev/agent-not-ready";
 const CONDITION: &str = "NetworkUnavailable";
 
 pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::Receiver<Arc<NodeState>>) {
@@ -24,7 +22,7 @@ pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::R
     }
     let mut seen = None;
     loop {
-        // A Node object that was made anew has to be told anew.
+        // A Node object that was made anew has to be told anew, and one that got the taint again.
         let snapshot = store.snapshot();
         let node = snapshot.objects.nodes.get(cluster.node_name.as_str()).cloned();
         if node.is_some() && node != seen {

@@ -59,7 +59,7 @@ impl Control {
     /// # Errors
     /// What the API server says, or its log's last lines.
     pub fn ensure(&self) -> Result<()> {
-        self.fabric.ensure(API_SERVER, OUTSIDE_V6)?;
+        self.connect()?;
         for component in Component::ALL {
             self.start(component)?;
             if component == Component::ApiServer {
@@ -67,6 +67,14 @@ impl Control {
             }
         }
         Ok(())
+    }
+
+    /// Makes the network that it is plugged into, where that is not there.
+    ///
+    /// # Errors
+    /// Where a command fails.
+    pub fn connect(&self) -> Result<()> {
+        self.fabric.ensure(API_SERVER, OUTSIDE_V6)
     }
 
     /// Whether any component runs.

@@ -36,6 +36,19 @@ pub use fabric::Fabric;
 pub use node::Node;
 use process::{run, wait};
 
+/// The folder of Kubernetes' programs, which `FERRULE_KUBERNETES` names.
+///
+/// # Errors
+/// Where it is not set.
+pub fn programs() -> Result<PathBuf> {
+    path("FERRULE_KUBERNETES")
+}
+
+fn path(name: &str) -> Result<PathBuf> {
+    let value = env::var_os(name).map(PathBuf::from);
+    value.with_context(|| format!("{name} is not set; run this by `cargo xtask`"))
+}
+
 /// A cluster, which may be there or not.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -59,13 +72,15 @@ impl Cluster {
     /// # Errors
     /// Where they are not set.
     pub fn from_env() -> Result<Self> {
-        let path = |name| {
-            let value = env::var_os(name).map(PathBuf::from);
-            value.with_context(|| {
-                format!("{name} is not set; run this by `cargo xtask cluster` or `cargo xtask test cluster`")
-            })
-        };
-        Ok(Self::at(path("FERRULE_CLUSTER")?, path("FERRULE_KUBERNETES")?))
+        Ok(Self::at(path("FERRULE_CLUSTER")?, programs()?))
+    }
+
+    /// Makes the certificates that are missing.
+    ///
+    /// # Errors
+    /// Where openssl fails.
+    pub fn certify(&self) -> Result<()> {
+        pki::ensure(&self.control.pki)
     }
 
     /// Starts what does not run, so that there are `nodes` nodes, and waits until the API server knows them.
@@ -76,7 +91,7 @@ impl Cluster {
         if !(1..=pki::NODES).contains(&nodes) {
             bail!("--nodes: {nodes} is not between 1 and {}", pki::NODES);
         }
-        pki::ensure(&self.control.pki)?;
+        self.certify()?;
         if !self.control.is_running() && self.nodes().is_empty() {
             // Of a cluster whose processes were ended from outside.
             self.control.fabric.remove();

@@ -106,6 +106,14 @@ impl Invocation {
         self.answer(self.spawn(node)?)
     }
 
+    /// Runs it by a command that starts the plugin elsewhere.
+    ///
+    /// # Errors
+    /// As [`Invocation::answer`].
+    pub fn run_by(&self, command: Command) -> Result<Value> {
+        self.answer(self.start(command)?)
+    }
+
     /// Waits for one that was started; its result, null where it prints none.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, process::Stdio};
 
 use anyhow::{bail, ensure};
 use bpf_tests::{
-    cluster::Node,
+    cluster::{Node, images::AGNHOST},
     traffic::{Echo, Protocol, probe},
 };
 use serde_json::json;
@@ -22,6 +22,24 @@ fn a_pods_addresses_are_announced_and_withdrawn_or_posted() {
     assert_eq!(announced, own.join(","));
     let peers = ferrule(&nodes[0], "map dump fr_peers").to_string();
     assert!(own.iter().all(|ip| peers.contains(ip)), "{peers}");
+}
+
+#[test]
+fn nobody_else_announces_addresses() {
+    let space = Space::new("forged");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "forged", "namespace": space.name, "annotations": {"ferrule.dev/pod-ips": "10.244.1.77"},
+        },
+        "spec": {"containers": [{"name": "main", "image": AGNHOST}]},
+    });
+    let error = space.cluster.apply(&pod.to_string()).expect_err("it is refused");
+    assert!(format!("{error:#}").contains("written by Ferrule's agents alone"), "{error:#}");
+    let web = space.pod("web", nodes()[0].name(), &[]);
+    let change = space.kubectl(&format!("annotate --overwrite pod {} ferrule.dev/pod-ips=10.244.1.77", web.name));
+    assert!(change.is_err_and(|error| format!("{error:#}").contains("written by Ferrule's agents alone")));
+    space.kubectl(&format!("label pod {} other=label", web.name)).expect("anything else may change");
 }
 
 #[test]
@@ -67,6 +85,17 @@ fn a_static_pod_is_known_by_its_mirror() {
     let refused = space.connects(&client, &format!("{}:8080", quiet.ip(false)));
     drop(from_file);
     assert!(refused.is_err(), "its policy does not hold");
+}
+
+#[test]
+fn a_start_taint_that_is_put_on_again_is_taken_off_again() {
+    let space = Space::new("taint");
+    let node = nodes()[1].name().to_owned();
+    space.kubectl(&format!("taint node {node} ferrule.dev/agent-not-ready=:NoSchedule")).expect("it is put on");
+    space.until("the taint is taken off", || {
+        let taints = space.kubectl(&format!("get node {node} -o jsonpath={{.spec.taints}}"))?;
+        if taints.contains("ferrule.dev") { bail!("{taints}") } else { Ok(()) }
+    });
 }
 
 #[test]

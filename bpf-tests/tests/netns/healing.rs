@@ -2,13 +2,15 @@
 
 use std::{
     net::IpAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{HashMap, Map, MapData};
 use bpf_tests::{
-    topology::{Cluster, Layout, Netns, Node, Pod, Routing, patience},
+    topology::{Cluster, Layout, Netns, Node, Pod, Routing, manifest, patience},
     traffic::{Echo, Flow, Ping},
 };
 use ferrule_common::{Address, endpoint::Endpoint, peer::Peer};
@@ -79,7 +81,7 @@ impl<'a> Scene<'a> {
                 Err(error) if elapsed > limit => {
                     return Err(error.context(format!("{what}: not mended after {} s", limit.as_secs())));
                 }
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                Err(_) => thread::sleep(Duration::from_millis(50)),
             }
         }
     }
@@ -213,6 +215,34 @@ fn of_map_entries() {
             let map: HashMap<_, Address, Peer> =
                 HashMap::try_from(Map::HashMap(MapData::from_pin(folder.join("fr_peers"))?))?;
             empty(map)
+        })
+    });
+}
+
+#[test]
+fn while_other_nodes_pods_come_and_go_all_the_time() {
+    within(&Layout::default(), |cluster| {
+        let scene = Scene::new(cluster)?;
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let changing = scope.spawn(|| {
+                for last in (10..200).cycle().take_while(|_| !over.load(Ordering::Relaxed)) {
+                    let address = IpAddr::from([10, 244, 2, last]);
+                    cluster.manifests.write("changing", &manifest::pod("changing", "n2", &[address]))?;
+                    thread::sleep(Duration::from_millis(50));
+                }
+                Ok(())
+            });
+            // More often than any round's pause ends.
+            thread::sleep(Duration::from_secs(1));
+            let healed = scene.heals("fr_endpoints beside changes", LATER, || {
+                let pin = scene.node().maps()?.join("fr_endpoints");
+                let map: HashMap<_, Address, Endpoint> = HashMap::try_from(Map::HashMap(MapData::from_pin(pin)?))?;
+                empty(map)
+            });
+            over.store(true, Ordering::Relaxed);
+            let changed: Result<()> = changing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            healed.and(changed)
         })
     });
 }

@@ -33,6 +33,9 @@ impl Desired {
                 DiffItem::Remove(_, was) => (Some(was), None),
             };
             let (was, now) = (was.and_then(|pod| claim(pod, own)), now.and_then(|pod| claim(pod, own)));
+            if was == now {
+                continue;
+            }
             let mut all = [was, now].into_iter().flatten().flat_map(|(_, ips)| ips);
             if all.any(|ip| leased.contains(ip) || self.contested.contains(ip)) {
                 return None;

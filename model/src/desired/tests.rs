@@ -35,10 +35,10 @@ fn world(text: &str) -> World {
             "node" => {
                 let node = Node {
                     name: words[1].into(),
-                    labels: Default::default(),
                     created,
                     internal_ips: list(words[2]),
                     pod_cidrs: list(words[3]),
+                    ..Node::default()
                 };
                 world.objects.nodes.insert(node.name.clone(), node.into());
             }

@@ -9,7 +9,7 @@ use crate::cidr::Family;
 use crate::selector::Labels;
 
 /// A node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     /// `metadata.name`.
     pub name: Arc<str>,
@@ -21,6 +21,8 @@ pub struct Node {
     pub pod_cidrs: Vec<IpNetwork>,
     /// `status.addresses` of type `InternalIP`, in their order.
     pub internal_ips: Vec<IpAddr>,
+    /// Its `spec.taints` hold the one that waits for its agent.
+    pub start_taint: bool,
 }
 
 impl Node {

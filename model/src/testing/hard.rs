@@ -155,10 +155,8 @@ impl Hard {
 fn node(number: u32) -> Node {
     Node {
         name: format!("node-{number}").into(),
-        labels: Labels::default(),
-        created: 0,
-        pod_cidrs: vec![],
         internal_ips: vec![IpAddr::V4(Ipv4Addr::from(0xC0A8_0000 + number))],
+        ..Node::default()
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! node NAME IP,…
 //! namespace NAME LABEL=VALUE …
-//! pod NAMESPACE/NAME NODE IP,… LABEL=VALUE … [port:NAME/tcp/80] [uid:U] [static:UID] [created:N] [terminating] [ended] [host] [unleased]
+//! pod NAMESPACE/NAME NODE IP,… LABEL=VALUE … [port:NAME/tcp/80] [uid:U] [static:UID] [created:N] [announced] [terminating] [ended] [host] [unleased]
 //! endpoint INDEX IP,… [NAMESPACE/NAME [UID]]
 //! policy NAMESPACE/NAME SELECTOR isolates ingress,egress
 //!   ingress|egress [block:CIDR-EXCEPT… | pods:SELECTOR | namespaces:SELECTOR[+pods:SELECTOR]] … [on tcp/80 udp/80-90 tcp/NAME sctp …]
@@ -19,7 +19,6 @@ use super::Cluster;
 use super::words::{addresses, direction, labels, object_name, protocol, rule, selector};
 use crate::objects::{ContainerPort, Namespace, NetworkPolicy, Node, ObjectName, Objects, Phase, Pod};
 use crate::oracle::{Endpoint, OwnNodeEgress, Packet, Traffic};
-use crate::selector::Labels;
 
 /// The cluster that a text describes.
 ///
@@ -120,13 +119,7 @@ fn address(cluster: &Cluster, text: &str) -> IpAddr {
 }
 
 fn node(words: &[&str]) -> Node {
-    Node {
-        name: words[1].into(),
-        labels: Labels::default(),
-        created: 0,
-        pod_cidrs: vec![],
-        internal_ips: addresses(words[2]),
-    }
+    Node { name: words[1].into(), internal_ips: addresses(words[2]), ..Node::default() }
 }
 
 fn pod(words: &[&str]) -> Pod {
@@ -142,7 +135,7 @@ fn pod(words: &[&str]) -> Pod {
         labels: labels(words),
         created: value("created:").map_or(0, |number| number.parse().unwrap()),
         static_uid: value("static:").map(Into::into),
-        announced: false,
+        announced: has("announced"),
         terminating: has("terminating"),
         node: Some(words[2].into()),
         host_network: has("host"),

@@ -33,6 +33,7 @@ pub(super) fn node(number: usize) -> Node {
             .iter()
             .filter_map(|text| text.parse().ok())
             .collect(),
+        start_taint: false,
         internal_ips: [format!("192.168.0.{}", number + 1), format!("fd00:2::{}", number + 1)]
             .into_iter()
             .filter_map(parse)

@@ -64,11 +64,20 @@ impl Tier {
             Self::Netns => &[
                 Part { filter: "package(bpf-tests) and binary(~netns)", privileged: true },
                 // Alone: what it measures takes whole CPUs.
-                Part { filter: "package(bpf-tests) and kind(test) and binary(~bench)", privileged: true },
+                Part {
+                    filter: "package(bpf-tests) and kind(test) and binary(~bench) and not test(~a_real)",
+                    privileged: true,
+                },
             ],
             Self::Load => &[Part { filter: "package(bpf-tests) and binary(~load)", privileged: true }],
             Self::Runtimes => &[Part { filter: "package(bpf-tests) and binary(~runtimes)", privileged: true }],
-            Self::Cluster => &[Part { filter: "package(bpf-tests) and binary(~cluster)", privileged: true }],
+            Self::Cluster => &[
+                Part { filter: "package(bpf-tests) and binary(~cluster)", privileged: true },
+                Part {
+                    filter: "package(bpf-tests) and kind(test) and binary(~bench) and test(~a_real)",
+                    privileged: true,
+                },
+            ],
             // Guests run tests without nextest.
             Self::Kernels => &[],
         }

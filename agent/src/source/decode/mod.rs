@@ -17,6 +17,8 @@ use ferrule_model::selector::Labels;
 use serde_json::Value;
 
 use super::field::{Field, FieldError};
+pub use node::START_TAINT;
+
 use super::{announce, timestamp};
 
 /// The annotation of a mirror pod with the uid by which kubelet and runtime know the static pod

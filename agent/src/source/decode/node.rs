@@ -7,6 +7,10 @@ use ferrule_model::objects::Node;
 use super::Metadata;
 use crate::source::field::{Field, FieldError};
 
+/// Nodes may be made with this taint, so that no pod comes before the agent
+/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
+pub const START_TAINT: &str = "ferrule.dev/agent-not-ready";
+
 pub(super) fn decode(
     name: &Arc<str>,
     metadata: Metadata,
@@ -24,6 +28,10 @@ pub(super) fn decode(
             internal_ips.push(address.get("address")?.address()?);
         }
     }
+    let mut start_taint = false;
+    for taint in spec.get("taints")?.list()? {
+        start_taint |= taint.get("key")?.text()? == START_TAINT;
+    }
     let (labels, created) = (metadata.labels, metadata.created);
-    Ok(Node { name: Arc::clone(name), labels, created, pod_cidrs, internal_ips })
+    Ok(Node { name: Arc::clone(name), labels, created, pod_cidrs, internal_ips, start_taint })
 }

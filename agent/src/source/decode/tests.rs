@@ -47,6 +47,7 @@ fn a_bad_node_is_told_by_field() {
         "status.addresses[0].address: 127.0.0.1 is not an address that a pod or node can have",
     );
     check("Node", "status: {addresses: [{type: InternalIP}]}", "status.addresses[0].address: is missing");
+    check("Node", "spec: {taints: [{effect: NoSchedule}]}", "spec.taints[0].key: is missing");
 }
 
 #[test]

@@ -32,6 +32,7 @@ const IN_USE: Mask = Mask::Members(&[
             // Node
             ("podCIDR", Mask::All),
             ("podCIDRs", Mask::All),
+            ("taints", Mask::Members(&[("key", Mask::All)])),
             // Pod
             ("nodeName", Mask::All),
             ("hostNetwork", Mask::All),

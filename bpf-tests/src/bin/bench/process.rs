@@ -4,9 +4,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
+use nix::{time::ClockId, unistd::Pid};
 
 /// A number of `/proc/PID/status`, which gives kilobytes, in MB.
 ///
@@ -17,6 +19,15 @@ pub fn memory(process: u32, key: &str) -> Result<f64> {
     let text = fs::read_to_string(&path).context(path)?;
     let kilobytes = field(&text, key).and_then(|value| value.split(' ').next()?.parse::<u32>().ok());
     Ok(f64::from(kilobytes.with_context(|| format!("the kernel does not tell {key}"))?) * 1024.0 / 1e6)
+}
+
+/// What it ran so far, on all CPUs together.
+///
+/// # Errors
+/// Where the process is not there.
+pub fn time(process: u32) -> Result<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(process.try_into()?))?;
+    Ok(clock.now()?.into())
 }
 
 /// The memory of all its BPF maps, in MB.

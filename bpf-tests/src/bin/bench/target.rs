@@ -20,7 +20,7 @@ pub enum Target {
 use Target::{RatioAtLeast, RatioAtMost, ValueAtMost};
 
 /// Scenario, metric, subject, bound.
-const TARGETS: [(&str, &str, &str, Target); 33] = [
+const TARGETS: [(&str, &str, &str, Target); 42] = [
     ("same-node", "tcp_rr", "ferrule", RatioAtLeast(0.97)),
     ("same-node", "udp_rr", "ferrule", RatioAtLeast(1.05)),
     ("same-node", "tcp_crr", "ferrule", RatioAtLeast(0.95)),
@@ -54,6 +54,15 @@ const TARGETS: [(&str, &str, &str, Target); 33] = [
     ("policy", "run_100_flows", "many", RatioAtMost(1.05)),
     ("policy", "tcp_rr", "churn", RatioAtLeast(0.98)),
     ("policy", "agent_rss_and_maps", "ferrule", ValueAtMost(200.0)),
+    ("kubernetes", "start_to_synced", "ferrule", ValueAtMost(5.0)),
+    ("kubernetes", "agent_rss", "ferrule", ValueAtMost(150.0)),
+    ("kubernetes", "cpu_changes", "ferrule", ValueAtMost(5.0)),
+    ("cluster", "install_to_ready", "ferrule", ValueAtMost(20.0)),
+    ("cluster", "policy_in_force_p50", "ferrule", ValueAtMost(15.0)),
+    ("cluster", "policy_in_force_p99", "ferrule", ValueAtMost(60.0)),
+    ("cluster", "address_known_p50", "ferrule", ValueAtMost(20.0)),
+    ("cluster", "address_known_p99", "ferrule", ValueAtMost(100.0)),
+    ("cluster", "sandbox", "ferrule", RatioAtMost(1.0)),
 ];
 
 impl Target {

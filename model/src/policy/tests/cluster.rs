@@ -179,8 +179,7 @@ pub(super) struct Cluster {
 
 impl Default for Cluster {
     fn default() -> Self {
-        let node =
-            Node { name: "b".into(), labels: Labels::default(), created: 0, pod_cidrs: vec![], internal_ips: vec![] };
+        let node = Node { name: "b".into(), ..Node::default() };
         let objects = Objects { nodes: Map::unit("b".into(), node.into()), ..Objects::default() };
         Self { objects, endpoints: BTreeMap::new() }
     }

@@ -17,7 +17,7 @@ use crate::selector::Labels;
 pub(super) fn objects(text: &str) -> Arc<Objects> {
     let mut objects = Objects::default();
     let labels: Labels = [("topology.kubernetes.io/zone", "z1")].into_iter().collect();
-    let node = Node { name: "a".into(), labels, created: 0, pod_cidrs: vec![], internal_ips: vec![] };
+    let node = Node { name: "a".into(), labels, ..Node::default() };
     objects.nodes.insert("a".into(), node.into());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();

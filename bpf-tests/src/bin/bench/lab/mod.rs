@@ -1,5 +1,6 @@
 //! What is compared: each stands in network namespaces of its own, all at once.
 
+pub mod api;
 mod flannel;
 mod ours;
 mod pair;

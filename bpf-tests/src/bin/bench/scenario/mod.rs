@@ -1,7 +1,9 @@
 //! What is measured, one file each.
 
+mod cluster;
 mod cni;
 mod empty;
+mod kubernetes;
 mod memory;
 mod policy;
 mod programs;
@@ -35,11 +37,15 @@ pub enum Scenario {
     Scale,
     /// Many policies in a big cluster: how soon a change is in force, and what it costs meanwhile
     Policy,
+    /// An agent that watches a real API server which holds a big cluster
+    Kubernetes,
+    /// A real cluster of two nodes
+    Cluster,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::SameNode,
         Self::CrossNode,
         Self::Services,
@@ -48,6 +54,8 @@ impl Scenario {
         Self::Memory,
         Self::Scale,
         Self::Policy,
+        Self::Kubernetes,
+        Self::Cluster,
     ];
 
     /// One line.
@@ -61,6 +69,8 @@ impl Scenario {
             Self::Memory => "an agent's memory, its maps' memory, sizes of files",
             Self::Scale => "an agent that is told of many nodes and pods",
             Self::Policy => "many policies in a big cluster that is hard to enforce",
+            Self::Kubernetes => "an agent that watches a real API server which holds a big cluster",
+            Self::Cluster => "a real cluster of two nodes",
         }
     }
 
@@ -78,6 +88,8 @@ impl Scenario {
             Self::Memory => memory::run(),
             Self::Scale => scale::run(settings),
             Self::Policy => policy::run(settings),
+            Self::Kubernetes => kubernetes::run(settings),
+            Self::Cluster => cluster::run(settings),
         }
     }
 }
@@ -93,6 +105,8 @@ impl fmt::Display for Scenario {
             Self::Memory => "memory",
             Self::Scale => "scale",
             Self::Policy => "policy",
+            Self::Kubernetes => "kubernetes",
+            Self::Cluster => "cluster",
         })
     }
 }

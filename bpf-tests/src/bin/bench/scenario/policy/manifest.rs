@@ -18,7 +18,8 @@ fn namespace(one: &Namespace) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": &*one.name, "labels": labels(&one.labels)}})
 }
 
-fn pod(one: &Pod) -> Value {
+/// A Pod.
+pub fn pod(one: &Pod) -> Value {
     let ports = one
         .ports
         .iter()
@@ -38,7 +39,8 @@ fn pod(one: &Pod) -> Value {
     })
 }
 
-fn policy(one: &NetworkPolicy) -> Value {
+/// A `NetworkPolicy`.
+pub fn policy(one: &NetworkPolicy) -> Value {
     let rules = |list: &[PolicyRule], peers: &str| list.iter().map(|one| rule(one, peers)).collect::<Value>();
     let types = one.isolates.iter().map(|direction| match direction {
         Direction::Ingress => "Ingress",

@@ -3,7 +3,7 @@
 mod churn;
 mod growth;
 mod in_force;
-mod manifest;
+pub mod manifest;
 mod memory;
 
 use anyhow::Result;
