@@ -1,11 +1,6 @@
 //! The control plane: etcd, API server, controller manager and scheduler, each of which can be killed and started again.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
@@ -129,6 +124,27 @@ impl Control {
         let mut command = within(&self.fabric.control_path(), &program);
         command.arg(format!("--kubeconfig={}", self.pki.join("admin.kubeconfig").display()));
         command.arg(format!("--cache-dir={}", self.folder.join("kubectl").display()));
+        command
+    }
+
+    /// `ferrule` on the administrator's machine, with the administrator's kubeconfig.
+    ///
+    /// # Errors
+    /// Where it is not built.
+    pub fn ferrule(&self) -> Result<Command> {
+        let mut command = within(&self.fabric.control_path(), &super::node::binary("ferrule")?.display().to_string());
+        command.env("KUBECONFIG", self.kubeconfig("admin"));
+        Ok(command)
+    }
+
+    /// Helm as the administrator, with everything that it writes in this cluster's folder.
+    #[must_use]
+    pub fn helm(&self) -> Command {
+        let mut command = within(&self.fabric.control_path(), &self.programs.join("helm").display().to_string());
+        command.arg("--kubeconfig").arg(self.pki.join("admin.kubeconfig"));
+        for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(name, self.folder.join("helm"));
+        }
         command
     }
 

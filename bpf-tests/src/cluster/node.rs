@@ -144,9 +144,14 @@ impl Node {
     /// # Errors
     /// Where there is no agent, or it refuses.
     pub fn ferrule(&self, line: &str) -> Result<String> {
-        let program = std::env::current_exe()?;
-        let folder = std::env::var_os("FERRULE_BIN_DIR").map(PathBuf::from);
-        let folder = folder.or_else(|| Some(program.parent()?.to_owned())).context("a program lies in a folder")?;
-        self.machine.run(&format!("{} {line}", folder.join("ferrule").display()))
+        self.machine.run(&format!("{} {line}", binary("ferrule")?.display()))
     }
+}
+
+/// A binary of this work tree.
+pub(super) fn binary(name: &str) -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = std::env::var_os("FERRULE_BIN_DIR").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(program.parent()?.to_owned())).context("a program lies in a folder")?;
+    Ok(folder.join(name))
 }

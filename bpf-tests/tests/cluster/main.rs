@@ -3,9 +3,13 @@
 
 mod add;
 mod churn;
+mod installed;
 mod lasting;
 mod network;
 mod pods;
 mod policy;
+mod rights;
+mod seen;
 mod services;
 mod support;
+mod uninstall;

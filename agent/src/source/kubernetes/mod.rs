@@ -10,7 +10,10 @@ mod health;
 mod item;
 pub mod mirror;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, StreamExt, stream::select_all};
 use kube::{
@@ -22,12 +25,13 @@ use kube::{
 };
 
 pub use connect::{Access, ConnectError, check_url, connect};
+pub(crate) use health::age;
 pub use health::{Health, Report};
 use item::Item;
 use mirror::Mirror;
 
 use super::decode::{Kind, Parts};
-use crate::store::Writer;
+use crate::store::{Snapshot, Writer};
 
 /// How long a watch may last, in seconds: a connection that died silently is noticed when it ends.
 const WATCH: u32 = 240;
@@ -49,6 +53,7 @@ pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
     }));
     let mut mirror = Mirror::default();
     while let Some(first) = events.next().await {
+        let since = Some(Instant::now());
         let mut changed = take(&mut mirror, &health, first);
         // What is there already goes into the same snapshot.
         for _ in 0..BURST {
@@ -57,7 +62,8 @@ pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
         }
         if changed {
             health.listed(mirror.missing());
-            if !store.replace(mirror.snapshot()) {
+            health.synced();
+            if !store.replace(Snapshot { since, ..mirror.snapshot() }) {
                 return;
             }
         }
