@@ -18,6 +18,9 @@ const GIVEN_UP: Duration = Duration::from_secs(300);
 /// More than a node has under way; beyond it those that were given up are looked for.
 const MANY: usize = 512;
 
+/// Requests of the plugin.
+const OPERATIONS: [&str; 4] = ["reserve", "activate", "release", "check"];
+
 /// What was measured since the agent's start.
 pub struct Times {
     /// ADDs that ended well, in seconds.
@@ -33,12 +36,12 @@ impl Default for Times {
     fn default() -> Self {
         // From a millisecond to eight seconds.
         let buckets = || exponential_buckets(0.001, 2.0, 14);
-        Self {
-            add: Histogram::new(buckets()),
-            del: Histogram::new(buckets()),
-            failed: Family::default(),
-            begun: Mutex::default(),
+        let failed = Family::<Vec<(String, String)>, Counter>::default();
+        // From the start, so that the first failure is an increase.
+        for operation in OPERATIONS {
+            failed.get_or_create(&vec![("operation".into(), operation.into())]).inc_by(0);
         }
+        Self { add: Histogram::new(buckets()), del: Histogram::new(buckets()), failed, begun: Mutex::default() }
     }
 }
 

@@ -36,7 +36,7 @@ enum Command {
     /// Let every node's agent clean up its node, as `helm uninstall` does first
     Uninstall {
         #[command(flatten)]
-        uninstall: uninstall::Options,
+        uninstall: uninstall::Request,
         #[command(flatten)]
         arguments: Arguments,
     },
@@ -64,7 +64,7 @@ enum What {
     Run,
     Cleanup,
     CleanupAndStay,
-    Uninstall(uninstall::Options),
+    Uninstall(uninstall::Request),
 }
 
 #[derive(clap::Args)]
@@ -159,5 +159,15 @@ fn check(json: bool, config: &Config) -> anyhow::Result<()> {
     match preflight::refusal(&checks) {
         Some(_) => anyhow::bail!("this node cannot run Ferrule; the lines that say FAILS tell what to do"),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_flags_have_one_name() {
+        super::Cli::command().debug_assert();
     }
 }

@@ -228,3 +228,13 @@ fn print<T: serde::de::DeserializeOwned>(
     writeln!(io::stdout(), "{text}")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_flags_have_one_name() {
+        Cli::command().debug_assert();
+    }
+}

@@ -36,7 +36,7 @@ use stage::Stage;
 pub struct Options {
     /// Who asks the API server.
     #[command(flatten)]
-    pub access: operator::Options,
+    pub access: operator::Credentials,
     /// The nodes to test between, two at most [default: the first two whose agents are ready]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     pub nodes: Vec<String>,

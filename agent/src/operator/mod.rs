@@ -19,7 +19,7 @@ pub const CONTAINER: &str = "agent";
 
 /// Where the API server is, and who asks.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub struct Credentials {
     /// The kubeconfig with which the API server is asked [default: ~/.kube/config; within a pod, its service account]
     #[arg(long, value_name = "PATH", env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub struct Options {
     pub api_server: Option<String>,
 }
 
-impl Options {
+impl Credentials {
     /// Whether anything says how the API server is asked, but for a pod's service account.
     #[must_use]
     pub fn is_found(&self) -> bool {

@@ -37,7 +37,7 @@ pub struct Options {
     pub config: PathBuf,
     /// Who asks the API server.
     #[command(flatten)]
-    pub access: operator::Options,
+    pub access: operator::Credentials,
 }
 
 /// Gathers and writes; what could not be gathered stands in the tar and on standard error.

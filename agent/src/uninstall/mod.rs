@@ -34,7 +34,7 @@ const RELEASE: &str = "meta.helm.sh/release-name";
 
 /// What is taken off.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub struct Request {
     /// The namespace of the agents' DaemonSet
     #[arg(long, value_name = "NAMESPACE", default_value = "kube-system")]
     pub namespace: String,
@@ -53,12 +53,12 @@ pub struct Options {
 ///
 /// # Errors
 /// Where the API server refuses, the DaemonSet is not Helm's, or some node is not clean in time: which ones.
-pub async fn uninstall(source: &SourceConfig, options: &Options) -> Result<()> {
+pub async fn uninstall(source: &SourceConfig, options: &Request) -> Result<()> {
     let SourceConfig::Kubernetes(access) = source else {
         bail!("kubeconfig: none is given; give --kubeconfig, or --source kubernetes within a pod");
     };
     let client = kubernetes::connect(access, &std::sync::Arc::new(Health::default())).await?;
-    let Options { namespace, daemonset: name, .. } = options;
+    let Request { namespace, daemonset: name, .. } = options;
     let sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
     let end = Instant::now() + Duration::from_secs(options.timeout);
     let Some(set) = sets.get_opt(name).await.with_context(|| format!("daemonset {namespace}/{name}"))? else {
@@ -99,8 +99,8 @@ pub async fn uninstall(source: &SourceConfig, options: &Options) -> Result<()> {
 }
 
 /// Which nodes are not clean, and where to look.
-async fn behind(client: &Client, options: &Options, set: &DaemonSet) -> String {
-    let Options { namespace, .. } = options;
+async fn behind(client: &Client, options: &Request, set: &DaemonSet) -> String {
+    let Request { namespace, .. } = options;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let params = ListParams::default().labels(&daemon_set::selector(set));
     let nodes = match pods.list(&params).await {
