@@ -3,7 +3,11 @@
 use std::fs;
 
 use anyhow::Result;
-use bpf_tests::cluster::{Cluster, Node, install, process::run};
+use aya::programs::{SchedClassifier, TcAttachType};
+use bpf_tests::{
+    cluster::{Cluster, Node, install, process::run},
+    topology::Netns,
+};
 
 use crate::support::{Space, nodes};
 
@@ -15,6 +19,8 @@ struct Restored(Cluster);
 
 impl Drop for Restored {
     fn drop(&mut self) {
+        // Of a release that was not taken off.
+        let _ = self.0.kubectl(&["-n", "kube-system", "delete", "secrets", "-l", "owner=helm,name=ferrule"]);
         let manifest = fs::read_to_string(install::deployment().1).expect("the manifest");
         install::apply(&self.0, &manifest).expect("the manifest is applied");
         // What lost its network is made anew.
@@ -46,8 +52,9 @@ fn found(node: &Node) -> Vec<(&'static str, String)> {
             line.contains("encap") || line.contains("unreachable 10.") || line.contains("ferrule")
         });
     }
-    let programs = format!("{}{}", shown("tc filter show dev eth0 ingress"), shown("bpftool net show dev eth0"));
-    look("programs", programs, &|line| line.contains("netdev"));
+    look("programs", format!("{}{}", tcx(node), shown("tc filter show dev eth0 ingress")), &|line| {
+        line.contains("from_netdev")
+    });
     let groups = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
         .into_iter()
         .find(|path| root.join(&path[1..]).join("cgroup.procs").exists());
@@ -56,6 +63,14 @@ fn found(node: &Node) -> Vec<(&'static str, String)> {
     });
     look("state", shown("find /var/lib/ferrule /run/ferrule -not -type d"), &|_| true);
     found
+}
+
+/// The programs that take what the node's device receives, where the kernel has TCX.
+fn tcx(node: &Node) -> String {
+    let netns = Netns::at(node.name(), node.machine.netns().expect("a running node"));
+    let asked = netns.enter(|| SchedClassifier::query_tcx("eth0", TcAttachType::Ingress)).expect("a namespace");
+    let programs = asked.map(|(_, programs)| programs).unwrap_or_default();
+    programs.iter().filter_map(|program| program.name_as_str().map(|name| format!("{name}\n"))).collect()
 }
 
 fn kinds(found: &[(&'static str, String)]) -> Vec<&'static str> {
