@@ -60,7 +60,11 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     drop(lock);
     // Others' files in the folder stay, and it with them.
     if let Err(error) = fs::remove_dir(&config.state_dir)
-        && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty)
+        && !matches!(
+            error.kind(),
+            // In a container it is a mount, which goes with the container.
+            io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy
+        )
     {
         tried(Err(format!("{}: {error}", config.state_dir.display())));
     }

@@ -130,6 +130,7 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         monitor,
         store: reader.clone(),
         metrics: Mutex::new(loaded.metrics),
+        times: api::Times::default(),
         pins: pins.clone(),
         adopted: loaded.adopted,
     };
@@ -170,7 +171,8 @@ async fn read_events(monitor: Arc<Monitor>) {
     }
 }
 
-async fn stopped() {
+/// Waits for the signal to end.
+pub(crate) async fn stopped() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals cannot be received; end the agent with SIGKILL, which harms nothing");

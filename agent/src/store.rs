@@ -2,9 +2,10 @@
 //!
 //! A reader never sees half of a change, holds no lock, and may skip snapshots when it is slow.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use ferrule_model::objects::Objects;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::watch;
 
 use crate::source::Note;
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub whole: bool,
     /// What the source has to say about its input.
     pub notes: Vec<Note>,
+    /// When the first change reached the agent that only this snapshot and later ones hold.
+    pub since: Option<Instant>,
 }
 
 /// A store and its first reader; the snapshot is empty and not synced.
@@ -28,6 +31,12 @@ pub struct Snapshot {
 pub fn store() -> (Writer, Reader) {
     let (sender, receiver) = watch::channel(Arc::default());
     (Writer(sender), Reader(receiver))
+}
+
+/// What is counted from [`Snapshot::since`] on: from half a millisecond to four seconds.
+#[must_use]
+pub fn in_force() -> Histogram {
+    Histogram::new(exponential_buckets(0.0005, 2.0, 14))
 }
 
 /// The one writer.

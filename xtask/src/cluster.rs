@@ -129,12 +129,11 @@ fn command(workspace: &Workspace, privilege: Privilege) -> Command {
 }
 
 /// What the starter and the tests find the cluster by.
-pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 4] {
+pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
     [
         ("FERRULE_CLUSTER", folder(workspace)),
         ("FERRULE_KUBERNETES", setup::kubernetes::folder(workspace)),
         ("FERRULE_MANIFEST", workspace.root.join(MANIFEST)),
-        ("FERRULE_HELM", setup::kubernetes::helm_file(workspace)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! What the plugin asks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{Json, extract::State};
 use ferrule_cni::api::{
@@ -17,21 +17,26 @@ pub(super) async fn reserve(
     State(app): State<Arc<App>>,
     Json(request): Json<ReserveRequest>,
 ) -> Answer<ReserveResponse> {
-    Ok(Json(app.attachments.reserve(request).await?))
+    app.times.begin(&request.id);
+    Ok(Json(app.times.told("reserve", app.attachments.reserve(request).await)?))
 }
 
 pub(super) async fn activate(State(app): State<Arc<App>>, Json(request): Json<ActivateRequest>) -> Answer<Value> {
-    app.attachments.activate(request).await?;
+    let id = request.id.clone();
+    app.times.told("activate", app.attachments.activate(request).await)?;
+    app.times.added(&id);
     Ok(Json(json!({})))
 }
 
 pub(super) async fn release(State(app): State<Arc<App>>, Json(request): Json<ReleaseRequest>) -> Answer<Value> {
-    app.attachments.release(&request.id).await?;
+    let since = Instant::now();
+    app.times.told("release", app.attachments.release(&request.id).await)?;
+    app.times.deleted(&request.id, since);
     Ok(Json(json!({})))
 }
 
 pub(super) async fn check(State(app): State<Arc<App>>, Json(request): Json<CheckRequest>) -> Answer<Value> {
-    app.attachments.check(&request).await?;
+    app.times.told("check", app.attachments.check(&request).await)?;
     Ok(Json(json!({})))
 }
 

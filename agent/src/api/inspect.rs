@@ -1,6 +1,9 @@
 //! What operators ask.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::SystemTime,
+};
 
 use axum::{
     Json,
@@ -8,10 +11,11 @@ use axum::{
 };
 use ferrule_cni::api::{ApiError, code};
 use ferrule_model::desired::{Forwarding, NodeEntry};
+use k8s_openapi::jiff::Timestamp;
 
 use super::{
     App, Refusal,
-    view::{Endpoint, Ip, Node, Source, Status},
+    view::{Endpoint, Ip, Node, Pod, Source, Status},
 };
 use crate::{
     bpf::{
@@ -21,13 +25,14 @@ use crate::{
     config::Routing,
     lease::{self, Lease},
     reconcile::chain,
+    source::kubernetes::age,
 };
 
 pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
     let state = Arc::clone(&app.state.borrow());
     let leases = app.attachments.leases();
     let (flows, flows_at_most) = app.flows.count().unwrap_or_default();
-    let (services, _) = app.services.summary();
+    let services = app.services.summary();
     let text = |items: &[_]| items.iter().map(ToString::to_string).collect();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -71,19 +76,46 @@ fn source(app: &App) -> Source {
     Source {
         kind: "kubernetes".into(),
         synced: report.synced,
-        last_answer_seconds: report.last_answer_seconds,
+        last_answer_seconds: report.answered.map(age),
+        last_sync: report.synced_at.and_then(moment),
         problems: report.problems,
     }
 }
 
-pub(super) async fn endpoints(State(app): State<Arc<App>>) -> Json<Vec<Endpoint>> {
-    Json(app.attachments.leases().iter().map(|lease| endpoint(lease)).collect())
+/// As RFC 3339 has it, in UTC.
+fn moment(at: SystemTime) -> Option<String> {
+    let at = Timestamp::try_from(at).ok()?;
+    Some(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-fn endpoint(lease: &Lease) -> Endpoint {
+/// Every pod that has a network, of all nodes, by namespace and name.
+pub(super) async fn pods(State(app): State<Arc<App>>) -> Json<Vec<Pod>> {
+    let objects = Arc::clone(&app.store.clone().snapshot().objects);
+    let networked = objects.pods.values().filter(|pod| pod.is_networked() && !pod.ips.is_empty());
+    Json(networked.map(|pod| shown(pod)).collect())
+}
+
+fn shown(pod: &ferrule_model::objects::Pod) -> Pod {
+    Pod {
+        namespace: pod.name.namespace.to_string(),
+        name: pod.name.name.to_string(),
+        node: pod.node.as_deref().map(str::to_owned),
+        addresses: pod.ips.iter().map(ToString::to_string).collect(),
+        announced: pod.announced,
+    }
+}
+
+pub(super) async fn endpoints(State(app): State<Arc<App>>) -> Json<Vec<Endpoint>> {
+    Json(app.attachments.leases().iter().map(|lease| endpoint(lease, &app.config.node_name)).collect())
+}
+
+fn endpoint(lease: &Lease, node: &str) -> Endpoint {
     Endpoint {
         index: lease.endpoint_index,
         pod: pod(lease),
+        namespace: lease.pod.as_ref().map(|pod| pod.namespace.clone()),
+        name: lease.pod.as_ref().map(|pod| pod.name.clone()),
+        node: node.to_owned(),
         container_id: lease.id.container_id.clone(),
         ifname: lease.id.ifname.clone(),
         host_ifname: lease.host_ifname.clone(),

@@ -2,6 +2,7 @@
 
 mod cni;
 mod doctor;
+mod exposition;
 mod flows;
 mod inspect;
 mod policy;
@@ -9,6 +10,7 @@ pub mod probes;
 mod prometheus;
 mod services;
 mod socket;
+mod times;
 pub mod view;
 
 use std::sync::{Arc, Mutex};
@@ -23,6 +25,7 @@ use ferrule_cni::api::{self, ApiError, code};
 use tokio::sync::watch;
 
 pub use socket::{SocketError, bind};
+pub use times::Times;
 
 use crate::{
     attachment::{AttachmentError, Attachments},
@@ -66,6 +69,8 @@ pub struct App {
     pub monitor: Arc<Monitor>,
     /// The objects.
     pub store: Reader,
+    /// How long the plugin's calls take.
+    pub times: Times,
     /// The pinned maps.
     pub pins: Pins,
     /// Maps were taken over from a former agent: what they hold is in force before the first reconciliation.
@@ -83,6 +88,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(api::STATUS, get(cni::status))
         .route(view::STATUS, get(inspect::status))
         .route(view::ENDPOINTS, get(inspect::endpoints))
+        .route(view::PODS, get(inspect::pods))
         .route(view::NODES, get(inspect::nodes))
         .route(view::IPS, get(inspect::ips))
         .route(view::METRICS, get(inspect::metrics))

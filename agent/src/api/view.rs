@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub const STATUS: &str = "/v1/status";
 /// `GET`: a list of [`Endpoint`].
 pub const ENDPOINTS: &str = "/v1/endpoints";
+/// `GET`: a list of [`Pod`].
+pub const PODS: &str = "/v1/pods";
 /// `GET`: a list of [`Node`].
 pub const NODES: &str = "/v1/nodes";
 /// `GET`: a list of [`Ip`].
@@ -73,6 +75,9 @@ pub struct Source {
     /// Seconds since the API server answered last; none where it never did, or is not the source.
     #[serde(default)]
     pub last_answer_seconds: Option<u64>,
+    /// When the objects were last brought up to date by what the API server said, as RFC 3339 has it.
+    #[serde(default)]
+    pub last_sync: Option<String>,
     /// What does not work, a sentence each; what was read last stands.
     #[serde(default)]
     pub problems: Vec<String>,
@@ -151,6 +156,15 @@ pub struct Endpoint {
     pub index: u32,
     /// `namespace/name`, where the runtime named a pod.
     pub pod: Option<String>,
+    /// The pod's namespace, where the runtime named a pod.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// The pod's name, where the runtime named a pod.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// This node's name.
+    #[serde(default)]
+    pub node: String,
     /// CNI's container id.
     pub container_id: String,
     /// The interface in the pod.
@@ -172,6 +186,22 @@ pub struct Endpoint {
     /// Another plugin made the link and delivers its packets; policies are enforced there, and nothing else is done.
     #[serde(default)]
     pub enforce_only: bool,
+}
+
+/// A pod of any node, as its object and its node's agent say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pod {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `spec.nodeName`.
+    pub node: Option<String>,
+    /// In its object's order.
+    pub addresses: Vec<String>,
+    /// Its node's agent announces the addresses, which its kubelet has not posted yet.
+    pub announced: bool,
 }
 
 /// Another node.

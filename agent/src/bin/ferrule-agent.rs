@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use ferrule_agent::{
     allocator, cleanup,
     config::{Config, Options},
-    install, net, preflight, run,
+    install, net, preflight, run, uninstall,
 };
 
 /// Ferrule's node agent: fills the eBPF maps, leases addresses and serves the CNI plugin
@@ -26,7 +26,20 @@ enum Command {
     /// Serve this node until SIGTERM; pods keep their network when it ends
     Run(Arguments),
     /// Remove everything that the agent and the plugin ever made on this node, pods' links included
-    Cleanup(Arguments),
+    Cleanup {
+        /// Serve /livez and /readyz meanwhile, try again what fails, and stay until SIGTERM
+        #[arg(long)]
+        stay: bool,
+        #[command(flatten)]
+        arguments: Arguments,
+    },
+    /// Let every node's agent clean up its node, as `helm uninstall` does first
+    Uninstall {
+        #[command(flatten)]
+        uninstall: uninstall::Request,
+        #[command(flatten)]
+        arguments: Arguments,
+    },
     /// Put the CNI plugin into the node's folder of plugins, in one step
     Install {
         /// The folder
@@ -44,6 +57,14 @@ enum Command {
         #[command(flatten)]
         arguments: Arguments,
     },
+}
+
+/// What needs the configuration and a runtime.
+enum What {
+    Run,
+    Cleanup,
+    CleanupAndStay,
+    Uninstall(uninstall::Request),
 }
 
 #[derive(clap::Args)]
@@ -94,9 +115,11 @@ fn sentence(error: &anyhow::Error) -> String {
 fn start(command: Command) -> anyhow::Result<()> {
     // Everything made here is root's alone.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    let (arguments, cleaning) = match command {
-        Command::Run(arguments) => (arguments, false),
-        Command::Cleanup(arguments) => (arguments, true),
+    let (arguments, what) = match command {
+        Command::Run(arguments) => (arguments, What::Run),
+        Command::Cleanup { stay: false, arguments } => (arguments, What::Cleanup),
+        Command::Cleanup { stay: true, arguments } => (arguments, What::CleanupAndStay),
+        Command::Uninstall { uninstall, arguments } => (arguments, What::Uninstall(uninstall)),
         Command::Install { cni_bin_dir, plugin } => return install(&cni_bin_dir, plugin),
         Command::Preflight { json, arguments } => return check(json, &arguments.config()?),
     };
@@ -111,7 +134,14 @@ fn start(command: Command) -> anyhow::Result<()> {
         .with_target(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async { if cleaning { cleanup::cleanup(&config).await } else { run::run(config).await } })
+    runtime.block_on(async {
+        match what {
+            What::Run => run::run(config).await,
+            What::Cleanup => cleanup::cleanup(&config).await,
+            What::CleanupAndStay => uninstall::clean_and_stay(&config).await,
+            What::Uninstall(options) => uninstall::uninstall(&config.source, &options).await,
+        }
+    })
 }
 
 fn install(folder: &Path, plugin: Option<PathBuf>) -> anyhow::Result<()> {
@@ -130,5 +160,15 @@ fn check(json: bool, config: &Config) -> anyhow::Result<()> {
     match preflight::refusal(&checks) {
         Some(_) => anyhow::bail!("this node cannot run Ferrule; the lines that say FAILS tell what to do"),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_flags_have_one_name() {
+        super::Cli::command().debug_assert();
     }
 }

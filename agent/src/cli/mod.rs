@@ -1,5 +1,6 @@
 //! `ferrule`: asks the agent of this node and prints what it says, as a table or as JSON.
 
+mod connectivity;
 mod monitor;
 mod policy;
 mod service;
@@ -12,10 +13,11 @@ use ferrule_cni::agent::Agent;
 use serde_json::Value;
 
 use crate::{
-    api::view::{self, Endpoint, Flushed, Ip, Node, Status},
+    api::view::{self, Endpoint, Flushed, Ip, Node, Pod, Status},
     bpf::metrics::Sample,
     doctor::{Finding, Verdict},
     flows::ShownFlow,
+    sysdump,
 };
 
 /// Look into Ferrule on this node
@@ -75,6 +77,11 @@ enum Command {
         #[arg(long)]
         fix: bool,
     },
+    /// What reaches what in the cluster
+    #[command(subcommand)]
+    Connectivity(connectivity::ConnectivityCommand),
+    /// What a bug report needs, in one tar: of all nodes with a kubeconfig, else of this one; without secrets
+    Sysdump(sysdump::Options),
     /// Shell completions, to standard output
     Completions {
         /// The shell
@@ -91,7 +98,11 @@ enum List {
 #[derive(Subcommand)]
 enum EndpointCommand {
     /// All of them
-    List,
+    List {
+        /// Pods of every node, as their objects say
+        #[arg(long)]
+        all_nodes: bool,
+    },
     /// One, by pod (namespace/name), address, container id or its beginning
     Get {
         /// namespace/name, address, or container id
@@ -153,7 +164,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Status => print::<Status>(get(view::STATUS)?, json, |status| table::status(&status)),
-        Command::Endpoint(EndpointCommand::List) => {
+        Command::Endpoint(EndpointCommand::List { all_nodes: true }) => {
+            print::<Vec<Pod>>(get(view::PODS)?, json, |rows| table::pods(&rows))
+        }
+        Command::Endpoint(EndpointCommand::List { all_nodes: false }) => {
             print::<Vec<Endpoint>>(get(view::ENDPOINTS)?, json, |rows| table::endpoints(&rows))
         }
         Command::Endpoint(EndpointCommand::Get { endpoint }) => {
@@ -186,6 +200,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let answer = agent.remove::<Value>(&format!("{}{query}", view::CONNTRACK), LIMIT)?;
             print::<Flushed>(answer, json, |flushed| format!("{} flows are forgotten", flushed.removed))
         }
+        Command::Connectivity(command) => connectivity::run(command, json),
+        Command::Sysdump(options) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(sysdump::run(&options, &cli.socket))
+        }
         Command::Service(command) => service::run(&agent, &command, json),
         Command::Policy(command) => policy::run(&agent, command, json),
         Command::Monitor(options) => monitor::run(&agent, &options, json),
@@ -208,4 +227,14 @@ fn print<T: serde::de::DeserializeOwned>(
     let text = if json { serde_json::to_string_pretty(&value)? } else { table(serde_json::from_value(value)?) };
     writeln!(io::stdout(), "{text}")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_flags_have_one_name() {
+        Cli::command().debug_assert();
+    }
 }

@@ -4,7 +4,7 @@ use comfy_table::Table;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::view::{Endpoint, Ip, Node, Policy, Source, Status},
+    api::view::{Endpoint, Ip, Node, Pod, Policy, Source, Status},
     bpf::metrics::Sample,
     doctor::{Finding, Verdict},
     explain::{Checked, Explained},
@@ -61,10 +61,9 @@ pub(super) fn status(status: &Status) -> String {
 
 fn source(source: &Source) -> String {
     let synced = if source.synced { "read" } else { "not read yet" };
-    match source.last_answer_seconds {
-        Some(seconds) => format!("{}, {synced}, last answer {seconds} s ago", source.kind),
-        None => format!("{}, {synced}", source.kind),
-    }
+    let answer = source.last_answer_seconds.map(|seconds| format!(", last answer {seconds} s ago"));
+    let sync = source.last_sync.as_ref().map(|at| format!(", last sync {at}"));
+    format!("{}, {synced}{}{}", source.kind, answer.unwrap_or_default(), sync.unwrap_or_default())
 }
 
 fn services(status: &Status) -> String {
@@ -92,17 +91,30 @@ pub(super) fn findings(findings: &[Finding]) -> String {
 
 pub(super) fn endpoints(rows: &[Endpoint]) -> String {
     table(
-        &["index", "pod", "addresses", "interface", "host side", "state", "container"],
+        &["index", "namespace", "pod", "node", "addresses", "interface", "host side", "state", "container"],
         rows.iter().map(|row| {
             vec![
                 row.index.to_string(),
-                or_dash(row.pod.as_deref()),
+                or_dash(row.namespace.as_deref()),
+                or_dash(row.name.as_deref()),
+                row.node.clone(),
                 row.addresses.join(", "),
                 row.ifname.clone(),
                 row.host_ifname.clone(),
                 row.state.clone(),
                 row.container_id.chars().take(12).collect(),
             ]
+        }),
+    )
+}
+
+pub(super) fn pods(rows: &[Pod]) -> String {
+    table(
+        &["namespace", "pod", "node", "addresses", ""],
+        rows.iter().map(|row| {
+            let announced = if row.announced { "announced".to_owned() } else { String::new() };
+            let node = or_dash(row.node.as_deref());
+            vec![row.namespace.clone(), row.name.clone(), node, row.addresses.join(", "), announced]
         }),
     )
 }

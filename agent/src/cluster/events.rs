@@ -36,6 +36,7 @@ pub(super) async fn run(cluster: Cluster, store: Reader, mut state: watch::Recei
     let reporter = Reporter { controller: "ferrule.dev/agent".into(), instance: Some(cluster.node_name.clone()) };
     let recorder = Recorder::new(cluster.client.clone(), reporter);
     let mut told: HashMap<String, Instant> = HashMap::new();
+    let mut failing = false;
     loop {
         let issues = state.borrow_and_update().issues.clone();
         told.retain(|issue, _| issues.contains(issue));
@@ -49,10 +50,17 @@ pub(super) async fn run(cluster: Cluster, store: Reader, mut state: watch::Recei
                 let published = recorder.publish(&event(words), &subject.reference(&objects)).await;
                 cluster.health.told("events", published.as_ref().err());
                 if let Err(error) = published {
-                    tracing::warn!(issue, error = chain(&error), "an Event cannot be written; tried again");
+                    let error = chain(&error);
+                    if failing {
+                        tracing::debug!(issue, error, "an Event cannot be written; tried again");
+                    } else {
+                        tracing::warn!(issue, error, "an Event cannot be written; tried again");
+                    }
+                    failing = true;
                     continue;
                 }
             }
+            failing = false;
             told.insert(issue, Instant::now());
         }
         let waited = tokio::time::timeout(AGAIN, state.changed()).await;

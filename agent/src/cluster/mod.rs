@@ -10,6 +10,7 @@ mod node;
 use std::{sync::Arc, time::Duration};
 
 use kube::Client;
+pub use node::forget as forget_node;
 use tokio::sync::watch;
 
 use crate::{attachment::Attachments, source::kubernetes::Health, state::NodeState, store::Reader};

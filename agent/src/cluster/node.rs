@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::{
-    Api,
+    Api, Client,
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use super::{Cluster, pauses};
 use crate::{reconcile::chain, source::decode::START_TAINT as TAINT, state::NodeState, store::Reader};
 
 const CONDITION: &str = "NetworkUnavailable";
+const REASON: &str = "FerruleIsUp";
 
 pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::Receiver<Arc<NodeState>>) {
     if state.wait_for(|state| state.ready).await.is_err() {
@@ -78,9 +79,24 @@ async fn told(nodes: &Api<Node>, name: &str) -> Result<(), kube::Error> {
 fn available() -> Value {
     let now = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     json!({"status": {"conditions": [{
-        "type": CONDITION, "status": "False", "reason": "FerruleIsUp", "message": "Ferrule is running on this node",
+        "type": CONDITION, "status": "False", "reason": REASON, "message": "Ferrule is running on this node",
         "lastHeartbeatTime": now, "lastTransitionTime": now,
     }]}})
+}
+
+/// Takes our condition off a node that has no agent any more; another's stays.
+///
+/// # Errors
+/// The API server's.
+pub async fn forget(client: &Client, name: &str) -> Result<(), kube::Error> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let Some(node) = nodes.get_opt(name).await? else { return Ok(()) };
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    if conditions.iter().any(|one| one.type_ == CONDITION && one.reason.as_deref() == Some(REASON)) {
+        let patch = json!({"status": {"conditions": [{"type": CONDITION, "$patch": "delete"}]}});
+        nodes.patch_status(name, &PatchParams::default(), &Patch::Strategic(patch)).await?;
+    }
+    Ok(())
 }
 
 /// The taints without ours; none where it is not among them.

@@ -44,7 +44,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn ok(check: &str, words: impl Into<String>) -> Self {
+    /// As it should be.
+    pub(crate) fn ok(check: &str, words: impl Into<String>) -> Self {
         Self {
             check: check.into(),
             subject: String::new(),
@@ -55,12 +56,24 @@ impl Finding {
         }
     }
 
-    fn failure(check: &str, subject: impl Into<String>, words: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// Something does not work.
+    pub(crate) fn failure(
+        check: &str,
+        subject: impl Into<String>,
+        words: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
         let (subject, words, fix) = (subject.into(), words.into(), fix.into());
         Self { check: check.into(), subject, verdict: Verdict::Failure, words, fix, mendable: false }
     }
 
-    fn warning(check: &str, subject: impl Into<String>, words: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// It may do harm.
+    pub(crate) fn warning(
+        check: &str,
+        subject: impl Into<String>,
+        words: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
         Self { verdict: Verdict::Warning, ..Self::failure(check, subject, words, fix) }
     }
 

@@ -29,7 +29,7 @@ fn look(app: &App) -> Vec<Finding> {
         Err(error) => findings.push(Finding::failure(CHECK, "maps", chain(&error), "see the kernel's log")),
     }
     if findings.is_empty() {
-        let (summary, _) = app.services.summary();
+        let summary = app.services.summary();
         findings.push(Finding::ok(CHECK, format!("{} are translated at the socket", summary.services)));
     }
     findings

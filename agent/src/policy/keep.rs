@@ -71,7 +71,7 @@ impl Inner {
         self.engine = None;
         self.tidied = false;
         let (objects, synced, whole) = (Arc::clone(&self.objects), true, true);
-        self.begin(&Snapshot { objects, synced, whole, notes: Vec::new() })
+        self.begin(&Snapshot { objects, synced, whole, ..Snapshot::default() })
     }
 
     /// Removes a former agent's tables that no word names any more, with all their keys, before their numbers are given

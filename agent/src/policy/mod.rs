@@ -27,10 +27,12 @@ use ferrule_model::{
     policy::{self, Change, Endpoint, Engine, InForce, Issue, Limits, RuleName, Step, Summary},
 };
 
+use prometheus_client::metrics::histogram::Histogram;
+
 use crate::{
     bpf::PolicyMaps,
     flows::{Flows, Sweep},
-    store::{Reader, Snapshot},
+    store::{self, Reader, Snapshot},
 };
 
 /// What a program on its way may still read is not removed before this.
@@ -60,6 +62,8 @@ pub struct Policy {
     inner: Mutex<Inner>,
     flows: Arc<Flows>,
     store: Reader,
+    /// From a change's arrival to its last word's store, in seconds.
+    in_force: Histogram,
 }
 
 struct Inner {
@@ -103,7 +107,7 @@ impl Policy {
             compared: Instant::now(),
             took: None,
         };
-        Self { inner: Mutex::new(inner), flows, store }
+        Self { inner: Mutex::new(inner), flows, store, in_force: store::in_force() }
     }
 
     /// Puts in force what the store says now. The first snapshot needs to be whole where something is in force already.
@@ -128,9 +132,13 @@ impl Policy {
         let before = std::mem::replace(&mut inner.objects, Arc::clone(&snapshot.objects));
         let changes = diff::changes(&before, &snapshot.objects);
         let exchanged = hands::exchanged(&before, &changes);
+        let concerned = !changes.is_empty();
         let changed = inner.change(changes);
         inner.took = Some(started.elapsed());
         drop(inner);
+        if let Some(since) = snapshot.since.filter(|_| concerned && changed.is_ok()) {
+            self.in_force.observe(since.elapsed().as_secs_f64());
+        }
         // Whatever the kernel refused: this difference is seen once.
         for address in exchanged {
             if let Err(error) = self.flows.sweep(Sweep::Address(address)) {
@@ -254,6 +262,12 @@ impl Policy {
     pub fn summary(&self) -> (Summary, Option<Duration>) {
         let inner = self.lock();
         (inner.engine.as_ref().map(Engine::summary).unwrap_or_default(), inner.took)
+    }
+
+    /// How long changes took from their arrival until they were in force.
+    #[must_use]
+    pub fn in_force(&self) -> Histogram {
+        self.in_force.clone()
     }
 
     /// The class that an address has in the compiler's mind.

@@ -10,15 +10,16 @@ use crate::{
     net::sysctl,
 };
 
-/// Capabilities by their bit (linux/capability.h): all that the agent needs.
-const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (39, "CAP_BPF")];
+/// Capabilities by their bit (linux/capability.h): all that the agent needs. The second one stands for CAP_BPF and
+/// CAP_PERFMON, which are parts of it.
+const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
 
 pub(super) fn privileges() -> Check {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let missing = missing(&status);
     let root = nix::unistd::Uid::effective().is_root();
     match (root, missing.as_slice()) {
-        (true, []) => Check::ok("rights", "root with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN", "loads and configures"),
+        (true, []) => Check::ok("rights", "root with CAP_NET_ADMIN and CAP_SYS_ADMIN", "loads and configures"),
         (false, _) => Check::fails("rights", "not root", "run it as root"),
         (true, missing) => Check::fails(
             "rights",
@@ -28,7 +29,7 @@ pub(super) fn privileges() -> Check {
     }
 }
 
-/// From `CapEff: 000001ffffffffff`. What a kernel does not know yet is part of CAP_SYS_ADMIN there.
+/// From `CapEff: 000001ffffffffff`.
 fn missing(status: &str) -> Vec<&'static str> {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn a_missing_capability_is_named() {
         assert!(missing("Name:\tx\nCapEff:\t000001ffffffffff\n").is_empty());
-        assert_eq!(missing("CapEff:\t0000000000000000\n"), ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_BPF"]);
+        assert_eq!(missing("CapEff:\t0000000000000000\n"), ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]);
         assert_eq!(missing("CapEff:\t0000008000201000\n"), Vec::<&str>::new());
         assert_eq!(missing("CapEff:\t0000008000200000\n"), ["CAP_NET_ADMIN"]);
     }

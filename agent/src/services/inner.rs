@@ -42,7 +42,6 @@ pub(super) struct Inner {
     pub compared: Instant,
     /// Services whose addresses pods have, and for which objects that was looked at.
     pub shared: (Arc<Objects>, Vec<String>),
-    pub took: Option<Duration>,
 }
 
 impl Inner {
@@ -60,7 +59,6 @@ impl Inner {
             error: None,
             compared: Instant::now(),
             shared: (Arc::default(), Vec::new()),
-            took: None,
         }
     }
 
@@ -92,16 +90,14 @@ impl Inner {
         self.take(applied)
     }
 
-    pub fn change(&mut self, objects: &Arc<Objects>) -> Result<(), ServiceError> {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        let started = Instant::now();
+    /// Whether there was something to change.
+    pub fn change(&mut self, objects: &Arc<Objects>) -> Result<bool, ServiceError> {
+        let Some(engine) = &mut self.engine else { return Ok(false) };
         let applied = engine.apply(objects);
         if applied == Applied::default() {
-            return Ok(());
+            return Ok(false);
         }
-        let taken = self.take(applied);
-        self.took = Some(started.elapsed());
-        taken
+        self.take(applied).map(|()| true)
     }
 
     fn take(&mut self, applied: Applied) -> Result<(), ServiceError> {

@@ -17,11 +17,11 @@ mod show;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use aya::maps::MapError;
 use ferrule_model::service::{Engine, Summary};
+use prometheus_client::metrics::histogram::Histogram;
 
 use self::inner::Inner;
 pub use show::{ShownBackend, ShownPort, ShownService};
@@ -34,7 +34,7 @@ use crate::{
     },
     config::{Config, KubeProxy},
     reconcile::chain,
-    store::{Reader, Snapshot},
+    store::{self, Reader, Snapshot},
 };
 
 /// Why Services are not in force.
@@ -67,6 +67,8 @@ pub struct Services {
     on: bool,
     root: Option<PathBuf>,
     kube_proxy: KubeProxy,
+    /// From a change's arrival to the last write, in seconds.
+    in_force: Histogram,
 }
 
 impl Services {
@@ -76,7 +78,8 @@ impl Services {
         let inner = Inner::new(&config.node_name, maps);
         let settings = &config.services;
         let (on, root, kube_proxy) = (settings.on, settings.root(), settings.kube_proxy);
-        Self { inner: Mutex::new(inner), programs, pins, store, on, root, kube_proxy }
+        let in_force = store::in_force();
+        Self { inner: Mutex::new(inner), programs, pins, store, on, root, kube_proxy, in_force }
     }
 
     /// Puts in force what the store says now. The first snapshot needs to be whole where something is in force already.
@@ -103,8 +106,10 @@ impl Services {
             if !inner.begin(&snapshot.objects, snapshot.whole, in_force)? {
                 return Ok(());
             }
-        } else {
-            inner.change(&snapshot.objects)?;
+        } else if inner.change(&snapshot.objects)?
+            && let Some(since) = snapshot.since
+        {
+            self.in_force.observe(since.elapsed().as_secs_f64());
         }
         if inner.attached {
             return Ok(());
@@ -171,11 +176,16 @@ impl Services {
         issues.iter().map(ToString::to_string).chain(inner.shared.1.iter().cloned()).collect()
     }
 
-    /// How much there is, and how long the last change took.
+    /// How much there is.
     #[must_use]
-    pub fn summary(&self) -> (Summary, Option<Duration>) {
-        let inner = self.lock();
-        (inner.engine.as_ref().map(Engine::summary).unwrap_or_default(), inner.took)
+    pub fn summary(&self) -> Summary {
+        self.lock().engine.as_ref().map(Engine::summary).unwrap_or_default()
+    }
+
+    /// How long changes took from their arrival until they were in force.
+    #[must_use]
+    pub fn in_force(&self) -> Histogram {
+        self.in_force.clone()
     }
 
     /// How full the maps of sockets and clients are.

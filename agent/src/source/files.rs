@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
@@ -29,6 +29,7 @@ pub async fn run(directory: PathBuf, mut store: Writer) {
     loop {
         // First the watch, then the scan, so that no change falls between them.
         watch.renew(folder.path());
+        let since = Some(Instant::now());
         let (next, contents) = match tokio::task::spawn_blocking(move || scan(folder)).await {
             Ok(scanned) => scanned,
             Err(failed) => std::panic::resume_unwind(failed.into_panic()),
@@ -38,7 +39,7 @@ pub async fn run(directory: PathBuf, mut store: Writer) {
             report(&contents.notes, last.as_ref().map_or(&[], |last| &last.notes));
             let (synced, whole) = (contents.listed, contents.whole);
             let (objects, notes) = (contents.objects.clone().into(), contents.notes.clone());
-            if !store.replace(Snapshot { objects, synced, whole, notes }) {
+            if !store.replace(Snapshot { objects, synced, whole, notes, since }) {
                 return;
             }
             last = Some(contents);

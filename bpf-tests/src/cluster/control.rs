@@ -135,6 +135,28 @@ impl Control {
         command
     }
 
+    /// `ferrule` on the administrator's machine, with the administrator's kubeconfig.
+    ///
+    /// # Errors
+    /// Where it is not built.
+    pub fn ferrule(&self) -> Result<Command> {
+        let mut command =
+            within(&self.fabric.control_path(), &super::binaries()?.join("ferrule").display().to_string());
+        command.env("KUBECONFIG", self.kubeconfig("admin"));
+        Ok(command)
+    }
+
+    /// Helm as the administrator, with everything that it writes in this cluster's folder.
+    #[must_use]
+    pub fn helm(&self) -> Command {
+        let mut command = within(&self.fabric.control_path(), &self.programs.join("helm").display().to_string());
+        command.arg("--kubeconfig").arg(self.pki.join("admin.kubeconfig"));
+        for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(name, self.folder.join("helm"));
+        }
+        command
+    }
+
     /// Ends all of it, and removes its data.
     ///
     /// # Errors

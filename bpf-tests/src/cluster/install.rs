@@ -1,6 +1,9 @@
 //! Ferrule and CoreDNS in a cluster.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 
@@ -14,13 +17,32 @@ use super::{
 /// How long everything may take to be ready.
 const READY: Duration = Duration::from_secs(120);
 
+/// The chart and the manifest that is rendered from it.
+#[must_use]
+pub fn deployment() -> (PathBuf, PathBuf) {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    (deploy.join("helm/ferrule"), deploy.join("kubernetes/ferrule.yaml"))
+}
+
+/// The chart's values that this cluster needs, as Helm's arguments: what [`adapted`] does to the manifest.
+#[must_use]
+pub fn values() -> Vec<String> {
+    let mut values = vec![format!("apiServer={}", api_url()), format!("clusterCIDRs={{{POD_CIDRS}}}")];
+    values.extend(is_hybrid().then(|| "cgroupRoot=/sys/fs/cgroup/unified".into()));
+    values.into_iter().flat_map(|value| ["--set".into(), value]).collect()
+}
+
+/// Whether control groups of version 1 are in use beside version 2.
+fn is_hybrid() -> bool {
+    Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists()
+}
+
 /// The manifest with this cluster's addresses.
 #[must_use]
 pub fn adapted(manifest: &str) -> String {
     let cidrs: Vec<String> = POD_CIDRS.split(',').map(|cidr| format!("{cidr:?}")).collect();
     let own = format!("api-server = {:?}\n    cluster-cidrs = [{}]\n    routing", api_url(), cidrs.join(", "));
-    let hybrid = std::path::Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists();
-    let manifest = if hybrid {
+    let manifest = if is_hybrid() {
         manifest.replace("path: /sys/fs/cgroup,", "path: /sys/fs/cgroup/unified,")
     } else {
         manifest.into()

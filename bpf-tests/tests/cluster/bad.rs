@@ -273,7 +273,7 @@ fn an_object_with_a_bad_value_keeps_its_last_good_state() {
 
 #[test]
 fn a_wrong_value_of_the_chart_is_refused_by_its_name() {
-    let helm = std::env::var_os("FERRULE_HELM").expect("FERRULE_HELM names Helm; `cargo xtask test cluster` sets it");
+    let helm = bpf_tests::cluster::programs().expect("Kubernetes' programs").join("helm");
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/ferrule");
     let template = |value: &str| {
         let mut helm = Command::new(&helm);

@@ -56,6 +56,7 @@ fn render(workspace: &Workspace) -> Result<String> {
     step("helm lint", Command::new(&helm).args(["lint", "--strict", "--kube-version", KUBERNETES]).arg(&chart))?;
     let mut template = Command::new(&helm);
     template.args(["template", "ferrule"]).arg(&chart);
-    template.args(["--namespace", "kube-system", "--kube-version", KUBERNETES]);
+    // Without the Job of `helm uninstall`.
+    template.args(["--namespace", "kube-system", "--kube-version", KUBERNETES, "--no-hooks"]);
     Ok(format!("{NOTICE}{}", capture(&mut template)?))
 }

@@ -24,10 +24,10 @@ const COMMANDS: [&str; 6] =
 const AGNHOST: &str = "agnhost";
 /// The cluster's name server.
 const COREDNS: (&str, &str) = ("coredns", "github.com/coredns/coredns@v1.12.4");
-/// Renders the chart.
+/// Renders and installs the chart.
 const HELM: (&str, &str) = ("helm", "helm.sh/helm/v3/cmd/helm@v3.19.0");
 
-/// The folder of Kubernetes' programs, agnhost and CoreDNS, built where they are missing: ten minutes on two CPUs, once.
+/// The folder of Kubernetes' programs, agnhost, CoreDNS and Helm, built where they are missing: ten minutes on two CPUs, once.
 ///
 /// # Errors
 /// Where Go is missing or something does not build.
@@ -44,6 +44,7 @@ pub fn ensure(workspace: &Workspace) -> Result<PathBuf> {
         }
     }
     install(COREDNS, &folder)?;
+    install(HELM, &folder)?;
     Ok(folder)
 }
 
@@ -58,14 +59,9 @@ pub fn folder(workspace: &Workspace) -> PathBuf {
 /// # Errors
 /// As [`ensure`].
 pub fn helm(workspace: &Workspace) -> Result<PathBuf> {
-    let file = helm_file(workspace);
-    install(HELM, &workspace.tools().join(HELM.0))?;
-    Ok(file)
-}
-
-/// Where that is.
-pub fn helm_file(workspace: &Workspace) -> PathBuf {
-    workspace.tools().join(HELM.0).join(HELM.0)
+    let folder = folder(workspace);
+    install(HELM, &folder)?;
+    Ok(folder.join(HELM.0))
 }
 
 /// A module that builds Kubernetes: it replaces its staging modules by folders of its own tree, and the same modules are

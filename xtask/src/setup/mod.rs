@@ -7,6 +7,7 @@ pub mod go;
 pub mod kubernetes;
 pub mod linker;
 pub mod private_apt;
+pub mod promtool;
 pub mod toolchain;
 pub mod tools;
 
@@ -116,7 +117,10 @@ pub fn tier(workspace: &Workspace, tier: Tier) -> Result<()> {
             ])?;
             bpffs::ensure()
         }
-        Tier::Cluster => cluster(workspace),
+        Tier::Cluster => {
+            cluster(workspace)?;
+            promtool::ensure(workspace)
+        }
         Tier::Kernels => {
             networking()?;
             apt::ensure(&[

@@ -8,7 +8,11 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::summary::Summary;
-use crate::{cluster, setup::tools, workspace::Workspace};
+use crate::{
+    cluster,
+    setup::{promtool, tools},
+    workspace::Workspace,
+};
 
 /// What nextest exits with when the filter matches no test.
 const NO_TESTS: i32 = 4;
@@ -23,6 +27,9 @@ pub fn run(workspace: &Workspace, filter: &str, through_sudo: bool, arguments: &
     nextest.args(["--color", if stderr().is_terminal() { "always" } else { "never" }]).args(arguments);
     nextest.envs(cluster::environment(workspace));
     nextest.env("FERRULE_BIN_DIR", workspace.binaries()).env("FERRULE_EBPF_DIR", workspace.ebpf());
+    if let Some(promtool) = promtool::find(workspace) {
+        nextest.env("FERRULE_PROMTOOL", promtool);
+    }
     if through_sudo {
         // Cargo's own way to start a test by another program; building stays with the user.
         nextest.env(runner(), "sudo -E");

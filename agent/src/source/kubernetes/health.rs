@@ -25,6 +25,8 @@ struct State {
     missing: Option<BTreeSet<Kind>>,
     /// When an answer came last.
     answered: Option<SystemTime>,
+    /// When the objects were last brought up to date.
+    synced_at: Option<SystemTime>,
     /// Since when a kind's watch does not work, and why.
     broken: BTreeMap<Kind, (SystemTime, String)>,
     /// Since when the API server does not take what it is told, by resource, and why.
@@ -32,12 +34,14 @@ struct State {
 }
 
 /// What [`Health`] says at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Everything in use was listed once.
     pub synced: bool,
-    /// Seconds since the API server answered last; none where it never did.
-    pub last_answer_seconds: Option<u64>,
+    /// When the API server answered last; none where it never did.
+    pub answered: Option<SystemTime>,
+    /// When the objects were last brought up to date by what a list or a watch said.
+    pub synced_at: Option<SystemTime>,
     /// What does not work, a sentence each.
     pub problems: Vec<String>,
 }
@@ -46,6 +50,11 @@ impl Health {
     /// The kinds that were not listed yet.
     pub(super) fn listed(&self, missing: impl Iterator<Item = Kind>) {
         self.state().missing = Some(missing.collect());
+    }
+
+    /// What the watches said is what the agent goes by from now on.
+    pub(super) fn synced(&self) {
+        self.state().synced_at = Some(SystemTime::now());
     }
 
     /// A watch said something.
@@ -101,7 +110,8 @@ impl Health {
             .map(|(resource, (since, words))| format!("{resource} cannot be written for {} s: {words}", age(*since)));
         Report {
             synced: state.missing.as_ref().is_some_and(BTreeSet::is_empty),
-            last_answer_seconds: state.answered.map(age),
+            answered: state.answered,
+            synced_at: state.synced_at,
             problems: broken.chain(untold).collect(),
         }
     }
@@ -117,7 +127,7 @@ fn plural(kind: Kind) -> std::borrow::Cow<'static, str> {
 }
 
 /// In seconds.
-fn age(since: SystemTime) -> u64 {
+pub(crate) fn age(since: SystemTime) -> u64 {
     since.elapsed().unwrap_or(Duration::ZERO).as_secs()
 }
 
@@ -179,7 +189,7 @@ mod tests {
     #[test]
     fn it_is_synced_when_nothing_is_missing() {
         let health = Health::default();
-        assert!(!health.report().synced && health.report().last_answer_seconds.is_none());
+        assert!(!health.report().synced && health.report().answered.is_none());
         health.listed([Kind::Pod].into_iter());
         assert!(!health.report().synced);
         health.listed(std::iter::empty());

@@ -131,7 +131,7 @@ impl Mirror {
         // What a policy isolates that could never be read is not known.
         let unknown = bad().any(|bad| bad.identity.kind == Kind::NetworkPolicy && !bad.kept);
         let notes = bad().map(Bad::note).collect();
-        Snapshot { objects: self.believed().into(), synced, whole: synced && !unknown, notes }
+        Snapshot { objects: self.believed().into(), synced, whole: synced && !unknown, notes, since: None }
     }
 
     /// The objects without addresses that an agent cannot announce: a pod's lie in the pod CIDRs of its node. (Whoever may

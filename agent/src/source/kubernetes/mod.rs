@@ -11,7 +11,10 @@ mod item;
 pub mod mirror;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, StreamExt, stream::select_all};
 use kube::{
@@ -23,12 +26,13 @@ use kube::{
 };
 
 pub use connect::{Access, ConnectError, check_url, connect};
+pub(crate) use health::age;
 pub use health::{Health, Report};
 use item::Item;
 use mirror::Mirror;
 
 use super::decode::{Kind, Parts};
-use crate::store::Writer;
+use crate::store::{Snapshot, Writer};
 
 /// How long a watch may last, in seconds.
 const WATCH: u32 = 240;
@@ -50,6 +54,7 @@ pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
     }));
     let mut mirror = Mirror::default();
     while let Some(first) = events.next().await {
+        let since = Some(Instant::now());
         let mut changed = take(&mut mirror, &health, first);
         // What is there already goes into the same snapshot.
         for _ in 0..BURST {
@@ -58,7 +63,8 @@ pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
         }
         if changed {
             health.listed(mirror.missing());
-            if !store.replace(mirror.snapshot()) {
+            health.synced();
+            if !store.replace(Snapshot { since, ..mirror.snapshot() }) {
                 return;
             }
         }

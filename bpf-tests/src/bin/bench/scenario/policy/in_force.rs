@@ -97,7 +97,7 @@ impl Agent {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot { objects: Arc::clone(&self.objects), synced: true, whole: true, notes: Vec::new() }
+        Snapshot { objects: Arc::clone(&self.objects), synced: true, whole: true, ..Snapshot::default() }
     }
 
     /// Moves a port of a policy that selects one endpoint. Gives how long the maps of objects took to copy, which is the
