@@ -26,6 +26,8 @@ pub struct Mirror {
     shared: Shared,
     /// Pods whose addresses their nodes' agents announce: few, for a second or two each.
     announced: BTreeSet<ObjectName>,
+    /// Those of them whose announcement is not believed.
+    disbelieved: BTreeSet<ObjectName>,
 }
 
 /// What is known of one kind's watch.
@@ -51,6 +53,15 @@ struct Bad {
 impl Mirror {
     /// Takes what a watch of one kind said; true if there is something new to see.
     pub fn take(&mut self, kind: Kind, event: Event<Parts>) -> bool {
+        let changed = self.enter(kind, event);
+        // A node's pod CIDRs are what its pods' announcements are held against.
+        if changed && kind == Kind::Node {
+            self.judge_all();
+        }
+        changed
+    }
+
+    fn enter(&mut self, kind: Kind, event: Event<Parts>) -> bool {
         let state = self.kinds.entry(kind).or_default();
         match event {
             Event::Init => {
@@ -78,6 +89,7 @@ impl Mirror {
                 if kind == Kind::Pod {
                     let announced = self.objects.pods.iter().filter(|(_, pod)| pod.announced);
                     self.announced = announced.map(|(name, _)| name.clone()).collect();
+                    self.judge_all();
                 }
                 true
             }
@@ -85,7 +97,10 @@ impl Mirror {
             Event::Delete(parts) => {
                 let Ok(identity) = parts.identity(kind) else { return false };
                 state.bad.remove(&identity.name);
-                self.announced.remove(&identity.name);
+                if kind == Kind::Pod {
+                    self.announced.remove(&identity.name);
+                    self.disbelieved.remove(&identity.name);
+                }
                 gather::remove(&mut self.objects, &identity)
             }
         }
@@ -98,7 +113,9 @@ impl Mirror {
                 let mended = state.bad.remove(&identity.name).is_some();
                 let changed = gather::set(&mut self.objects, object, &mut self.shared);
                 if kind == Kind::Pod {
+                    self.disbelieved.remove(&identity.name);
                     if self.objects.pods.get(&identity.name).is_some_and(|pod| pod.announced) {
+                        self.judge(&identity.name);
                         self.announced.insert(identity.name);
                     } else {
                         self.announced.remove(&identity.name);
@@ -138,16 +155,28 @@ impl Mirror {
     /// write a pod's annotations might else take any address of the cluster for it.)
     fn believed(&self) -> Objects {
         let mut objects = self.objects.clone();
-        for name in &self.announced {
+        for name in &self.disbelieved {
             let Some(pod) = self.objects.pods.get(name) else { continue };
-            let node = pod.node.as_ref().and_then(|node| self.objects.nodes.get(node));
-            let own = |ip| node.is_some_and(|node| node.pod_cidrs.iter().any(|cidr| cidr.contains(ip)));
-            if !pod.ips.iter().all(|ip| own(*ip)) {
-                let nowhere = Pod { ips: Vec::new(), announced: false, ..Pod::clone(pod) };
-                objects.pods.insert(name.clone(), Arc::new(nowhere));
-            }
+            let nowhere = Pod { ips: Vec::new(), announced: false, ..Pod::clone(pod) };
+            objects.pods.insert(name.clone(), Arc::new(nowhere));
         }
         objects
+    }
+
+    fn judge_all(&mut self) {
+        self.disbelieved.clear();
+        for name in self.announced.clone() {
+            self.judge(&name);
+        }
+    }
+
+    fn judge(&mut self, name: &ObjectName) {
+        let Some(pod) = self.objects.pods.get(name) else { return };
+        let node = pod.node.as_ref().and_then(|node| self.objects.nodes.get(node));
+        let own = |ip| node.is_some_and(|node| node.pod_cidrs.iter().any(|cidr| cidr.contains(ip)));
+        if !pod.ips.iter().all(|ip| own(*ip)) {
+            self.disbelieved.insert(name.clone());
+        }
     }
 }
 
