@@ -102,7 +102,10 @@ fn watch(settings: &Settings, size: &Size, api: &Api, node: &Node) -> Result<Vec
         rows("maps", process::maps(agent)?, "MB"),
     ];
     let time = Duration::from_secs(if settings.quick { 2 } else { 20 });
-    let quiet = burnt(agent, || Ok(thread::sleep(time)))?;
+    let quiet = burnt(agent, || {
+        thread::sleep(time);
+        Ok(())
+    })?;
     let busy = burnt(agent, || changes(api, size, time))?;
     all.push(rows("cpu_quiet", quiet * 100.0, "% of a CPU"));
     all.push(rows("cpu_changes", busy * 100.0, "% of a CPU"));
