@@ -89,6 +89,8 @@ impl Bare {
         pod["terminationGracePeriodSeconds"] = json!(0);
         pod["initContainers"] = Value::Null;
         let container = &mut pod["containers"][0];
+        // A kubelet without groups of its own for pods trips over those of a pod that is not restarted.
+        container["resources"] = json!({});
         container["startupProbe"] = Value::Null;
         container["livenessProbe"] = Value::Null;
         container["readinessProbe"]["periodSeconds"] = json!(1);
@@ -159,7 +161,7 @@ impl Drop for Less<'_> {
         let _ = self.0.kubectl(&format!("delete pod {LESS} --grace-period=0 --force"));
         // Its lock goes with its process.
         let gone = wait("it has ended", SOON, || {
-            let running = self.0.node.machine.run("pgrep -x ferrule-agent").is_ok();
+            let running = self.0.node.machine.run("pgrep -f ferrule-agent.run").is_ok();
             if running { bail!("it runs") } else { Ok(()) }
         });
         gone.expect("an agent ends");
