@@ -62,8 +62,11 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     if let Err(error) = fs::remove_dir(&config.state_dir)
         && !matches!(
             error.kind(),
-            // In a container it is a mount, which goes with the container.
-            io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy
+            // In a container it is a mount, which goes with the container, in a file system that cannot be written.
+            io::ErrorKind::NotFound
+                | io::ErrorKind::DirectoryNotEmpty
+                | io::ErrorKind::ResourceBusy
+                | io::ErrorKind::ReadOnlyFilesystem
         )
     {
         tried(Err(format!("{}: {error}", config.state_dir.display())));

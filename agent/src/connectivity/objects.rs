@@ -42,7 +42,6 @@ pub(super) fn pod(name: &str, node: &str, image: &str, host: bool) -> Value {
             },
             "containers": [{
                 "name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "command": command,
-                "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}},
                 "securityContext": {
                     "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
                 },

@@ -48,8 +48,9 @@ pub(super) fn left(set: &DaemonSet) -> Option<String> {
         return Some("the daemonset's controller has not seen it yet".into());
     }
     let wanted = status.desired_number_scheduled;
-    // Those that were not rolled yet count as ready, too.
-    let clean = status.updated_number_scheduled.unwrap_or_default().min(status.number_ready);
+    // Those that were not rolled yet may be among the ready ones.
+    let former = wanted - status.updated_number_scheduled.unwrap_or_default();
+    let clean = (status.number_ready - former).max(0);
     (clean < wanted).then(|| format!("{clean} of {wanted} nodes are clean"))
 }
 
@@ -134,6 +135,7 @@ mod tests {
         let words = |status| left(&set(&["run"], status));
         assert!(words(status(2, 2, 2, 2)).unwrap().contains("not seen"));
         assert_eq!(words(status(3, 2, 0, 2)).as_deref(), Some("0 of 2 nodes are clean"));
+        assert_eq!(words(status(3, 2, 1, 1)).as_deref(), Some("0 of 2 nodes are clean"));
         assert_eq!(words(status(3, 2, 2, 1)).as_deref(), Some("1 of 2 nodes are clean"));
         assert_eq!(words(status(3, 2, 2, 2)), None);
     }

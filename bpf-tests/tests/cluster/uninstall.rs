@@ -20,6 +20,15 @@ struct Restored(Cluster);
 impl Drop for Restored {
     fn drop(&mut self) {
         // Of a release that was not taken off.
+        let hook = [
+            "-n",
+            "kube-system",
+            "delete",
+            "jobs,roles,rolebindings,serviceaccounts",
+            "-l",
+            "app.kubernetes.io/part-of=ferrule",
+        ];
+        let _ = self.0.kubectl(&[&hook[..], &["--field-selector=metadata.name=ferrule-uninstall"]].concat());
         let _ = self.0.kubectl(&["-n", "kube-system", "delete", "secrets", "-l", "owner=helm,name=ferrule"]);
         let manifest = fs::read_to_string(install::deployment().1).expect("the manifest");
         install::apply(&self.0, &manifest).expect("the manifest is applied");
