@@ -61,7 +61,8 @@ oom_score = 0
     )
 }
 
-/// The kubelet's, below a control group: without hierarchies of control groups, disk limits and firewall rules of its own.
+/// The kubelet's, below a control group: without resizing of pods, which 1.34 may panic in where a pod goes while it starts, and
+/// without hierarchies of control groups, disk limits and firewall rules of its own.
 #[must_use]
 pub fn kubelet(group: &str, authority: &Path) -> String {
     format!(
@@ -85,6 +86,7 @@ syncFrequency: 2s
 nodeStatusUpdateFrequency: 5s
 imageGCHighThresholdPercent: 100
 evictionHard: {{}}
+featureGates: {{InPlacePodVerticalScaling: false}}
 registerWithTaints: [{{key: ferrule.dev/agent-not-ready, effect: NoSchedule}}]
 clusterDNS: ["{DNS}"]
 clusterDomain: cluster.local

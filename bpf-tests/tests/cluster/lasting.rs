@@ -30,7 +30,7 @@ fn the_agents_pods_may_be_deleted() {
     let space = Space::new("agent-deleted");
     let witness = Witness::start(&space);
     for agent in agents(&space) {
-        kubectl(&space, &format!("delete -n kube-system {agent} --grace-period=0 --force")).expect("it is deleted");
+        kubectl(&space, &format!("delete -n kube-system {agent}")).expect("it is deleted");
     }
     rolled_out(&space);
     witness.saw_nothing(&space);
