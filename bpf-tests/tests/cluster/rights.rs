@@ -106,7 +106,12 @@ impl Bare {
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": LESS},
                 "roleRef": role, "subjects": [{"kind": "ServiceAccount", "name": LESS, "namespace": NAMESPACE}],
             }),
-            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": LESS, "namespace": NAMESPACE}, "spec": pod}),
+            // The label makes it one of the agents that speak of what all of them see.
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": LESS, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/name": "ferrule"}},
+                "spec": pod,
+            }),
         ];
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         self.cluster.apply(&list.to_string()).expect("an agent with less");
