@@ -61,7 +61,7 @@ impl<'a> Launch<'a> {
 const PID: &str = "agent.pid";
 
 /// How long an agent may take until it is ready.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Agent {
     /// Starts one in a node's namespace, and waits until it says that the node is ready. `folder` takes its log.

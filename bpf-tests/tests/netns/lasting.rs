@@ -15,6 +15,9 @@ use bpf_tests::{
     traffic::{Echo, Flow, Ping},
 };
 
+/// A connection whose exchange takes longer is broken. Two agents that start one after the other take some seconds.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// Pings and flows from one pod to others, by every family that they have.
 pub struct Lasting {
     stop: Arc<AtomicBool>,
@@ -42,7 +45,7 @@ impl Lasting {
             let ping = Ping::to(*address);
             // What neighbour discovery on the underlay costs the first packet is nobody's doing.
             ping.once(&from.netns).with_context(|| format!("before anything is changed, to {address}"))?;
-            flows.push(Flow::start(&from.netns, *address)?);
+            flows.push(Flow::start_within(&from.netns, *address, LIMIT)?);
             let (ends, netns) = (Arc::clone(&stop), Netns::known(from.netns.name()));
             pings.push(thread::spawn(move || again_and_again(&ping, &netns, &ends)));
         }
