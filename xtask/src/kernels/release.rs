@@ -35,10 +35,12 @@ const NO_TUNNEL_SOURCE: Exception = Exception {
           netns::reach and netns::hostile send real packets through the tunnel",
 };
 
-const OLDEST: [Exception; 6] = [
+const OLDEST: [Exception; 8] = [
     NO_TUNNEL_SOURCE,
     no_incoming_device("foreign::"),
     no_incoming_device("carried::what_was_dnated_to_a_pod"),
+    no_incoming_device("carried::what_was_dnated_to_another_node_under"),
+    no_incoming_device("carried::what_answers_the_node"),
     no_incoming_device("carried::what_comes_back"),
     no_incoming_device("flows::errors_about"),
     no_incoming_device("flows::what_the_own_node"),
