@@ -185,8 +185,8 @@ pub fn between(
     passage(answer)
 }
 
-/// Decides on a packet that belongs to no flow, since its addresses are not of two ends alone: to many, or of the link.
-/// Nothing is remembered of it, and what answers it is judged like it.
+/// Decides on a packet without its flow: its addresses are not of two ends alone (to many, or of the link), or the host's NAT
+/// hid its sender, whom the flow does not name. Nothing is remembered of it.
 #[inline(always)]
 pub fn alone(
     ctx: &TcContext,

@@ -96,7 +96,9 @@ pub enum LoadError {
         wanted: String,
     },
     /// The kernel or its BTF refused the object.
-    #[error("the kernel refused the eBPF object; Ferrule needs Linux 5.10 or newer with BPF, cls_bpf and CAP_BPF")]
+    #[error(
+        "the kernel refused the eBPF object; Ferrule needs Linux 5.10 or newer with BPF and cls_bpf, and CAP_SYS_ADMIN"
+    )]
     Object(#[source] aya::EbpfError),
     /// The verifier refused a program.
     #[error("the kernel refused the program {name}")]

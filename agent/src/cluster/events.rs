@@ -36,6 +36,7 @@ pub(super) async fn run(cluster: Cluster, store: Reader, mut state: watch::Recei
     let reporter = Reporter { controller: "ferrule.dev/agent".into(), instance: Some(cluster.node_name.clone()) };
     let recorder = Recorder::new(cluster.client.clone(), reporter);
     let mut told: HashMap<String, Instant> = HashMap::new();
+    // Refused once, it is refused for each: the first is worth a warning.
     let mut failing = false;
     loop {
         let issues = state.borrow_and_update().issues.clone();
@@ -59,8 +60,8 @@ pub(super) async fn run(cluster: Cluster, store: Reader, mut state: watch::Recei
                     failing = true;
                     continue;
                 }
+                failing = false;
             }
-            failing = false;
             told.insert(issue, Instant::now());
         }
         let waited = tokio::time::timeout(AGAIN, state.changed()).await;
@@ -171,6 +172,7 @@ mod tests {
             assert_eq!((speaks(issue, "a"), speaks(issue, "b")), (of_a, of_b), "{issue}");
         }
     }
+
     #[test]
     fn a_node_without_an_agent_is_spoken_of_and_does_not_speak() {
         let objects = text::cluster(

@@ -42,7 +42,7 @@ fn programs() -> Check {
         Err(error) => Check::fails(
             WHAT,
             format!("bpf(2) is refused: {error}"),
-            "run it as root with CAP_BPF; kernel lockdown or a seccomp profile may forbid it, too",
+            "run it as root with CAP_SYS_ADMIN; kernel lockdown or a seccomp profile may forbid it, too",
         ),
     }
 }

@@ -42,7 +42,7 @@ fn programs() -> Check {
     match is_program_supported(ProgramType::CgroupSockAddr) {
         Ok(true) => Check::ok(WHAT, "yes", "Services are translated before there is a packet"),
         Ok(false) => Check::fails(WHAT, "no", "boot a kernel with CONFIG_CGROUP_BPF, or give --services off"),
-        Err(error) => Check::fails(WHAT, format!("bpf(2) is refused: {error}"), "run it as root with CAP_BPF"),
+        Err(error) => Check::fails(WHAT, format!("bpf(2) is refused: {error}"), "run it as root with CAP_SYS_ADMIN"),
     }
 }
 

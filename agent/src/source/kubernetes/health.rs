@@ -207,6 +207,7 @@ mod tests {
         let problems = health.report().problems;
         assert!(problems.len() == 1 && problems[0].starts_with("services "), "{problems:?}");
     }
+
     #[test]
     fn what_is_not_taken_is_told_until_it_is() {
         let health = Health::default();

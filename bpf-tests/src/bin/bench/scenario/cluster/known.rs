@@ -15,7 +15,7 @@ use bpf_tests::{
 use serde_json::Value;
 
 use super::{maps::Peers, percentiles, workload::Space};
-use crate::{lab::api::Api, row::Row, settings::Settings};
+use crate::{row::Row, settings::Settings};
 
 /// Between two looks: the figures are too large by as much.
 const LOOK: Duration = Duration::from_micros(50);
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_micros(50);
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Pods one after the other, on a node whose kubelet is dead.
-pub fn run(settings: &Settings, cluster: &Cluster, _: &Api) -> Result<Vec<Row>> {
+pub fn run(settings: &Settings, cluster: &Cluster) -> Result<Vec<Row>> {
     let pods = if settings.quick { 3 } else { 100 };
     let nodes = cluster.nodes();
     let (own, others) = nodes.split_first().context("a node")?;

@@ -24,8 +24,8 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     let api = Api { netns: Netns::known(&control.fabric.control()), kubeconfig: control.kubeconfig("admin") };
     let mut rows = vec![install::run(&cluster)?];
     rows.extend(in_force::run(settings, &cluster, &api)?);
-    rows.extend(known::run(settings, &cluster, &api)?);
-    rows.extend(sandbox::run(settings, &cluster, &api)?);
+    rows.extend(known::run(settings, &cluster)?);
+    rows.extend(sandbox::run(settings, &cluster)?);
     Ok(rows)
 }
 

@@ -11,7 +11,6 @@ use super::{
     workload::{LIMIT, Space},
 };
 use crate::{
-    lab::api::Api,
     row::Row,
     settings::Settings,
     statistics::{Estimate, ratios},
@@ -32,7 +31,7 @@ const SUBNETS: [&str; 2] = ["10.99.", "10.244."];
 const REREAD: Duration = Duration::from_secs(1);
 
 /// Pods in alternating turns.
-pub fn run(settings: &Settings, cluster: &Cluster, _: &Api) -> Result<Vec<Row>> {
+pub fn run(settings: &Settings, cluster: &Cluster) -> Result<Vec<Row>> {
     let rounds = if settings.quick { 1 } else { 12 };
     let node = &cluster.nodes()[1];
     let space = Space::new(cluster, "bench-sandbox")?;
