@@ -1,11 +1,13 @@
 //! What glibc's allocator is told, so that the agent holds the memory that it uses.
 
-/// Has all threads share two heaps: by default each of many CPUs gets several, which keep what others could use.
+/// Has all threads share two heaps: by default each of many CPUs gets several, which keep what others could use. And no
+/// list of small chunks beside each thread's own: every large allocation would stop to put those together.
 pub fn share_heaps() {
     // SAFETY: takes two integers; called before there are other threads.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_MXFAST, 0);
     }
 }
 

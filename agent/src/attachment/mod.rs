@@ -405,6 +405,12 @@ impl Attachments {
             .collect()
     }
 
+    /// See [`Leases::revision`].
+    #[must_use]
+    pub fn lease_revision(&self) -> u64 {
+        self.leases.revision()
+    }
+
     /// The interface indices of pods' host sides, as the map of links has them.
     ///
     /// # Errors

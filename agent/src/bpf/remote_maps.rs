@@ -74,6 +74,25 @@ impl RemoteMaps {
     /// # Errors
     /// The kernel's.
     pub fn observe(&self) -> Result<Remote, MapError> {
+        let peers = self.peers()?.into_iter().collect();
+        self.around(peers)
+    }
+
+    /// Whether the maps hold this and nothing else. Peers, of which there may be many, are compared as they come: to build a
+    /// second state of them would cost ten times as much.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn hold(&self, remote: &Remote) -> Result<bool, MapError> {
+        let mut peers = self.peers()?;
+        peers.sort_unstable_by_key(|(address, _)| *address);
+        let same = peers.iter().map(|(address, peer)| (address, peer)).eq(&remote.peers);
+        // They share what is the same, and are compared by it.
+        Ok(same && self.around(remote.peers.clone())? == *remote)
+    }
+
+    /// All but peers.
+    fn around(&self, peers: ModelMap<IpAddr, ModelPeer>) -> Result<Remote, MapError> {
         let mut nodes = ModelMap::new();
         for (index, node) in (0_u32..).zip(self.nodes.iter()) {
             let node = node?;
@@ -83,7 +102,7 @@ impl RemoteMaps {
         }
         Ok(Remote {
             nodes,
-            peers: self.peers()?,
+            peers,
             prefixes: self
                 .routes
                 .iter()
@@ -93,7 +112,7 @@ impl RemoteMaps {
         })
     }
 
-    fn peers(&self) -> Result<ModelMap<IpAddr, ModelPeer>, MapError> {
+    fn peers(&self) -> Result<Vec<(IpAddr, ModelPeer)>, MapError> {
         let known = |(address, peer): (Address, Peer)| (address.to_ip(), model_peer(peer));
         match batch::entries(self.all_peers.as_fd())? {
             Some(entries) => Ok(entries.into_iter().map(known).collect()),

@@ -67,6 +67,8 @@ struct Desk {
     /// The batch that collects changes.
     open: Arc<Batch>,
     changes: Vec<Change>,
+    /// How often leases came and went.
+    revision: u64,
     /// The batch that a caller is writing.
     flying: Option<Arc<Batch>>,
 }
@@ -87,7 +89,8 @@ impl Leases {
         let path = state_dir.join("leases.redb");
         let database = Database::open(&path)?;
         let book = Book::load(database.rows()?, now_ms).map_err(|reason| damaged(&path, reason))?;
-        let desk = Desk { book, database: Some(database), open: Arc::default(), changes: vec![], flying: None };
+        let desk =
+            Desk { book, database: Some(database), open: Arc::default(), changes: vec![], revision: 0, flying: None };
         Ok(Self { path, boot_id: boot_id.to_owned(), desk: Mutex::new(desk), settled: Condvar::new(), _lock: lock })
     }
 
@@ -104,6 +107,7 @@ impl Leases {
         let mut desk = self.desk(terms.now_ms)?;
         let (lease, changes) = desk.book.reserve(request, terms, &self.boot_id)?;
         let fresh = !changes.is_empty();
+        desk.revision += u64::from(fresh);
         desk.changes.extend(changes);
         self.settle(desk)?;
         Ok((lease, fresh))
@@ -128,6 +132,7 @@ impl Leases {
     pub fn release(&self, id: &AttachmentId, now_ms: u64) -> Result<Option<Arc<Lease>>, LeaseError> {
         let mut desk = self.desk(now_ms)?;
         let (lease, changes) = desk.book.release(id, now_ms);
+        desk.revision += u64::from(lease.is_some());
         desk.changes.extend(changes);
         // Also without a change of its own: another call's release of the same lease may still be on its way.
         self.settle(desk)?;
@@ -144,6 +149,12 @@ impl Leases {
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Lease>> {
         self.locked().book.list()
+    }
+
+    /// A number that is another whenever a lease came or went since: whoever looks at all of them reads it first.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.locked().revision
     }
 
     /// Released addresses that still rest, with the time of their release.
@@ -183,6 +194,7 @@ impl Leases {
         let database = Database::open(&self.path)?;
         desk.book = Book::load(database.rows()?, now_ms).map_err(|reason| damaged(&self.path, reason))?;
         desk.database = Some(database);
+        desk.revision += 1;
         Ok(())
     }
 

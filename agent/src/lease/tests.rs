@@ -407,3 +407,25 @@ fn latency_of_a_lease() {
     measure(1);
     measure(50);
 }
+
+#[test]
+fn the_revision_is_another_whenever_a_lease_came_or_went() {
+    let bench = Bench::new("10.1.0.0/24");
+    let leases = bench.open();
+    let mut last = leases.revision();
+    let mut check = |what: &str, moved: bool| {
+        assert_eq!(leases.revision() != last, moved, "{what}");
+        last = leases.revision();
+    };
+    let terms = terms(&bench.pools, 1_000_000);
+    leases.reserve(&request("a"), &terms).unwrap();
+    check("reserved", true);
+    leases.reserve(&request("a"), &terms).unwrap();
+    check("reserved again", false);
+    leases.activate(&id("a"), 7, 1_000_000).unwrap();
+    check("activated", false);
+    leases.release(&id("a"), 1_000_000).unwrap();
+    check("released", true);
+    leases.release(&id("a"), 1_000_000).unwrap();
+    check("released again", false);
+}

@@ -18,10 +18,10 @@ impl Reconciler {
         let Some(known) = self.desired.clone().filter(|_| before.ready && !self.unfinished && snapshot.whole) else {
             return false;
         };
-        let config = &self.with.config;
-        if self.leased != self.leased_now() || !self.keeper.holds(&known) {
+        if !self.keeper.holds(&known) || !self.knows_leases() {
             return false;
         }
+        let config = &self.with.config;
         let (was, now) = (&self.snapshot.objects, &snapshot.objects);
         let Some((desired, steps)) = known.follow(was, now, &config.node_name, &self.leased) else { return false };
         let desired = Arc::new(desired);
@@ -48,6 +48,18 @@ impl Reconciler {
         self.desired = Some(desired);
         self.snapshot = Arc::clone(snapshot);
         self.publish(&before, state);
+        true
+    }
+
+    /// Whether the addresses that are leased are those that were computed with.
+    fn knows_leases(&mut self) -> bool {
+        let now = Some(self.with.attachments.lease_revision());
+        if self.leases_seen != now {
+            if self.leased != self.leased_now() {
+                return false;
+            }
+            self.leases_seen = now;
+        }
         true
     }
 }

@@ -83,8 +83,9 @@ pub struct Reconciler {
     /// The last snapshot that was looked at.
     snapshot: Arc<Snapshot>,
     desired: Option<Arc<Desired>>,
-    /// The addresses that were leased then.
+    /// The addresses that were leased then, and what the leases' revision was.
     leased: BTreeSet<IpAddr>,
+    leases_seen: Option<u64>,
     /// Something was left undone, or may be done once a removed node's index has rested.
     unfinished: bool,
     pods_changed: bool,
@@ -124,6 +125,7 @@ impl Reconciler {
             snapshot: Arc::default(),
             desired: None,
             leased: BTreeSet::new(),
+            leases_seen: None,
             unfinished: false,
             pods_changed: false,
             pods_looked_at: Instant::now(),
@@ -137,6 +139,10 @@ impl Reconciler {
         let mut parts = Parts::EVERYTHING;
         loop {
             let snapshot = store.snapshot();
+            if !Arc::ptr_eq(&self.snapshot, &snapshot) {
+                // Where pods alone have changed, the round has nothing left to compute.
+                self.follow(&snapshot);
+            }
             if snapshot.synced && self.round(snapshot, parts).await {
                 if parts.is_full() {
                     self.full_round = Instant::now();
@@ -339,6 +345,7 @@ impl Reconciler {
         let config = &self.with.config;
         let resting = self.keeper.resting();
         let nothing = desired::Remote::default();
+        self.leases_seen = Some(self.with.attachments.lease_revision());
         let endpoints = self.with.attachments.local_endpoints();
         self.leased = endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
         let desired = desired::desired(Input {

@@ -62,14 +62,13 @@ impl Keeper {
         {
             return Ok(false);
         }
-        let found = self.maps.observe()?;
         if let Some((read, seen)) = &mut self.seen
-            && *seen.remote() == found
+            && self.maps.hold(seen.remote())?
         {
             *read = Instant::now();
             return Ok(false);
         }
-        self.seen = Some((Instant::now(), Seen::Read(found)));
+        self.seen = Some((Instant::now(), Seen::Read(self.maps.observe()?)));
         Ok(true)
     }
 

@@ -15,13 +15,24 @@ use super::decode::{Identity, Kind, Object};
 pub(super) struct Shared {
     texts: HashSet<Arc<str>>,
     labels: HashSet<Labels>,
+    /// With how many it is tidied without a list, which may not come for days while pods come and go.
+    most: usize,
 }
+
+/// So many are kept without a look at who has them.
+pub(super) const FEW: usize = 1024;
 
 impl Shared {
     /// Forgets what no object has any more.
     pub(super) fn tidy(&mut self) {
         self.texts.retain(|text| Arc::strong_count(text) > 1);
         self.labels.retain(|labels| labels.holders() > 1);
+        self.most = (2 * self.len()).max(FEW);
+    }
+
+    /// How many are kept.
+    pub(super) fn len(&self) -> usize {
+        self.texts.len() + self.labels.len()
     }
 
     fn text(&mut self, text: &mut Arc<str>) {
@@ -32,6 +43,9 @@ impl Shared {
     }
 
     fn object(&mut self, object: &mut Object) {
+        if self.len() > self.most.max(FEW) {
+            self.tidy();
+        }
         match object {
             Object::Pod(pod) => self.pod(pod),
             Object::EndpointSlice(slice) => self.slice(slice),

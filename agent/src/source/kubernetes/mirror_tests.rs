@@ -159,3 +159,13 @@ fn nobody_announces_an_address_of_another_node() {
     list(&mut mirror, Kind::Pod, vec![announced("b", "n1", "10.1.0.9,10.3.0.1")]);
     check(&mirror, &["b []"]);
 }
+
+#[test]
+fn labels_that_no_pod_has_any_more_are_forgotten_without_a_list() {
+    let mut mirror = synced();
+    for number in 0..10 * gather::FEW {
+        let labels = json!({"job": format!("j-{number}")});
+        mirror.take(Kind::Pod, Event::Apply(parts(json!({"metadata": {"name": "web-0", "labels": labels}}))));
+    }
+    assert!(mirror.shared.len() <= gather::FEW + 1, "{} are kept for one pod", mirror.shared.len());
+}

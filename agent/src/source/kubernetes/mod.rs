@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, StreamExt, stream::select_all};
+use futures::StreamExt;
 use kube::{
     Api, Client,
     runtime::{
@@ -30,6 +30,7 @@ pub(crate) use health::age;
 pub use health::{Health, Report};
 use item::Item;
 use mirror::Mirror;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::decode::{Kind, Parts};
 use crate::store::{Snapshot, Writer};
@@ -44,21 +45,28 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 /// Events that one snapshot takes along, if they are there.
 const BURST: usize = 1_000;
 
+/// Events that were read and wait for the mirror: half a page, so that the API server works on the next one meanwhile.
+const WAITING: usize = 256;
+
+type Said = (Kind, watcher::Result<Event<Parts>>);
+
 /// Watches everything in use and replaces the store's snapshot at each burst of changes. Ends when nobody reads the store
 /// any more; to stop it, drop the future.
 pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
-    let mut events = select_all(Kind::ALL.map(|kind| {
-        let api = Api::<Item>::all_with(client.clone(), &kind);
-        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH);
-        watcher(api, config).backoff(pauses()).map(move |event| (kind, event)).boxed()
-    }));
+    let (sender, mut events) = mpsc::channel(WAITING);
+    // They end with this future.
+    let mut watches = JoinSet::new();
+    for kind in Kind::ALL {
+        watches.spawn(watch(client.clone(), kind, sender.clone()));
+    }
+    drop(sender);
     let mut mirror = Mirror::default();
-    while let Some(first) = events.next().await {
+    while let Some(first) = events.recv().await {
         let since = Some(Instant::now());
         let mut changed = take(&mut mirror, &health, first);
         // What is there already goes into the same snapshot.
         for _ in 0..BURST {
-            let Some(Some(next)) = events.next().now_or_never() else { break };
+            let Ok(next) = events.try_recv() else { break };
             changed |= take(&mut mirror, &health, next);
         }
         if changed {
@@ -71,16 +79,28 @@ pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
     }
 }
 
+/// Reads what the API server says of one kind, kinds beside each other.
+async fn watch(client: Client, kind: Kind, sender: mpsc::Sender<Said>) {
+    let api = Api::<Item>::all_with(client, &kind);
+    let config = watcher::Config::default().page_size(PAGE).timeout(WATCH);
+    let mut events = watcher(api, config).backoff(pauses()).boxed();
+    while let Some(event) = events.next().await {
+        if sender.send((kind, event.map(parts))).await.is_err() {
+            return;
+        }
+    }
+}
+
 fn pauses() -> ExponentialBackoff {
     let builder = backon::ExponentialBuilder::default().with_min_delay(PAUSES.0).with_max_delay(PAUSES.1).with_jitter();
     builder.without_max_times().into()
 }
 
-fn take(mirror: &mut Mirror, health: &Health, (kind, event): (Kind, watcher::Result<Event<Item>>)) -> bool {
+fn take(mirror: &mut Mirror, health: &Health, (kind, event): Said) -> bool {
     match event {
         Ok(event) => {
             health.heard(kind);
-            mirror.take(kind, parts(event))
+            mirror.take(kind, event)
         }
         Err(error) => {
             health.failed(kind, &error);
