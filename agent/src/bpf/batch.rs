@@ -125,14 +125,32 @@ struct Batch {
 /// The kernel's.
 pub fn entries<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>) -> io::Result<Option<Vec<(K, V)>>> {
     let mut found = Vec::new();
+    Ok(each(map, |keys, values| found.extend(keys.iter().copied().zip(values.iter().copied())))?.then_some(found))
+}
+
+/// How many entries have a key that is `wanted`; `None` as in [`entries`].
+///
+/// # Errors
+/// The kernel's.
+pub fn count<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, wanted: impl Fn(&K) -> bool) -> io::Result<Option<usize>> {
+    let mut found = 0;
+    let look = |keys: &[K], _: &[V]| found += keys.iter().filter(|key| wanted(key)).count();
+    Ok(each(map, look)?.then_some(found))
+}
+
+/// Looks at every entry, some thousand at a time; false where the kernel has no such call for this kind of map.
+fn each<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, mut look: impl FnMut(&[K], &[V])) -> io::Result<bool> {
     // Where a call ended: a key of the map, or a number of a bucket.
     let mut cursor = [0_u8; 64];
     assert!(size_of::<K>() <= cursor.len());
     let mut chunk = CHUNK;
     let mut first = true;
+    let (mut keys, mut values) = (Vec::<K>::new(), Vec::<V>::new());
     loop {
-        let mut keys = Vec::<K>::with_capacity(chunk);
-        let mut values = Vec::<V>::with_capacity(chunk);
+        keys.clear();
+        values.clear();
+        keys.reserve(chunk);
+        values.reserve(chunk);
         let mut next = [0_u8; 64];
         let mut batch = Batch {
             in_batch: if first { 0 } else { cursor.as_ptr() as u64 },
@@ -152,7 +170,7 @@ pub fn entries<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>) -> io::Result<Opti
                     chunk *= 2;
                     continue;
                 }
-                Some(libc::EINVAL | NOT_SUPPORTED | libc::EOPNOTSUPP) if first => return Ok(None),
+                Some(libc::EINVAL | NOT_SUPPORTED | libc::EOPNOTSUPP) if first => return Ok(false),
                 _ => return Err(error),
             },
         };
@@ -162,9 +180,9 @@ pub fn entries<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>) -> io::Result<Opti
             keys.set_len(count);
             values.set_len(count);
         }
-        found.extend(keys.into_iter().zip(values));
+        look(&keys, &values);
         if ended {
-            return Ok(Some(found));
+            return Ok(true);
         }
         (cursor, first) = (next, false);
     }

@@ -132,11 +132,15 @@ impl PolicyMaps {
     /// # Errors
     /// The kernel's.
     pub fn count(&self, generation: u32) -> Result<Count, MapError> {
-        let keys = match batch::entries::<RuleKey, Rule>(self.all_rules.as_fd())? {
-            Some(entries) => entries.len(),
+        let keys = match batch::count::<RuleKey, Rule>(self.all_rules.as_fd(), |_| true)? {
+            Some(keys) => keys,
             None => self.rules.keys().collect::<Result<Vec<_>, _>>()?.len(),
         };
-        let classes = self.every_class()?.iter().filter(|key| key.generation == generation).count();
+        let own = |key: &ClassKey| key.generation == generation;
+        let classes = match batch::count::<ClassKey, Class>(self.all_classes.as_fd(), own)? {
+            Some(classes) => classes,
+            None => self.every_class()?.iter().filter(|key| own(key)).count(),
+        };
         let mut blocks = 0;
         for key in self.blocks.keys() {
             blocks += usize::from(u32::from(key?.data().family[1]) == generation);

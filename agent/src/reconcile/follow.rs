@@ -24,6 +24,13 @@ impl Reconciler {
         let config = &self.with.config;
         let (was, now) = (&self.snapshot.objects, &snapshot.objects);
         let Some((desired, steps)) = known.follow(was, now, &config.node_name, &self.leased) else { return false };
+        let own = has_own(was, now, &config.node_name);
+        let others = is_of_other_pods(&self.snapshot, snapshot, own);
+        if steps.is_empty() && others {
+            // Nothing for anybody to see.
+            self.snapshot = Arc::clone(snapshot);
+            return true;
+        }
         let desired = Arc::new(desired);
         if let Err(error) = self.keeper.follow(&desired, &steps, &self.with.flows) {
             tracing::warn!(error, "pods of other nodes; a round tries again");
@@ -31,7 +38,6 @@ impl Reconciler {
             return false;
         }
         let mut state = (*before).clone();
-        let own = has_own(was, now, &config.node_name);
         if own {
             state.claimed = Arc::new(attachment::claimed(now, &config.node_name));
         }
@@ -41,7 +47,7 @@ impl Reconciler {
             _ => 0,
         };
         state.remote_pods = state.remote_pods.saturating_add_signed(steps.iter().map(pods).sum());
-        if !is_of_other_pods(&self.snapshot, snapshot, own) {
+        if !others {
             state.issues = self.issues(&desired, snapshot);
         }
         state.desired = Some(Arc::clone(&desired));

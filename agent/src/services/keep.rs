@@ -8,7 +8,12 @@ use std::{
 
 use super::{ServiceError, Services, ended, inner::Inner};
 use crate::{
-    attachment::Attachments, bpf::cgroup, config::KubeProxy, net::kube_proxy, reconcile::chain, store::Reader,
+    attachment::Attachments,
+    bpf::cgroup,
+    config::KubeProxy,
+    net::kube_proxy,
+    reconcile::chain,
+    store::{Reader, Snapshot},
 };
 
 /// How soon a refused step is tried again.
@@ -22,9 +27,17 @@ impl Services {
     /// Follows the store until its writer is gone.
     pub async fn keep(self: Arc<Self>, attachments: Arc<Attachments>, mut store: Reader) {
         let mut told: Option<String> = None;
+        let mut last: Option<(Instant, Arc<Snapshot>)> = None;
         loop {
             // What is there now counts as seen.
-            store.snapshot();
+            let snapshot = store.snapshot();
+            if last.as_ref().is_some_and(|(when, seen)| when.elapsed() < AGAIN && !is_concern(seen, &snapshot)) {
+                if !next(&mut store).await {
+                    return;
+                }
+                continue;
+            }
+            last = Some((Instant::now(), snapshot));
             let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
             let kept = tokio::task::spawn_blocking(move || {
                 let kept = services.follow().and_then(|()| services.upkeep());
@@ -41,8 +54,7 @@ impl Services {
                 }
                 told = words;
             }
-            tokio::time::sleep(GATHER).await;
-            if let Ok(false) = tokio::time::timeout(AGAIN, store.changed()).await {
+            if !next(&mut store).await {
                 return;
             }
         }
@@ -140,6 +152,22 @@ impl Services {
         let netns = pods.leases().iter().map(|lease| lease.netns.clone()).collect();
         ended::end(&ports, &cookies, &netns);
     }
+}
+
+/// Waits for a burst of changes, or until something may be tried again; false where the store's writer is gone.
+async fn next(store: &mut Reader) -> bool {
+    tokio::time::sleep(GATHER).await;
+    !matches!(tokio::time::timeout(AGAIN, store.changed()).await, Ok(false))
+}
+
+/// Whether two snapshots differ by what Services are made of: most differ by pods alone.
+fn is_concern(before: &Snapshot, after: &Snapshot) -> bool {
+    let (was, now) = (&before.objects, &after.objects);
+    before.synced != after.synced
+        || before.whole != after.whole
+        || !was.services.ptr_eq(&now.services)
+        || !was.endpoint_slices.ptr_eq(&now.endpoint_slices)
+        || !was.nodes.ptr_eq(&now.nodes)
 }
 
 impl Inner {
