@@ -6,14 +6,25 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::cidr::Family;
+use crate::objects::{Identity, Kind, ObjectName};
 
 /// Something about an object that the operator should know. Shown as one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Issue {
-    /// Kind and name: `Node a`, `Pod default/web-0`.
-    pub object: String,
+    /// A Node or a Pod.
+    pub object: Identity,
     /// What is wrong with it.
     pub reason: Reason,
+}
+
+impl Issue {
+    pub(super) fn of_node(name: &str, reason: Reason) -> Self {
+        Self { object: Identity::cluster_scoped(Kind::Node, name), reason }
+    }
+
+    pub(super) fn of_pod(name: &ObjectName, reason: Reason) -> Self {
+        Self { object: Identity::new(Kind::Pod, name), reason }
+    }
 }
 
 impl std::fmt::Display for Issue {
@@ -23,7 +34,7 @@ impl std::fmt::Display for Issue {
 }
 
 /// What is wrong with an object.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// A node without a pod CIDR.
     #[error("spec.podCIDRs is empty; give the node a pod CIDR, since its pods get no addresses without one")]

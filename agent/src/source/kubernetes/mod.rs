@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ferrule_model::objects::Kind;
 use futures::{FutureExt, StreamExt, stream::select_all};
 use kube::{
     Api, Client,
@@ -31,7 +32,7 @@ pub use health::{Health, Report};
 use item::Item;
 use mirror::Mirror;
 
-use super::decode::{Kind, Parts};
+use super::decode::Parts;
 use crate::store::{Snapshot, Writer};
 
 /// How long a watch may last, in seconds.
