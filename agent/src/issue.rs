@@ -1,5 +1,5 @@
-//! What is wrong with objects, files or the configuration, with who found it: shown as one sentence in the status, the log and
-//! the API, and said to the API server as an Event on its object.
+//! What is wrong with objects, files or the configuration, with who found it: shown as one sentence in the status, the log
+//! and the API, and said to the API server as an Event on its object.
 
 use std::fmt;
 
@@ -47,6 +47,15 @@ impl Issue {
             Self::Policies(issue) => issue.reason.to_string(),
             Self::Services(issue) => issue.reason.to_string(),
             Self::Source(note) => note.message.clone(),
+        }
+    }
+
+    /// Whether it depends on the node that looks, and the node that it is about does not find it.
+    #[must_use]
+    pub const fn is_seen_from_elsewhere(&self) -> bool {
+        match self {
+            Self::Node(issue) => issue.reason.is_seen_from_elsewhere(),
+            Self::Policies(_) | Self::Services(_) | Self::Source(_) => false,
         }
     }
 }

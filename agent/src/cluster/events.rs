@@ -1,7 +1,8 @@
 //! What is wrong with an object, as an Event on it (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>).
 //!
 //! Of what every node sees, one node speaks: a pod's own, a Node itself, and of all else the first by name that has an agent.
-//! What keeps a policy from being in force is seen by the nodes with pods of it alone.
+//! What keeps a policy from being in force is seen by the nodes with pods of it alone, and what is wrong with the way to a
+//! Node by those that look for one: each of them speaks, of a way with its own name.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -39,7 +40,8 @@ pub(super) async fn run(cluster: Cluster, store: Reader, mut state: watch::Recei
         let speaking = if new.is_empty() { BTreeSet::new() } else { speaking(&objects) };
         for (object, issue) in new {
             if is_ours(&issue, &object, &objects, &speaking, &cluster.node_name) {
-                let published = recorder.publish(&event(issue.words()), &reference(&object, &objects)).await;
+                let published =
+                    recorder.publish(&event(words(&issue, &cluster.node_name)), &reference(&object, &objects)).await;
                 cluster.health.told("events", published.as_ref().err());
                 if let Err(error) = published {
                     let (issue, error) = (issue.to_string(), chain(&error));
@@ -79,10 +81,18 @@ fn event(words: String) -> Event {
     }
 }
 
-/// Whether this node is the one that speaks of it.
+/// What an Event says of an issue that the node `own` found.
+fn words(issue: &Issue, own: &str) -> String {
+    let words = issue.words();
+    if issue.is_seen_from_elsewhere() { format!("seen from node {own}: {words}") } else { words }
+}
+
+/// Whether the node `own`, which found it, speaks of it.
 fn is_ours(issue: &Issue, object: &Identity, objects: &Objects, speaking: &BTreeSet<&str>, own: &str) -> bool {
     let name = &object.name;
     match (object.kind, issue) {
+        // Whoever comes first by name may have another way, and not find it.
+        _ if issue.is_seen_from_elsewhere() => true,
         (Kind::Node, _) if speaking.contains(&*name.name) => &*name.name == own,
         (Kind::Pod, _) => objects.pods.get(name).and_then(|pod| pod.node.as_deref()) == Some(own),
         (Kind::NetworkPolicy, Issue::Policies(_)) => true,
@@ -106,7 +116,7 @@ fn reference(object: &Identity, objects: &Objects) -> ObjectReference {
 
 #[cfg(test)]
 mod tests {
-    use ferrule_model::{desired, objects::ObjectName, policy, service, testing::text};
+    use ferrule_model::{cidr::Family, desired, objects::ObjectName, policy, service, testing::text};
 
     use super::*;
     use crate::source::{Level, Note};
@@ -154,6 +164,25 @@ mod tests {
         check(objects, &of_policies(scoped(Kind::NetworkPolicy, "y")), &NODES);
         check(objects, &of_source(scoped(Kind::NetworkPolicy, "y")), &["a"]);
         check(objects, &of_service(), &["a"]);
+    }
+
+    #[test]
+    fn each_node_speaks_of_its_own_way_to_another_and_names_itself() {
+        let objects = "node a 192.0.2.1\nnode b 192.0.2.2\nnode c 192.0.2.3";
+        for reason in [
+            desired::Reason::NoCommonFamily,
+            desired::Reason::NoPath { address: [192, 0, 2, 1].into() },
+            desired::Reason::NoNextHop { family: Family::V6 },
+            desired::Reason::TwoDevices { v4: 2, v6: 3 },
+            desired::Reason::NodesFull { capacity: 1 },
+        ] {
+            check(objects, &of_node("a", reason), &NODES);
+        }
+        let no_path = of_node("a", desired::Reason::NoPath { address: [192, 0, 2, 1].into() });
+        let expected = "seen from node b: no route to its InternalIP 192.0.2.1, so";
+        assert!(words(&no_path, "b").starts_with(expected), "{}", words(&no_path, "b"));
+        let no_cidr = of_node("a", desired::Reason::NoPodCidr);
+        assert_eq!(words(&no_cidr, "a"), no_cidr.words());
     }
 
     #[test]

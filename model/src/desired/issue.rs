@@ -137,6 +137,29 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// Whether it is a matter of the way from the node that looks: not every node finds it, and the one that is named never
+    /// does.
+    #[must_use]
+    pub const fn is_seen_from_elsewhere(&self) -> bool {
+        match self {
+            Self::NoCommonFamily
+            | Self::NoPath { .. }
+            | Self::NoNextHop { .. }
+            | Self::TwoDevices { .. }
+            | Self::NodesFull { .. } => true,
+            Self::NoPodCidr
+            | Self::HostBits { .. }
+            | Self::CidrOverlap { .. }
+            | Self::NoInternalIp
+            | Self::DuplicateInternalIp { .. }
+            | Self::InternalIpInCidr { .. }
+            | Self::UnknownNode { .. }
+            | Self::DuplicateAddress { .. } => false,
+        }
+    }
+}
+
 /// Why no desired state can be computed; what is in force then stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DesiredError {
