@@ -20,6 +20,7 @@ pub mod doctor;
 pub mod explain;
 pub mod flows;
 pub mod install;
+pub mod issue;
 pub mod lease;
 pub mod monitor;
 pub mod net;

@@ -10,6 +10,8 @@ use std::{
 use ferrule_model::desired::{Desired, NodeEntry};
 use ipnetwork::IpNetwork;
 
+use crate::issue::Issue;
+
 /// The node as of the last reconciliation.
 #[derive(Debug, Clone, Default)]
 pub struct NodeState {
@@ -37,8 +39,16 @@ pub struct NodeState {
     pub finished: Option<Instant>,
     /// Rounds that looked at everything.
     pub full_rounds: u64,
-    /// What is wrong with objects, files or the configuration; each a sentence.
-    pub issues: Vec<String>,
+    /// What is wrong with objects, files or the configuration.
+    pub issues: Vec<Issue>,
     /// What the kernel refused in the last round; each a sentence. Tried again.
     pub errors: Vec<String>,
+}
+
+impl NodeState {
+    /// All issues in one sentence.
+    #[must_use]
+    pub fn blame(&self) -> String {
+        self.issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
 }

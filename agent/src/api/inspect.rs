@@ -62,7 +62,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         kube_proxy: app.services.is_beside_kube_proxy(),
         flows,
         flows_at_most,
-        issues: state.issues.clone(),
+        issues: state.issues.iter().map(ToString::to_string).collect(),
         errors: state.errors.clone(),
     })
 }

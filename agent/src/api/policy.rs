@@ -7,7 +7,10 @@ use axum::{
     extract::{Query, State},
 };
 use ferrule_cni::api::{ApiError, code};
-use ferrule_model::objects::Direction;
+use ferrule_model::{
+    objects::{Direction, Identity, Kind},
+    policy::Subject,
+};
 
 use super::{App, Refusal, inspect::unreadable, view};
 use crate::explain::{self, Checked, Explained, Moment, Question};
@@ -49,14 +52,14 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Vec<view::Policy>>
         let selected = moment.endpoints.iter().filter(|endpoint| {
             endpoint.pod.as_ref().and_then(|name| moment.objects.pods.get(name)).is_some_and(|pod| policy.selects(pod))
         });
-        let own = format!("NetworkPolicy {}", policy.name);
+        let own = Subject::Object(Identity::new(Kind::NetworkPolicy, &policy.name));
         let of = |direction| policy.isolates.contains(&direction);
         view::Policy {
             name: policy.name.to_string(),
             ingress: of(Direction::Ingress).then_some(policy.ingress.len()),
             egress: of(Direction::Egress).then_some(policy.egress.len()),
             pods: selected.filter_map(|endpoint| endpoint.pod.as_ref()).map(ToString::to_string).collect(),
-            issues: issues.iter().filter(|issue| issue.object == own).map(ToString::to_string).collect(),
+            issues: issues.iter().filter(|issue| issue.subject == own).map(ToString::to_string).collect(),
         }
     });
     Json(policies.collect())

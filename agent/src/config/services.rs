@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use super::{ConfigError, Options, check::absolute};
+
 /// How Services are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Services {
@@ -46,6 +48,17 @@ pub enum KubeProxy {
     Present,
     /// It does not.
     Absent,
+}
+
+impl Options {
+    pub(super) fn services(&self) -> Result<Services, ConfigError> {
+        self.cgroup_root.as_deref().map_or(Ok(()), |root| absolute("cgroup-root", root))?;
+        Ok(Services {
+            on: self.services.unwrap_or_default() == Switch::On,
+            cgroup_root: self.cgroup_root.clone(),
+            kube_proxy: self.kube_proxy.unwrap_or_default(),
+        })
+    }
 }
 
 /// Where cgroup v2 is mounted.

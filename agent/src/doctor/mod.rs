@@ -113,6 +113,8 @@ fn agent(app: &App) -> Vec<Finding> {
         findings.push(Finding::ok("objects", "nothing is wrong with nodes, pods and files"));
     }
     let issues = state.issues.iter();
-    findings.extend(issues.map(|issue| Finding::warning("objects", "", issue, "correct the object that is named")));
+    findings.extend(
+        issues.map(|issue| Finding::warning("objects", "", issue.to_string(), "correct the object that is named")),
+    );
     findings
 }

@@ -33,6 +33,7 @@ use crate::{
     changes::{Changes, Part, Parts},
     config::Config,
     flows::Flows,
+    issue::Issue,
     net::{self, overlay},
     policy::Policy,
     services::Services,
@@ -205,7 +206,7 @@ impl Reconciler {
             tracing::error!(error, "reconcile");
         }
         for issue in state.issues.iter().filter(|issue| !before.issues.contains(issue)) {
-            tracing::warn!(issue, "objects");
+            tracing::warn!(issue = issue.to_string(), "objects");
         }
         if state.ready && !before.ready {
             tracing::info!(mtu = state.mtu, pod_cidrs = ?state.pod_cidrs, nodes = state.nodes.len(), "ready");
@@ -213,15 +214,15 @@ impl Reconciler {
         self.with.state.send_replace(Arc::new(state));
     }
 
-    /// What is wrong with objects, policies and the source; each a sentence.
-    fn issues(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<String> {
-        let policies = self.with.policy.issues();
-        let policies = policies.iter().map(ToString::to_string);
-        let objects = desired.issues.iter().map(ToString::to_string);
+    /// What is wrong with objects, policies and the source.
+    fn issues(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<Issue> {
+        let policies = self.with.policy.issues().into_iter().map(Issue::Policies);
+        let objects = desired.issues.iter().cloned().map(Issue::Node);
         // Their own task may not have come to this snapshot yet; what the kernel refuses stands in `error`.
         let _ = self.with.services.follow();
-        let services = self.with.services.issues();
-        objects.chain(policies).chain(services).chain(snapshot.notes.iter().map(ToString::to_string)).collect()
+        let services = self.with.services.issues().into_iter().map(Issue::Services);
+        let source = snapshot.notes.iter().cloned().map(Issue::Source);
+        objects.chain(policies).chain(services).chain(source).collect()
     }
 
     fn leased_now(&self) -> BTreeSet<IpAddr> {
@@ -253,7 +254,7 @@ impl Reconciler {
         if successor && !whole {
             state.waiting = Some(format!(
                 "another version's programs are in force, and stay until all of the source can be read: {}",
-                state.issues.join("; ")
+                state.blame()
             ));
             return Ok(());
         }
@@ -267,7 +268,7 @@ impl Reconciler {
             if !self.with.policy.is_ready() {
                 state.waiting = Some(format!(
                     "the policies of a former agent are in force, and stay until all of the source can be read: {}",
-                    state.issues.join("; ")
+                    state.blame()
                 ));
                 return Ok(());
             }
@@ -276,7 +277,7 @@ impl Reconciler {
                 let former =
                     "the Services of a former agent are in force, and stay until all of the source can be read";
                 let error = self.with.services.error();
-                state.waiting = Some(error.unwrap_or_else(|| format!("{former}: {}", state.issues.join("; "))));
+                state.waiting = Some(error.unwrap_or_else(|| format!("{former}: {}", state.blame())));
                 return Ok(());
             }
             let attachments = &self.with.attachments;

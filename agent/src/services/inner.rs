@@ -10,7 +10,7 @@ use aya::maps::MapError;
 use ferrule_common::layout;
 use ferrule_model::{
     objects::Objects,
-    service::{Applied, Backend, Engine, Found, Frontend, Limits, SetOf, Step, shared_with_pods},
+    service::{Applied, Backend, Engine, Found, Frontend, Issue, Limits, SetOf, Step, shared_with_pods},
 };
 
 use super::ServiceError;
@@ -41,7 +41,7 @@ pub(super) struct Inner {
     pub error: Option<String>,
     pub compared: Instant,
     /// Services whose addresses pods have, and for which objects that was looked at.
-    pub shared: (Arc<Objects>, Vec<String>),
+    pub shared: (Arc<Objects>, Vec<Issue>),
 }
 
 impl Inner {
@@ -174,6 +174,6 @@ impl Inner {
             return;
         }
         let issues = shared_with_pods(objects, |address| engine.service_at(address));
-        self.shared = (Arc::clone(objects), issues.iter().map(ToString::to_string).collect());
+        self.shared = (Arc::clone(objects), issues);
     }
 }

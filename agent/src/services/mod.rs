@@ -20,7 +20,7 @@ use std::{
 };
 
 use aya::maps::MapError;
-use ferrule_model::service::{Engine, Summary};
+use ferrule_model::service::{Engine, Issue, Summary};
 use prometheus_client::metrics::histogram::Histogram;
 
 use self::inner::Inner;
@@ -169,11 +169,12 @@ impl Services {
 
     /// What is not as its object says.
     #[must_use]
-    pub fn issues(&self) -> Vec<String> {
+    pub fn issues(&self) -> Vec<Issue> {
         let inner = self.lock();
         let stack = inner.stack.unwrap_or_default();
-        let issues = inner.engine.as_ref().map(|engine| engine.issues(stack)).unwrap_or_default();
-        issues.iter().map(ToString::to_string).chain(inner.shared.1.iter().cloned()).collect()
+        let mut issues = inner.engine.as_ref().map(|engine| engine.issues(stack)).unwrap_or_default();
+        issues.extend_from_slice(&inner.shared.1);
+        issues
     }
 
     /// How much there is.

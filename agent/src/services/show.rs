@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ferrule_model::{
     objects::{ObjectName, Objects, Protocol, Service, SliceEndpoint},
-    service::{Backend, Frontend},
+    service::{Backend, Frontend, Issue},
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,9 +86,9 @@ impl Services {
             .collect()
     }
 
-    fn shown(&self, objects: &Objects, service: &Service, slices: &[ObjectName], issues: &[String]) -> ShownService {
+    fn shown(&self, objects: &Objects, service: &Service, slices: &[ObjectName], issues: &[Issue]) -> ShownService {
         let kind = if service.headless { "Headless" } else { service.kind.name() };
-        let named = format!("Service {}: ", service.name);
+        let own = issues.iter().filter(|issue| issue.service == service.name);
         ShownService {
             name: service.name.to_string(),
             kind: kind.into(),
@@ -102,7 +102,7 @@ impl Services {
                 (None, false, true) => None,
             },
             ports: self.ports(objects, service, slices),
-            issues: issues.iter().filter_map(|issue| issue.strip_prefix(&named)).map(str::to_owned).collect(),
+            issues: own.map(|issue| issue.reason.to_string()).collect(),
         }
     }
 

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use ferrule_model::objects::{Map, Objects};
+use ferrule_model::objects::{Identity, Kind, Map, ObjectName, Objects};
 
-use super::decode::Identity;
 use super::gather::{self, Shared};
 use super::manifest::{self, Item, SyntaxError};
 use super::{Level, Note};
@@ -133,12 +132,15 @@ impl Folder {
         for (name, file) in &self.files {
             notes.extend(file.notes.iter().cloned());
             let mut merge = Merge { file: name, notes: &mut notes };
-            merge.all("Node", &mut objects.nodes, &file.objects.nodes);
-            merge.all("Namespace", &mut objects.namespaces, &file.objects.namespaces);
-            merge.all("Pod", &mut objects.pods, &file.objects.pods);
-            merge.all("NetworkPolicy", &mut objects.policies, &file.objects.policies);
-            merge.all("Service", &mut objects.services, &file.objects.services);
-            merge.all("EndpointSlice", &mut objects.endpoint_slices, &file.objects.endpoint_slices);
+            let unscoped = |kind| move |name: &Arc<str>| Identity::cluster_scoped(kind, Arc::clone(name));
+            let scoped = |kind| move |name: &ObjectName| Identity::new(kind, name);
+            let own = &file.objects;
+            merge.all(unscoped(Kind::Node), &mut objects.nodes, &own.nodes);
+            merge.all(unscoped(Kind::Namespace), &mut objects.namespaces, &own.namespaces);
+            merge.all(scoped(Kind::Pod), &mut objects.pods, &own.pods);
+            merge.all(scoped(Kind::NetworkPolicy), &mut objects.policies, &own.policies);
+            merge.all(scoped(Kind::Service), &mut objects.services, &own.services);
+            merge.all(scoped(Kind::EndpointSlice), &mut objects.endpoint_slices, &own.endpoint_slices);
         }
         let whole = self.listed && self.files.values().all(|file| file.good);
         Contents { objects, notes, listed: self.listed, whole }
@@ -201,7 +203,7 @@ impl File {
     }
 
     fn note(&mut self, level: Level, file: &str, line: Option<u64>, object: Option<&Identity>, message: String) {
-        let object = object.map(ToString::to_string);
+        let object = object.cloned();
         self.notes.push(Note { level, file: file.to_owned(), line, object, message });
     }
 }
@@ -213,7 +215,12 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn all<K: Ord + Clone + ToString, T>(&mut self, kind: &str, all: &mut Map<K, Arc<T>>, own: &Map<K, Arc<T>>) {
+    fn all<K: Ord + Clone, T>(
+        &mut self,
+        identity: impl Fn(&K) -> Identity,
+        all: &mut Map<K, Arc<T>>,
+        own: &Map<K, Arc<T>>,
+    ) {
         if all.is_empty() {
             all.clone_from(own);
             return;
@@ -230,7 +237,7 @@ impl Merge<'_> {
             level: Level::Note,
             file: self.file.to_owned(),
             line: None,
-            object: Some(format!("{kind} {}", key.to_string())),
+            object: Some(identity(key)),
             message: "stands in an earlier file too, which is used; remove one of them".to_owned(),
         }));
     }

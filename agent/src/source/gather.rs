@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
 
-use ferrule_model::objects::{EndpointSlice, Map, Objects, Pod};
+use ferrule_model::objects::{EndpointSlice, Identity, Kind, Map, Objects, Pod};
 use ferrule_model::selector::Labels;
 
-use super::decode::{Identity, Kind, Object};
+use super::decode::Object;
 
 /// Strings and label sets that many objects have in common, kept once.
 #[derive(Debug, Default)]

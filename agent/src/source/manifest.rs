@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
+use ferrule_model::objects::{Identity, Kind};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::decode::{Identity, Kind, Object, Parts};
+use super::decode::{Object, Parts};
 use super::field::FieldError;
 
 /// What a file holds, object by object.

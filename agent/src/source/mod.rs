@@ -12,28 +12,25 @@ pub mod manifest;
 pub mod mask;
 pub mod timestamp;
 
-use serde::Serialize;
+use ferrule_model::objects::Identity;
 
 /// Something a source has to say about its input. Shown as one sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
     /// Whether something is wrong, or merely worth knowing.
     pub level: Level,
     /// The file's name, or the directory where that is the matter.
     pub file: String,
     /// The line, from 1, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Kind and name, where an object is the matter: `Pod default/web-0`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
+    /// Where an object is the matter.
+    pub object: Option<Identity>,
     /// What is wrong, and what stands instead.
     pub message: String,
 }
 
 /// How bad a [`Note`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Level {
     /// Nothing is wrong.
     Note,

@@ -8,11 +8,14 @@ mod rules;
 use std::collections::BTreeSet;
 
 use ferrule_agent::source::{
-    decode::{Identity, Object},
+    decode::Object,
     manifest::{self, Item, SyntaxError},
 };
 use ferrule_fuzz::Target;
-use ferrule_model::policy::{Change, Endpoint, Engine, Limits};
+use ferrule_model::{
+    objects::Identity,
+    policy::{Change, Endpoint, Engine, Limits},
+};
 use serde_json::Value;
 
 use rules::keeps_the_rules;

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use ferrule_agent::source::decode::{Identity, Kind, Object};
-use ferrule_model::objects::{Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PortMatch};
+use ferrule_agent::source::decode::Object;
+use ferrule_model::objects::{
+    Direction, Identity, IpBlock, Kind, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PortMatch,
+};
 use ipnetwork::IpNetwork;
 
 /// Panics where one is broken.

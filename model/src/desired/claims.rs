@@ -61,7 +61,10 @@ impl<'a> Claims<'a> {
             for &address in &claim.internal_ips {
                 let cluster = input.settings.cluster_cidrs.iter().copied().find(|cidr| cidr.contains(address));
                 if let Some(cidr) = cluster.or_else(|| cidrs.holder(address).map(|(cidr, _)| cidr)) {
-                    issues.push(issue(node, Reason::InternalIpInCidr { address, cidr: cidr::normalised(cidr) }));
+                    issues.push(Issue::of_node(
+                        &node.name,
+                        Reason::InternalIpInCidr { address, cidr: cidr::normalised(cidr) },
+                    ));
                 }
             }
         }
@@ -97,16 +100,19 @@ impl<'a> CidrOwners<'a> {
     /// The pod CIDRs of a node that nobody claimed before.
     fn settle(&mut self, node: &'a Node, issues: &mut Vec<Issue>) -> Vec<IpNetwork> {
         if node.pod_cidrs.is_empty() {
-            issues.push(issue(node, Reason::NoPodCidr));
+            issues.push(Issue::of_node(&node.name, Reason::NoPodCidr));
         }
         let mut own = Vec::new();
         for (index, &given) in node.pod_cidrs.iter().enumerate() {
             let cidr = cidr::normalised(given);
             if cidr != given {
-                issues.push(issue(node, Reason::HostBits { index, given, used: cidr }));
+                issues.push(Issue::of_node(&node.name, Reason::HostBits { index, given, used: cidr }));
             }
             if let Some((other, owner)) = self.overlapping(cidr) {
-                issues.push(issue(node, Reason::CidrOverlap { index, cidr, other, owner: owner.to_owned() }));
+                issues.push(Issue::of_node(
+                    &node.name,
+                    Reason::CidrOverlap { index, cidr, other, owner: owner.to_owned() },
+                ));
                 continue;
             }
             self.0.insert((Family::of_net(cidr), cidr::number(cidr.network())), (cidr, &node.name));
@@ -137,19 +143,16 @@ fn settle_addresses<'a>(
     issues: &mut Vec<Issue>,
 ) -> Vec<IpAddr> {
     if node.internal_ips.is_empty() {
-        issues.push(issue(node, Reason::NoInternalIp));
+        issues.push(Issue::of_node(&node.name, Reason::NoInternalIp));
     }
     let mut own = Vec::new();
     for &address in &node.internal_ips {
         match *owners.entry(address).or_insert(&node.name) {
             owner if owner == &*node.name => own.push(address),
-            owner => issues.push(issue(node, Reason::DuplicateInternalIp { address, owner: owner.to_owned() })),
+            owner => issues
+                .push(Issue::of_node(&node.name, Reason::DuplicateInternalIp { address, owner: owner.to_owned() })),
         }
     }
     own.dedup();
     own
-}
-
-fn issue(node: &Node, reason: Reason) -> Issue {
-    Issue { object: format!("Node {}", node.name), reason }
 }

@@ -42,8 +42,7 @@ pub(super) fn indices<'a>(
     let capacity = input.settings.node_capacity;
     let indices = assign(entries, input.observed, input.resting, capacity);
     let left_out = entries.keys().filter(|name| !indices.contains_key(*name));
-    issues
-        .extend(left_out.map(|name| Issue { object: format!("Node {name}"), reason: Reason::NodesFull { capacity } }));
+    issues.extend(left_out.map(|name| Issue::of_node(name, Reason::NodesFull { capacity })));
     indices
 }
 

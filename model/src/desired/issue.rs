@@ -6,14 +6,25 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::cidr::Family;
+use crate::objects::{Identity, Kind, ObjectName};
 
 /// Something about an object that the operator should know. Shown as one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Issue {
-    /// Kind and name: `Node a`, `Pod default/web-0`.
-    pub object: String,
+    /// A Node or a Pod.
+    pub object: Identity,
     /// What is wrong with it.
     pub reason: Reason,
+}
+
+impl Issue {
+    pub(super) fn of_node(name: &str, reason: Reason) -> Self {
+        Self { object: Identity::cluster_scoped(Kind::Node, name), reason }
+    }
+
+    pub(super) fn of_pod(name: &ObjectName, reason: Reason) -> Self {
+        Self { object: Identity::new(Kind::Pod, name), reason }
+    }
 }
 
 impl std::fmt::Display for Issue {
@@ -23,7 +34,7 @@ impl std::fmt::Display for Issue {
 }
 
 /// What is wrong with an object.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// A node without a pod CIDR.
     #[error("spec.podCIDRs is empty; give the node a pod CIDR, since its pods get no addresses without one")]
@@ -124,6 +135,29 @@ pub enum Reason {
         /// Who keeps it.
         owner: String,
     },
+}
+
+impl Reason {
+    /// Whether it is a matter of the way from the node that looks: not every node finds it, and the one that is named never
+    /// does.
+    #[must_use]
+    pub const fn is_seen_from_elsewhere(&self) -> bool {
+        match self {
+            Self::NoCommonFamily
+            | Self::NoPath { .. }
+            | Self::NoNextHop { .. }
+            | Self::TwoDevices { .. }
+            | Self::NodesFull { .. } => true,
+            Self::NoPodCidr
+            | Self::HostBits { .. }
+            | Self::CidrOverlap { .. }
+            | Self::NoInternalIp
+            | Self::DuplicateInternalIp { .. }
+            | Self::InternalIpInCidr { .. }
+            | Self::UnknownNode { .. }
+            | Self::DuplicateAddress { .. } => false,
+        }
+    }
 }
 
 /// Why no desired state can be computed; what is in force then stays.

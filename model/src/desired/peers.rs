@@ -94,9 +94,8 @@ fn owners<'a>(
             }
         }
     }
-    issues.extend(strays.into_iter().map(|(node, (pods, example))| Issue {
-        object: format!("Node {node}"),
-        reason: Reason::UnknownNode { pods, example: example.name.to_string() },
+    issues.extend(strays.into_iter().map(|(node, (pods, example))| {
+        Issue::of_node(node, Reason::UnknownNode { pods, example: example.name.to_string() })
     }));
     owners
 }
@@ -116,5 +115,5 @@ fn report(pod: &Pod, address: IpAddr, owner: String, issues: &mut Vec<Issue>) {
 }
 
 fn duplicate(pod: &Pod, address: IpAddr, owner: String) -> Issue {
-    Issue { object: format!("Pod {}", pod.name), reason: Reason::DuplicateAddress { address, owner } }
+    Issue::of_pod(&pod.name, Reason::DuplicateAddress { address, owner })
 }

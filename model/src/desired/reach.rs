@@ -78,7 +78,7 @@ pub(super) fn entries<'a>(
         if claim.internal_ips.is_empty() {
             continue; // Reported with its claims.
         }
-        let mut report = |reason| issues.push(Issue { object: format!("Node {name}"), reason });
+        let mut report = |reason| issues.push(Issue::of_node(name, reason));
         let entry = match input.settings.routing {
             Routing::Vxlan => overlay(input, claims.own(), claim, &mut report)?,
             Routing::Native => native(input.underlay, claim, &mut report),

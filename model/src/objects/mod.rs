@@ -1,5 +1,6 @@
 //! Kubernetes objects as the rest of the model sees them: only the fields in use, decoded and checked by a source.
 
+mod identity;
 mod node;
 mod pod;
 mod policy;
@@ -7,6 +8,7 @@ mod service;
 mod set;
 mod slice;
 
+pub use identity::{Identity, Kind};
 pub use node::{Namespace, Node};
 pub use pod::{ContainerPort, Phase, Pod, Protocol};
 pub use policy::{Direction, IpBlock, NetworkPolicy, PolicyPeer, PolicyPort, PolicyRule, PortMatch};

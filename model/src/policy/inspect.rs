@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::engine::Engine;
-use super::issue::{InForceStill, Issue, Reason};
+use super::issue::{InForceStill, Issue, Reason, Subject};
 use super::locals::Full;
 use super::policies::{DIRECTIONS, list};
 use super::rule::RuleName;
-use crate::objects::{NetworkPolicy, ObjectName, PortMatch};
+use crate::objects::{Identity, Kind, NetworkPolicy, ObjectName, PortMatch};
 
 /// What holds for an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,19 +87,18 @@ impl Engine {
                 Full::Tables => Reason::TablesFull { capacity: self.limits.tables, in_force },
                 Full::Blocks => Reason::BlocksFull { capacity: self.limits.blocks, in_force },
             };
-            let object = match &local.endpoint.pod {
-                Some(pod) => format!("Pod {pod}"),
-                None => format!("endpoint {index}"),
-            };
-            issues.push(Issue { object, reason });
+            let pod = local.endpoint.pod.as_ref();
+            let subject = pod.map_or(Subject::Endpoint(index), |pod| Subject::Object(Identity::new(Kind::Pod, pod)));
+            issues.push(Issue { subject, reason });
         }
         for address in &self.left_out {
             let pod = self.space.addresses.get(*address).and_then(|entry| match entry.endpoint {
                 0 => entry.owner(),
                 index => self.locals.pod(index, &self.pods),
             });
-            let object = pod.map_or_else(|| format!("address {address}"), |pod| format!("Pod {}", pod.name));
-            issues.push(Issue { object, reason: Reason::PeerLeftOut { address: *address } });
+            let object = pod.map(|pod| Subject::Object(Identity::new(Kind::Pod, &pod.name)));
+            let subject = object.unwrap_or(Subject::Address(*address));
+            issues.push(Issue { subject, reason: Reason::PeerLeftOut { address: *address } });
         }
         let compiled = self.policies.iter().filter(|policy| policy.is_compiled());
         compiled.for_each(|policy| empty_ranges(&policy.object, &mut issues));
@@ -116,7 +115,8 @@ fn empty_ranges(policy: &NetworkPolicy, issues: &mut Vec<Issue>) {
                     && last < first
                 {
                     let reason = Reason::EmptyRange { direction, rule, port, first, last };
-                    issues.push(Issue { object: format!("NetworkPolicy {}", policy.name), reason });
+                    let subject = Subject::Object(Identity::new(Kind::NetworkPolicy, &policy.name));
+                    issues.push(Issue { subject, reason });
                 }
             }
         }

@@ -2,25 +2,46 @@
 
 use std::net::IpAddr;
 
-use crate::objects::Direction;
+use crate::objects::{Direction, Identity};
 
 /// Something about an object that the operator should know. Shown as one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Issue {
-    /// Kind and name: `Pod shop/web-0`, `NetworkPolicy shop/only-web`.
-    pub object: String,
+    /// What it is about.
+    pub subject: Subject,
     /// What is wrong.
     pub reason: Reason,
 }
 
 impl std::fmt::Display for Issue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.object, self.reason)
+        write!(f, "{}: {}", self.subject, self.reason)
+    }
+}
+
+/// What an issue is about. Shown as `Pod shop/web-0`, `NetworkPolicy shop/only-web`, `endpoint 7`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A Pod or a NetworkPolicy.
+    Object(Identity),
+    /// An endpoint of this node, by its index, whose Pod is not known.
+    Endpoint(u32),
+    /// An address whose Pod is not known.
+    Address(IpAddr),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Object(object) => object.fmt(f),
+            Self::Endpoint(index) => write!(f, "endpoint {index}"),
+            Self::Address(address) => write!(f, "address {address}"),
+        }
     }
 }
 
 /// What is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// The keys of an endpoint's tables do not fit.
     #[error(
@@ -75,7 +96,7 @@ pub enum Reason {
 }
 
 /// What holds for an endpoint whose present state cannot be put in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InForceStill {
     /// What was in force before.
     Before,

@@ -45,7 +45,7 @@ use std::sync::Arc;
 pub use classes::{ANY_POD, ANYONE};
 pub use engine::Engine;
 pub use inspect::{InForce, Summary};
-pub use issue::{Issue, Reason};
+pub use issue::{InForceStill, Issue, Reason, Subject};
 pub use limits::Limits;
 pub use port::PortPrefix;
 pub use rule::RuleName;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::objects::{ObjectName, Objects};
 
 /// Something about a Service that the operator should know. Shown as one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Issue {
     /// The Service.
     pub service: ObjectName,
@@ -21,7 +21,7 @@ impl std::fmt::Display for Issue {
 }
 
 /// What is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// Two Services have one address.
     #[error(

@@ -8,11 +8,10 @@ mod slice;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ferrule_model::objects::{EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
+use ferrule_model::objects::{EndpointSlice, Identity, Kind, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
 use ferrule_model::selector::Labels;
 use serde_json::Value;
 
@@ -24,62 +23,6 @@ use super::{announce, timestamp};
 /// The annotation of a mirror pod with the uid by which kubelet and runtime know the static pod
 /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror>).
 pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
-
-/// The kinds in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `v1` Node.
-    Node,
-    /// `v1` Namespace.
-    Namespace,
-    /// `v1` Pod.
-    Pod,
-    /// `networking.k8s.io/v1` NetworkPolicy.
-    NetworkPolicy,
-    /// `v1` Service.
-    Service,
-    /// `discovery.k8s.io/v1` EndpointSlice.
-    EndpointSlice,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Node, Self::Namespace, Self::Pod, Self::NetworkPolicy, Self::Service, Self::EndpointSlice];
-
-    /// The kind of these names, where it is in use.
-    #[must_use]
-    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
-        match (api_version, kind) {
-            ("v1", "Node") => Some(Self::Node),
-            ("v1", "Namespace") => Some(Self::Namespace),
-            ("v1", "Pod") => Some(Self::Pod),
-            ("networking.k8s.io/v1", "NetworkPolicy") => Some(Self::NetworkPolicy),
-            ("v1", "Service") => Some(Self::Service),
-            ("discovery.k8s.io/v1", "EndpointSlice") => Some(Self::EndpointSlice),
-            _ => None,
-        }
-    }
-}
-
-/// Which object it is. Shown as `Pod default/web-0` or `Node a`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name; the namespace of a cluster-scoped object is empty.
-    pub name: ObjectName,
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.namespace.is_empty() {
-            write!(f, "{:?} {}", self.kind, self.name.name)
-        } else {
-            write!(f, "{:?} {}", self.kind, self.name)
-        }
-    }
-}
 
 /// A decoded object.
 #[derive(Debug, Clone)]

@@ -9,11 +9,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ferrule_model::objects::Kind;
 use http::{Request, Response};
 use kube::runtime::watcher;
 use tower::{Layer, Service};
 
-use crate::{reconcile::chain, source::decode::Kind};
+use crate::reconcile::chain;
 
 /// Shared by the source, which writes it, and everybody who asks.
 #[derive(Debug, Default)]

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use ferrule_model::objects::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::DynamicResourceScope};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::source::announce;
-use crate::source::decode::{Kind, MIRROR, Parts};
+use crate::source::decode::{MIRROR, Parts};
 use crate::source::mask::Mask;
 
 /// What the decoders ask for, of all kinds. No two kinds want different things of a member of one name.
@@ -120,16 +121,11 @@ impl Resource for Item {
     type Scope = DynamicResourceScope;
 
     fn kind(kind: &Kind) -> Cow<'_, str> {
-        format!("{kind:?}").into()
+        kind.name().into()
     }
 
     fn group(kind: &Kind) -> Cow<'_, str> {
-        match kind {
-            Kind::Node | Kind::Namespace | Kind::Pod | Kind::Service => "",
-            Kind::NetworkPolicy => "networking.k8s.io",
-            Kind::EndpointSlice => "discovery.k8s.io",
-        }
-        .into()
+        kind.api_version().rsplit_once('/').map_or("", |(group, _)| group).into()
     }
 
     fn version(_: &Kind) -> Cow<'_, str> {

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ferrule_model::objects::{ObjectName, Objects, Pod};
+use ferrule_model::objects::{Identity, Kind, ObjectName, Objects, Pod};
 use kube::runtime::watcher::Event;
 
-use crate::source::decode::{Identity, Kind, Parts};
+use crate::source::decode::Parts;
 use crate::source::field::FieldError;
 use crate::source::gather::{self, Shared};
 use crate::source::{Level, Note};
@@ -187,7 +187,7 @@ impl Bad {
             level: Level::Error,
             file: SOURCE.to_owned(),
             line: None,
-            object: Some(self.identity.to_string()),
+            object: Some(self.identity.clone()),
             message: format!("{}; correct it, until then {stands}", self.error),
         }
     }

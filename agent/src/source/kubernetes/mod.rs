@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ferrule_model::objects::Kind;
 use futures::StreamExt;
 use kube::{
     Api, Client,
@@ -24,15 +25,15 @@ use kube::{
         watcher::{self, Event, ExponentialBackoff, watcher},
     },
 };
+use tokio::{sync::mpsc, task::JoinSet};
 
 pub use connect::{Access, ConnectError, check_url, connect};
 pub(crate) use health::age;
 pub use health::{Health, Report};
 use item::Item;
 use mirror::Mirror;
-use tokio::{sync::mpsc, task::JoinSet};
 
-use super::decode::{Kind, Parts};
+use super::decode::Parts;
 use crate::store::{Snapshot, Writer};
 
 /// How long a watch may last, in seconds.
@@ -44,7 +45,6 @@ const PAGE: u32 = 500;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 /// Events that one snapshot takes along, if they are there.
 const BURST: usize = 1_000;
-
 /// Events that were read and wait for the mirror: half a page, so that the API server works on the next one meanwhile.
 const WAITING: usize = 256;
 

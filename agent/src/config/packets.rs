@@ -1,0 +1,47 @@
+//! Settings of the datapath that are one of a few words.
+
+use clap::ValueEnum;
+use ferrule_model::desired::Routing as ModelRouting;
+use serde::Deserialize;
+
+/// How pods' packets travel between nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Routing {
+    /// Encapsulated; the underlay sees nodes' addresses only.
+    Vxlan,
+    /// As they are; the underlay carries pods' addresses.
+    Native,
+    /// As they are to nodes on the same link, encapsulated to others; both are accepted.
+    Auto,
+}
+
+impl From<Routing> for ModelRouting {
+    fn from(routing: Routing) -> Self {
+        match routing {
+            Routing::Vxlan => Self::Vxlan,
+            Routing::Native => Self::Native,
+            Routing::Auto => Self::Auto,
+        }
+    }
+}
+
+/// How programs are put on the devices that stay. Pods' veths always take clsact filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attach {
+    /// Pinned TCX links (Linux 6.6).
+    Tcx,
+    /// Filters of a clsact qdisc.
+    Clsact,
+}
+
+/// What a pod may send to its own node where egress policies select it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnNodeEgress {
+    /// Everything.
+    Allow,
+    /// What a policy allows.
+    Policed,
+}
