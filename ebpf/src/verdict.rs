@@ -20,7 +20,7 @@ use crate::{
     maps::{EP_STATE, JIFFIES, PEERS, QUESTION},
     packet::Packet,
     policy::{self, DENIED, RECEIVER, SENDER},
-    related,
+    recent, related,
     sweep::Swept,
     transport::{self, ECHO_REPLY, ECHO_REQUEST, ENDS, ERROR, KIND, OPENS, RESETS, Transport},
 };
@@ -155,6 +155,11 @@ pub fn between(
     } else {
         Transport::parse(ctx, packet)?
     };
+    let removals = recent::removals();
+    let may_be_recent = recent::may_be(packet, transport);
+    if may_be_recent && let Some(answer) = recent::recall(packet, transport, &source, &destination, removals) {
+        return passage(answer);
+    }
     let question = question().ok_or(Drop::Malformed)?;
     let program = program as u32;
     let circumstances = circumstances | if packet.v4 { V4 } else { 0 };
@@ -175,7 +180,13 @@ pub fn between(
     let answer = match conntrack::find(&question.key) {
         Some(flow) if stands(question, flow) => {
             // SAFETY: as in `stands`.
-            passes(question, unsafe { &*flow })
+            let flow = unsafe { &*flow };
+            let answer = passes(question, flow);
+            // A connection that was reset lives on at its next packet, which the table has to see.
+            if may_be_recent && (flow.lower_tcp | flow.higher_tcp) & flow::RST == 0 {
+                recent::remember(packet, transport, &source, &destination, removals, (answer, flow.seen));
+            }
+            answer
         }
         _ => fr_decide(ctx.skb.skb),
     };
@@ -402,6 +413,7 @@ pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
         }
         let charged = flow.charged;
         conntrack::remove(&question.key, charged);
+        recent::forget();
     } else if question.circumstances & QUOTED != 0 {
         return NO_FLOW;
     }
