@@ -5,11 +5,12 @@ use std::fmt;
 
 use ferrule_model::{
     desired,
+    found::FoundBy,
     objects::{Identity, Kind},
     policy, service,
 };
 
-use crate::source::Note;
+use crate::source::{Level, Note};
 
 /// Something that the operator should know, by who found it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,12 +51,27 @@ impl Issue {
         }
     }
 
-    /// Whether it depends on the node that looks, and the node that it is about does not find it.
+    /// The kind of trouble, as Events' `reason` has it: operators choose by it.
     #[must_use]
-    pub const fn is_seen_from_elsewhere(&self) -> bool {
+    pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Node(issue) => issue.reason.is_seen_from_elsewhere(),
-            Self::Policies(_) | Self::Services(_) | Self::Source(_) => false,
+            Self::Node(issue) => issue.reason.name(),
+            Self::Policies(issue) => issue.reason.name(),
+            Self::Services(issue) => issue.reason.name(),
+            Self::Source(note) => match note.level {
+                Level::Error => "BadValue",
+                Level::Note => "Ignored",
+            },
+        }
+    }
+
+    /// Which nodes find it.
+    #[must_use]
+    pub const fn found_by(&self) -> FoundBy {
+        match self {
+            Self::Node(issue) => issue.reason.found_by(),
+            Self::Policies(issue) => issue.reason.found_by(),
+            Self::Services(_) | Self::Source(_) => FoundBy::All,
         }
     }
 }
@@ -76,7 +92,6 @@ mod tests {
     use ferrule_model::objects::ObjectName;
 
     use super::*;
-    use crate::source::Level;
 
     fn check(issue: &Issue, object: Option<&str>, before: &str) {
         let named = issue.object().map(|object| object.to_string());
@@ -107,5 +122,62 @@ mod tests {
         check(&note(Some(3), None), None, "a.yaml:3: ");
         let service = Identity::new(Kind::Service, &service);
         check(&note(None, Some(service)), Some("Service a/b"), "a.yaml: Service a/b: ");
+    }
+
+    /// One of each kind.
+    fn reasons() -> Vec<&'static str> {
+        use ferrule_model::cidr::Family;
+        let (address, cidr) = ([10, 0, 0, 1].into(), "10.0.0.0/8".parse().unwrap());
+        let (owner, name, in_force) = (String::new(), ObjectName::new("a", "b"), policy::InForceStill::Before);
+        let nodes = [
+            desired::Reason::NoPodCidr,
+            desired::Reason::HostBits { index: 0, given: cidr, used: cidr },
+            desired::Reason::CidrOverlap { index: 0, cidr, other: cidr, owner: owner.clone() },
+            desired::Reason::NoInternalIp,
+            desired::Reason::DuplicateInternalIp { address, owner: owner.clone() },
+            desired::Reason::InternalIpInCidr { address, cidr },
+            desired::Reason::NoCommonFamily,
+            desired::Reason::NoPath { address },
+            desired::Reason::NoNextHop { family: Family::V4 },
+            desired::Reason::TwoDevices { v4: 1, v6: 2 },
+            desired::Reason::NodesFull { capacity: 1 },
+            desired::Reason::UnknownNode { pods: 1, example: owner.clone() },
+            desired::Reason::DuplicateAddress { address, owner },
+        ];
+        let policies = [
+            policy::Reason::KeysFull { capacity: 1, in_force },
+            policy::Reason::TablesFull { capacity: 1, in_force },
+            policy::Reason::BlocksFull { capacity: 1, in_force },
+            policy::Reason::PeerLeftOut { address },
+            policy::Reason::EmptyRange {
+                direction: ferrule_model::objects::Direction::Ingress,
+                rule: 0,
+                port: 0,
+                first: 2,
+                last: 1,
+            },
+        ];
+        let services = [
+            service::Reason::Taken { address, elder: name.clone() },
+            service::Reason::Pod { address, pod: name },
+            service::Reason::Sctp { port: 1 },
+            service::Reason::Many { backends: 2, capacity: 1 },
+            service::Reason::Full { map: "fr_svc", capacity: 1 },
+        ];
+        let nodes = nodes.iter().map(desired::Reason::name);
+        let others = policies.iter().map(policy::Reason::name).chain(services.iter().map(service::Reason::name));
+        nodes.chain(others).chain(["BadValue"]).collect()
+    }
+
+    #[test]
+    fn each_reason_is_one_word_of_its_own_that_the_manual_explains() {
+        let manual = include_str!("../../docs/operations.md");
+        let mut seen = std::collections::BTreeSet::new();
+        for reason in reasons() {
+            assert!(seen.insert(reason), "{reason} stands for two");
+            assert!(reason.starts_with(|first: char| first.is_ascii_uppercase()), "{reason}");
+            assert!(reason.chars().all(|one| one.is_ascii_alphabetic()) && reason.len() <= 128, "{reason}");
+            assert!(manual.contains(&format!("`{reason}`")), "{reason} is not in docs/operations.md");
+        }
     }
 }

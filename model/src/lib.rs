@@ -11,6 +11,7 @@
 
 pub mod cidr;
 pub mod desired;
+pub mod found;
 pub mod ipam;
 pub mod objects;
 pub mod oracle;

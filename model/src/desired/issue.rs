@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::cidr::Family;
+use crate::found::FoundBy;
 use crate::objects::{Identity, Kind, ObjectName};
 
 /// Something about an object that the operator should know. Shown as one sentence.
@@ -138,24 +139,44 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether it is a matter of the way from the node that looks: not every node finds it, and the one that is named never
-    /// does.
+    /// Its name, by which Events can be chosen.
     #[must_use]
-    pub const fn is_seen_from_elsewhere(&self) -> bool {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NoPodCidr => "NoPodCIDR",
+            Self::HostBits { .. } => "HostBitsInPodCIDR",
+            Self::CidrOverlap { .. } => "OverlappingPodCIDR",
+            Self::NoInternalIp => "NoInternalIP",
+            Self::DuplicateInternalIp { .. } => "DuplicateInternalIP",
+            Self::InternalIpInCidr { .. } => "InternalIPAmongPods",
+            Self::NoCommonFamily => "NoCommonFamily",
+            Self::NoPath { .. } => "NoRoute",
+            Self::NoNextHop { .. } => "NoNextHop",
+            Self::TwoDevices { .. } => "NextHopsDiffer",
+            Self::NodesFull { .. } => "NodeMapFull",
+            Self::UnknownNode { .. } => "NodeUnknown",
+            Self::DuplicateAddress { .. } => "DuplicateAddress",
+        }
+    }
+
+    /// Which nodes find it. The way to a node is never looked for by that node, and a pod's address is known by its lease
+    /// where it runs.
+    #[must_use]
+    pub const fn found_by(&self) -> FoundBy {
         match self {
             Self::NoCommonFamily
             | Self::NoPath { .. }
             | Self::NoNextHop { .. }
             | Self::TwoDevices { .. }
-            | Self::NodesFull { .. } => true,
+            | Self::NodesFull { .. } => FoundBy::Each,
+            Self::DuplicateAddress { .. } => FoundBy::Others,
             Self::NoPodCidr
             | Self::HostBits { .. }
             | Self::CidrOverlap { .. }
             | Self::NoInternalIp
             | Self::DuplicateInternalIp { .. }
             | Self::InternalIpInCidr { .. }
-            | Self::UnknownNode { .. }
-            | Self::DuplicateAddress { .. } => false,
+            | Self::UnknownNode { .. } => FoundBy::All,
         }
     }
 }

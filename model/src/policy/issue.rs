@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::found::FoundBy;
 use crate::objects::{Direction, Identity};
 
 /// Something about an object that the operator should know. Shown as one sentence.
@@ -93,6 +94,31 @@ pub enum Reason {
         /// `endPort`.
         last: u16,
     },
+}
+
+impl Reason {
+    /// Its name, by which Events can be chosen.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::KeysFull { .. } => "PolicyMapFull",
+            Self::TablesFull { .. } => "PolicyTablesFull",
+            Self::BlocksFull { .. } => "BlockMapFull",
+            Self::PeerLeftOut { .. } => "PeerLeftOut",
+            Self::EmptyRange { .. } => "EmptyPortRange",
+        }
+    }
+
+    /// Which nodes find it: what the maps have room for depends on the policies of the node that looks.
+    #[must_use]
+    pub const fn found_by(&self) -> FoundBy {
+        match self {
+            Self::PeerLeftOut { .. } => FoundBy::Each,
+            Self::KeysFull { .. } | Self::TablesFull { .. } | Self::BlocksFull { .. } | Self::EmptyRange { .. } => {
+                FoundBy::All
+            }
+        }
+    }
 }
 
 /// What holds for an endpoint whose present state cannot be put in force.

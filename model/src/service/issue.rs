@@ -73,6 +73,20 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// Its name, by which Events can be chosen.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "DuplicateClusterIP",
+            Self::Pod { .. } => "ClusterIPOfPod",
+            Self::Sctp { .. } => "UnsupportedProtocol",
+            Self::Many { .. } => "TooManyBackends",
+            Self::Full { .. } => "ServiceMapFull",
+        }
+    }
+}
+
 /// Services whose addresses pods have, too: `services` are addresses with who serves them.
 #[must_use]
 pub fn shared_with_pods<'a>(objects: &Objects, service_at: impl Fn(&IpAddr) -> Option<&'a ObjectName>) -> Vec<Issue> {
