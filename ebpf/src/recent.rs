@@ -95,6 +95,15 @@ pub fn remember(
     (recent.seen, recent.removals) = (seen, removals);
 }
 
+/// The packet says something of its flow that the next one in its direction may take back, which the table has to see.
+#[inline(always)]
+pub fn part(packet: &Packet, transport: Transport) {
+    if let Some(recent) = RECENT.get_ptr_mut(slot(packet, transport)) {
+        // SAFETY: as in `remember`.
+        unsafe { (*recent).told = 0 };
+    }
+}
+
 #[inline(always)]
 const fn ports(transport: Transport) -> u32 {
     transport.source_port_be as u32 | (transport.destination_port_be as u32) << 16

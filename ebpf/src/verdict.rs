@@ -177,12 +177,15 @@ pub fn between(
         question.ask(packet, source, destination, ERROR, circumstances, program);
     }
     question.name(transport, packet.protocol);
+    if transport.message & RESETS != 0 {
+        recent::part(packet, transport);
+    }
     let answer = match conntrack::find(&question.key) {
         Some(flow) if stands(question, flow) => {
             // SAFETY: as in `stands`.
             let flow = unsafe { &*flow };
             let answer = passes(question, flow);
-            // A connection that was reset lives on at its next packet, which the table has to see.
+            // The end that reset it lives on at its next packet, which the table has to see.
             if may_be_recent && (flow.lower_tcp | flow.higher_tcp) & flow::RST == 0 {
                 recent::remember(packet, transport, &source, &destination, removals, (answer, flow.seen));
             }
