@@ -33,6 +33,7 @@ mod recent;
 mod related;
 mod scope;
 mod service;
+mod shortcut;
 mod socket;
 mod stages;
 mod sweep;

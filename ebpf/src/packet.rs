@@ -227,17 +227,6 @@ impl Packet {
         if at + size_of::<T>() as u32 > self.end {
             return Err(Drop::Malformed);
         }
-        // Most headers are the shortest, and lie in the linear part: no call of a helper then.
-        if self.l4 == SHORTEST_V4
-            && let Some(value) = linear(ctx, SHORTEST_V4 + offset)
-        {
-            return Ok(value);
-        }
-        if self.l4 == SHORTEST_V6
-            && let Some(value) = linear(ctx, SHORTEST_V6 + offset)
-        {
-            return Ok(value);
-        }
         ctx.load::<T>(at as usize).map_err(|_| Drop::Malformed)
     }
 
@@ -290,22 +279,6 @@ impl Packet {
         let jumbo = if self.extended && ctx.len() - ETHERNET as u32 > 65_535 { JUMBO } else { 0 };
         self.l4 - jumbo - ETHERNET as u32 + l4_header + gso > mtu
     }
-}
-
-/// Where layer 4 begins behind an IPv4 header without options.
-const SHORTEST_V4: u32 = (ETHERNET + wire::IPV4) as u32;
-/// Where layer 4 begins behind an IPv6 header without extensions.
-const SHORTEST_V6: u32 = (ETHERNET + wire::IPV6) as u32;
-
-/// The `T` at an even offset, where it lies in the linear part and may lie there.
-#[inline(always)]
-fn linear<T>(ctx: &TcContext, offset: u32) -> Option<T> {
-    if align_of::<T>() > 2 {
-        return None;
-    }
-    let value = header::<T>(ctx, offset as usize)?;
-    // SAFETY: `header` checked the bounds, and an even place is all that such a type asks for.
-    Some(unsafe { value.read() })
 }
 
 /// Bytes of a hop-by-hop header with the jumbo payload option.

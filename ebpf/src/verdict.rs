@@ -20,7 +20,8 @@ use crate::{
     maps::{EP_STATE, JIFFIES, PEERS, QUESTION},
     packet::Packet,
     policy::{self, DENIED, RECEIVER, SENDER},
-    recent, related,
+    recent::{self, Target},
+    related,
     sweep::Swept,
     transport::{self, ECHO_REPLY, ECHO_REQUEST, ENDS, ERROR, KIND, OPENS, RESETS, Transport},
 };
@@ -83,7 +84,8 @@ pub struct Question {
     pub program: u32,
     /// Of the fragment header that was read last.
     pub fragment_id: u32,
-    pad: u32,
+    /// What `fr_removals` said before the table was asked.
+    pub removals: u32,
     /// The entry that is about to be made.
     pub draft: Flow,
     /// Its place in the queue.
@@ -141,6 +143,19 @@ pub fn between(
     circumstances: u32,
     program: ferrule_common::Program,
 ) -> Result<Passage, Drop> {
+    led(ctx, packet, (source, destination), circumstances, program, Target::UNKNOWN)
+}
+
+/// Decides on a packet between two ends that goes to `target` if it may.
+#[inline(always)]
+pub fn led(
+    ctx: &TcContext,
+    packet: &Packet,
+    (source, destination): (End, End),
+    circumstances: u32,
+    program: ferrule_common::Program,
+    target: Target,
+) -> Result<Passage, Drop> {
     if source.is_unknown() || destination.is_unknown() {
         return Err(Drop::PolicyUnknown);
     }
@@ -155,15 +170,17 @@ pub fn between(
     } else {
         Transport::parse(ctx, packet)?
     };
-    let removals = recent::removals();
-    let may_be_recent = recent::may_be(packet, transport);
-    if may_be_recent && let Some(answer) = recent::recall(packet, transport, &source, &destination, removals) {
-        return passage(answer);
-    }
     let question = question().ok_or(Drop::Malformed)?;
     let program = program as u32;
     let circumstances = circumstances | if packet.v4 { V4 } else { 0 };
     question.ask(packet, source, destination, transport.message, circumstances, program);
+    let may_be_recent = recent::may_be(packet, transport);
+    if may_be_recent {
+        let told = recent::fr_known(transport.ports(), packet.protocol.into(), recent::ASKED);
+        if told != 0 {
+            return passage(recent::answer(told));
+        }
+    }
     if transport.message == ERROR {
         if circumstances & BY_NODE != 0 {
             return Ok(Passage { via_stack: false, answers: false });
@@ -178,7 +195,7 @@ pub fn between(
     }
     question.name(transport, packet.protocol);
     if transport.message & RESETS != 0 {
-        recent::part(packet, transport);
+        recent::part(question, transport.ports());
     }
     let answer = match conntrack::find(&question.key) {
         Some(flow) if stands(question, flow) => {
@@ -187,7 +204,7 @@ pub fn between(
             let answer = passes(question, flow);
             // The end that reset it lives on at its next packet, which the table has to see.
             if may_be_recent && (flow.lower_tcp | flow.higher_tcp) & flow::RST == 0 {
-                recent::remember(packet, transport, &source, &destination, removals, (answer, flow.seen));
+                recent::fr_remember(transport.ports(), packet.protocol.into(), answer, target.0, flow.seen);
             }
             answer
         }
@@ -257,11 +274,17 @@ const FULL: u32 = Drop::ConntrackFull as u32;
 const SHARE_FULL: u32 = Drop::ConntrackShare as u32;
 
 impl Question {
+    /// Takes down whose packet it is.
+    #[inline(always)]
+    pub fn look(&mut self, packet: &Packet, source: End, destination: End) {
+        (self.source, self.destination) = (source, destination);
+        (self.from, self.to) = (packet.source, packet.destination);
+    }
+
     /// Takes down what is known of a packet; the flow has no name yet.
     #[inline(always)]
     fn ask(&mut self, packet: &Packet, source: End, destination: End, message: u32, circumstances: u32, program: u32) {
-        (self.source, self.destination) = (source, destination);
-        (self.from, self.to) = (packet.source, packet.destination);
+        self.look(packet, source, destination);
         (self.message, self.circumstances, self.program) = (message, circumstances, program);
     }
 
