@@ -1,9 +1,13 @@
 //! The cluster, which stands only while it is measured: an idle one takes CPU time from the other scenarios.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    thread,
+};
 
-use anyhow::{Context, Result, ensure};
-use bpf_tests::cluster::Cluster;
+use anyhow::{Context, Result, bail, ensure};
+use bpf_tests::{cluster::Cluster, traffic::load::ordinary};
 
 /// As many as the scenario needs.
 const NODES: u8 = 2;
@@ -30,10 +34,17 @@ impl Stand {
         let image = env::var_os("FERRULE_IMAGE").map(PathBuf::from);
         let image = image.context("FERRULE_IMAGE names no image; `cargo xtask bench --only cluster` builds one")?;
         let stand = Self { cluster, own: true };
-        stand.cluster.up(NODES)?;
-        stand.cluster.load(&image)?;
+        thread::scope(|scope| scope.spawn(|| start(&stand.cluster, &image)).join())
+            .unwrap_or_else(|_| bail!("the thread that starts the cluster panicked"))?;
         Ok(stand)
     }
+}
+
+/// From a thread of its own: what measures has precedence, which the cluster's programs must not inherit.
+fn start(cluster: &Cluster, image: &Path) -> Result<()> {
+    ordinary()?;
+    cluster.up(NODES)?;
+    cluster.load(image)
 }
 
 impl Drop for Stand {
