@@ -24,7 +24,11 @@ impl Refusal {
             | watcher::Error::WatchError(status) => status,
             other => return Self { code: None, words: chain(other) },
         };
-        let words = if status.code == 404 { absent(kind) } else { answered(status) };
+        let words = match status.code {
+            404 => absent(kind),
+            500 => format!("{}; if it cannot read one of them in etcd, its log says which", answered(status)),
+            _ => answered(status),
+        };
         Self { code: Some(status.code), words }
     }
 }
@@ -99,6 +103,13 @@ mod tests {
         assert_eq!(Refusal::of(Kind::Pod, &error), told);
         let expired = watcher::Error::WatchError(Status::failure("too old", "Expired").with_code(410).boxed());
         assert_eq!(Refusal::of(Kind::Pod, &expired).words, "the API server answered 410: too old");
+    }
+
+    #[test]
+    fn what_the_server_cannot_read_itself_leads_to_its_log() {
+        let words = Refusal::of(Kind::NetworkPolicy, &listing(500, "illegal base64 data at input byte 4")).words;
+        assert!(words.starts_with("the API server answered 500: illegal base64 data at input byte 4; "), "{words}");
+        assert!(words.ends_with("in etcd, its log says which"), "{words}");
     }
 
     #[test]
