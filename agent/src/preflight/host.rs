@@ -43,6 +43,13 @@ pub(super) fn bpffs(root: &Path) -> Check {
     }
 }
 
+/// The same on every node, and what surprises whoever comes from a network that masquerades.
+pub(super) fn way_out() -> Check {
+    let means =
+        "nothing is masqueraded: what is outside the cluster, an API server too, needs routes to the pods' CIDRs";
+    Check::ok("way out", "with pods' own addresses", means)
+}
+
 /// Since 5.11 maps count as the process's memory (its cgroup), and the limit means nothing.
 pub(super) fn memlock() -> Option<Check> {
     const WHAT: &str = "locked memory";
