@@ -142,20 +142,10 @@ pub fn environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
 /// # Errors
 /// Where something does not start.
 pub fn start(workspace: &Workspace, privilege: Privilege) -> Result<()> {
-    start_bare(workspace, privilege)?;
-    installed(workspace, privilege)
-}
-
-/// A cluster of two nodes whose network is not installed yet: they have Ferrule's image.
-///
-/// # Errors
-/// Where something does not start.
-pub fn start_bare(workspace: &Workspace, privilege: Privilege) -> Result<()> {
     setup::kubernetes::ensure(workspace)?;
     setup::kubernetes::helm(workspace)?;
     started(workspace, privilege, &["up", "--nodes", "2"])?;
-    let archive = own_image(workspace)?;
-    started(workspace, privilege, &["load", &archive.display().to_string()])
+    install(workspace, privilege)
 }
 
 /// Removes it.

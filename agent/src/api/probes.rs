@@ -44,13 +44,15 @@ async fn live(State(app): State<Arc<App>>) -> (StatusCode, String) {
     }
 }
 
-/// Ready while pods can be added: the source has been read and the datapath is what it says.
+/// Ready while pods can be added: the source has been read and the datapath is what it says. What does not work between the
+/// agent and the API server is told either way.
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
     let state = Arc::clone(&app.state.borrow());
-    if state.ready {
-        return (StatusCode::OK, "ok\n".into());
-    }
-    let mut words = state.waiting.iter().cloned().collect::<Vec<_>>();
+    let (number, mut words) = if state.ready {
+        (StatusCode::OK, vec!["ok".into()])
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, state.waiting.iter().cloned().collect())
+    };
     if let Some(cluster) = &app.cluster {
         let report = cluster.health.report();
         if !report.synced {
@@ -58,5 +60,5 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
         }
         words.extend(report.problems);
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", words.join("\n")))
+    (number, format!("{}\n", words.join("\n")))
 }

@@ -18,11 +18,13 @@ mod held;
 mod notes;
 mod object;
 mod shaping;
+mod suspects;
 mod sweep;
 
 pub use error::AttachmentError;
 pub use examine::Damage;
 pub use held::claimed;
+use suspects::Suspects;
 pub(crate) use sweep::{is_ours, who};
 
 use std::{
@@ -85,6 +87,8 @@ pub struct Attachments {
     filled: AtomicBool,
     /// Addresses that the host knows somebody at who has no lease.
     inhabited: Mutex<HashSet<IpAddr>>,
+    /// Reservations that had neither netns nor link when they were last looked at.
+    suspects: Mutex<Suspects>,
 }
 
 /// What [`Attachments`] is made from.
@@ -136,6 +140,7 @@ impl Attachments {
             hasher: RandomState::new(),
             filled: AtomicBool::new(false),
             inhabited: Mutex::default(),
+            suspects: Mutex::default(),
         }
     }
 
@@ -267,6 +272,11 @@ impl Attachments {
     /// The first failure, after trying everything; the lease then stands.
     pub async fn release(self: &Arc<Self>, id: &AttachmentId) -> Result<(), AttachmentError> {
         let _turn = self.turn(id).await;
+        self.release_in_turn(id).await
+    }
+
+    /// [`Self::release`] for a caller who has the attachment's turn.
+    async fn release_in_turn(self: &Arc<Self>, id: &AttachmentId) -> Result<(), AttachmentError> {
         let lease = self.leases.get(id);
         let name = ferrule_cni::api::host_ifname(&id.container_id, &id.ifname);
         if let Some(lease) = &lease {

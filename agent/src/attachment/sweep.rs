@@ -1,6 +1,13 @@
 //! What nobody needs any more: leases of pods that are gone, and links and map entries without a lease.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use ferrule_cni::api::AttachmentId;
 
 use super::{AttachmentError, Attachments, held::orphan, is_active};
 use crate::{
@@ -14,12 +21,13 @@ impl Attachments {
     pub(super) async fn end_stale(self: &Arc<Self>, survey: &Survey) -> Vec<String> {
         let mut errors = Vec::new();
         for lease in self.stale(survey) {
-            // Asked again: its link may have been made since the links were listed.
+            let _turn = self.turn(&lease.id).await;
+            // Asked again, now that no ADD of it goes on: its link may have been made since the links were listed.
             if matches!(link::by_name(&self.net, &lease.host_ifname).await, Ok(Some(_))) {
                 continue;
             }
             tracing::info!(pod = who(&lease), addresses = ?lease.addresses, "ending a lease whose pod is gone");
-            errors.extend(self.release(&lease.id).await.err().map(|error| chain(&error)));
+            errors.extend(self.release_in_turn(&lease.id).await.err().map(|error| chain(&error)));
         }
         errors
     }
@@ -30,6 +38,17 @@ impl Attachments {
             survey.links.contains_key(&lease.host_ifname) || std::path::Path::new(&lease.netns).exists()
         };
         let mut stale = self.leases.stale(&alive);
+        // Those of another boot have no ADD that goes on.
+        let own: Vec<AttachmentId> =
+            stale.iter().filter(|lease| lease.boot_id == self.leases.boot_id()).map(|lease| lease.id.clone()).collect();
+        let looks = self
+            .suspects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .look(&own.iter().collect::<Vec<_>>(), Instant::now());
+        let spared: HashSet<&AttachmentId> =
+            own.iter().zip(looks).filter(|(_, abandoned)| !abandoned).map(|(id, _)| id).collect();
+        stale.retain(|lease| !spared.contains(&lease.id));
         let gone = self.leases().into_iter().filter(|lease| is_active(lease) && !alive(lease));
         stale.extend(gone);
         stale.dedup_by(|a, b| a.id == b.id);

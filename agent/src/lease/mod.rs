@@ -157,6 +157,12 @@ impl Leases {
         self.locked().revision
     }
 
+    /// This boot's id.
+    #[must_use]
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
     /// Released addresses that still rest, with the time of their release.
     #[must_use]
     pub fn resting(&self, now_ms: u64) -> Vec<(IpAddr, u64)> {

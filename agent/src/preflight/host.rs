@@ -43,6 +43,13 @@ pub(super) fn bpffs(root: &Path) -> Check {
     }
 }
 
+/// The same on every node, and what surprises whoever comes from a network that masquerades.
+pub(super) fn way_out() -> Check {
+    let means =
+        "nothing is masqueraded: what is outside the cluster, an API server too, needs routes to the pods' CIDRs";
+    Check::ok("way out", "with pods' own addresses", means)
+}
+
 /// Since 5.11 maps count as the process's memory (its cgroup), and the limit means nothing.
 pub(super) fn memlock() -> Option<Check> {
     const WHAT: &str = "locked memory";
@@ -170,5 +177,23 @@ mod tests {
         let check = bpffs(Path::new("/tmp/ferrule"));
         assert_eq!(check.verdict, super::super::Verdict::Fails);
         assert!(check.means.contains("mount -t bpf") && check.means.contains("--bpffs"), "{check:?}");
+    }
+
+    /// More than that would be rights that nobody uses; less, an agent that does not start.
+    #[test]
+    fn the_chart_gives_what_is_needed_and_the_unit_no_part_of_it_twice() {
+        let needed: Vec<&str> = NEEDED.iter().map(|(_, name)| name.trim_start_matches("CAP_")).collect();
+        let chart = include_str!("../../../deploy/kubernetes/ferrule.yaml");
+        let lists: Vec<&str> = chart.lines().filter_map(|line| line.trim().strip_prefix("add: [")).collect();
+        let agent = lists.iter().any(|list| list.trim_end_matches(']').split(", ").eq(needed.iter().copied()));
+        assert!(agent, "{lists:?}");
+        let unit = include_str!("../../../deploy/systemd/ferrule-agent.service");
+        let given: Vec<&str> = unit
+            .lines()
+            .filter_map(|line| line.strip_prefix("CapabilityBoundingSet="))
+            .flat_map(str::split_whitespace)
+            .collect();
+        assert!(NEEDED.iter().all(|(_, name)| given.contains(name)), "{given:?}");
+        assert!(!given.contains(&"CAP_BPF") && !given.contains(&"CAP_PERFMON"), "{given:?}");
     }
 }

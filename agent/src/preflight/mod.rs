@@ -40,5 +40,6 @@ pub fn run(config: &Config, depth: Depth) -> Vec<Check> {
     checks.extend(devices::all(config, depth));
     checks.extend(host::sysctls());
     checks.extend(services::all(&config.services));
+    checks.push(host::way_out());
     checks
 }

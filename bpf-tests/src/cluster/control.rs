@@ -88,6 +88,14 @@ impl Control {
     /// # Errors
     /// Where it cannot be started.
     pub fn start(&self, component: Component) -> Result<()> {
+        self.start_with(component, &[])
+    }
+
+    /// Starts a component that does not run, with flags beside its own.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(&self, component: Component, flags: &[String]) -> Result<()> {
         if running(&self.pid(component)).is_some() {
             return Ok(());
         }
@@ -98,7 +106,7 @@ impl Control {
         };
         let line = program.display().to_string();
         let mut command = within(&self.fabric.control_path(), &line);
-        command.args(self.arguments(component));
+        command.args(self.arguments(component)).args(flags);
         start(&mut command, &self.log(component), &self.pid(component))
     }
 
@@ -115,13 +123,25 @@ impl Control {
     /// # Errors
     /// What it says, or its log's last lines.
     pub fn await_ready(&self) -> Result<()> {
-        wait("the API server is ready", START, || {
+        self.await_path("the API server is ready", "/readyz")
+    }
+
+    /// Waits until the API server answers requests, ready or not.
+    ///
+    /// # Errors
+    /// As [`Self::await_ready`].
+    pub fn await_alive(&self) -> Result<()> {
+        self.await_path("the API server answers", "/livez")
+    }
+
+    fn await_path(&self, what: &str, path: &str) -> Result<()> {
+        wait(what, START, || {
             if running(&self.pid(Component::ApiServer)).is_none() {
                 let log = fs::read_to_string(self.log(Component::ApiServer)).unwrap_or_default();
                 let lines: Vec<&str> = log.lines().collect();
                 bail!("it has ended: {}", lines[lines.len().saturating_sub(5)..].join("\n"));
             }
-            run(self.kubectl().args(["get", "--raw", "/readyz"])).map(drop)
+            run(self.kubectl().args(["get", "--raw", path])).map(drop)
         })
     }
 

@@ -28,13 +28,23 @@ impl Control {
         Ok(revision)
     }
 
-    /// Writes an object past the API server and all that it checks: `key` is below `/registry`.
+    /// Writes a value past the API server and all that it checks: `key` is below `/registry`, `value` an object's JSON, or
+    /// what the API server cannot read at all.
     ///
     /// # Errors
     /// Where etcd does not answer or refuses.
-    pub fn write_unchecked(&self, key: &str, object: &Value) -> Result<()> {
-        let (key, value) = (base64(&format!("/registry/{key}"))?, base64(&object.to_string())?);
+    pub fn write_unchecked(&self, key: &str, value: &str) -> Result<()> {
+        let (key, value) = (base64(&format!("/registry/{key}"))?, base64(value)?);
         self.etcd("kv/put", &json!({"key": key, "value": value})).map(drop)
+    }
+
+    /// Removes a value past the API server; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where etcd does not answer or refuses.
+    pub fn remove_unchecked(&self, key: &str) -> Result<()> {
+        let key = base64(&format!("/registry/{key}"))?;
+        self.etcd("kv/deleterange", &json!({"key": key})).map(drop)
     }
 
     fn etcd(&self, path: &str, question: &Value) -> Result<Value> {

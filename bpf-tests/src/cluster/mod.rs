@@ -9,7 +9,7 @@
 //! It outlives the program that started it: what runs stands in files of its folder. Nodes are not ready until a CNI
 //! configuration is there, which is Ferrule's part. Everything needs root.
 
-mod archive;
+pub mod archive;
 pub mod control;
 mod etcd;
 mod fabric;

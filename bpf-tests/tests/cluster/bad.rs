@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Space,
-    agent::{issues, kubectl, log, readyz, rolled_out, synced},
+    agent::{issues, kubectl, log, readyz, rolled_out, synced, told},
     nodes,
 };
 
@@ -72,16 +72,6 @@ impl Drop for Role<'_> {
             eprintln!("the agents' role is not as it was: {error:#}");
         }
     }
-}
-
-/// Waits until a node's status has words that hold all of these in one sentence.
-#[track_caller]
-fn told(space: &Space, node: &Node, parts: &[&str]) {
-    space.until(&format!("{} tells of {parts:?}", node.name()), || {
-        let all = issues(node)?;
-        let found = all.iter().any(|words| parts.iter().all(|part| words.contains(part)));
-        if found { Ok(()) } else { bail!("{all:#?}") }
-    });
 }
 
 /// Waits until an object has an Event with these words.
@@ -249,7 +239,7 @@ fn an_object_with_a_bad_value_keeps_its_last_good_state() {
     object["metadata"].as_object_mut().expect("an object").remove("resourceVersion");
     // The API server refuses such a value; an older one may have taken it.
     let key = format!("networkpolicies/{}/only", space.name);
-    space.cluster.control.write_unchecked(&key, &object).expect("etcd takes it");
+    space.cluster.control.write_unchecked(&key, &object.to_string()).expect("etcd takes it");
     let named = format!("NetworkPolicy {}/only", space.name);
     for node in nodes.iter().take(2) {
         told(

@@ -15,6 +15,7 @@ mod relist;
 mod rights;
 mod rolls;
 mod seen;
+mod server;
 mod services;
 mod support;
 mod uninstall;

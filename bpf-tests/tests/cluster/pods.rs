@@ -76,3 +76,14 @@ fn kubectl_executes_follows_logs_and_forwards_ports() {
     let _ = (forward.kill(), forward.wait());
     moment();
 }
+
+/// Without that, agents cannot tell whether a pod without a link is gone or is being added, nor end sockets in it.
+#[test]
+fn agents_see_their_pods_network_namespaces() {
+    let space = Space::new("namespaces");
+    for node in nodes().iter().take(2) {
+        space.pod(&format!("on-{}", node.name()), node.name(), &[]);
+        let found = node.ferrule("doctor").expect("nothing is wrong");
+        assert!(found.contains("pods have what they need"), "{found}");
+    }
+}

@@ -48,6 +48,7 @@ fn check() -> Result<()> {
         Ok(())
     };
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    is("way out", "means", "needs routes to the pods' CIDRs")?;
     is("kernel", "found", release.trim())?;
     is("architecture", "found", std::env::consts::ARCH)?;
     if kernel >= (6, 6) {

@@ -1,8 +1,9 @@
 //! `ctr run --cni`: a container without a pod. Its id is `default-NAME`, `CNI_ARGS` are empty, and the network namespace
 //! is `/proc/PID/ns/net`.
 
+use bpf_tests::cluster::settings::PAUSE;
+
 use crate::support::{
-    image,
     lab::Lab,
     node::START,
     probe,
@@ -17,7 +18,7 @@ fn a_container_of_ctr_reaches_a_pod_and_leaves_nothing() {
     machine.space.tool("ctr images import /opt/images/pause.tar");
     // In the foreground: `ctr` removes the network only of a container whose end it waits for.
     let group = format!("/{}/alone", machine.cgroup);
-    let mut ctr = node.spawn(&mut words(&format!("ctr run --rm --cni --cgroup {group} {} alone", image::PAUSE)));
+    let mut ctr = node.spawn(&mut words(&format!("ctr run --rm --cni --cgroup {group} {} alone", PAUSE)));
     let endpoints = wait("the container has a network", START, || {
         let endpoints = node.ferrule("endpoint list");
         if endpoints[0]["state"] == "active" { Ok(endpoints) } else { Err(endpoints) }

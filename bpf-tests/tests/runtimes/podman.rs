@@ -1,6 +1,8 @@
 //! podman with its CNI backend: it asks VERSION before it adds, names networks, and fetches nothing here.
 
-use crate::support::{image, lab::Lab, probe};
+use bpf_tests::cluster::settings::PAUSE;
+
+use crate::support::{lab::Lab, probe};
 
 #[test]
 fn a_container_of_podman_reaches_a_pod_and_leaves_nothing() {
@@ -9,7 +11,7 @@ fn a_container_of_podman_reaches_a_pod_and_leaves_nothing() {
     let (node, machine) = (&lab.n1, &lab.n1.machine);
     machine.space.tool("podman load --input /opt/images/pause.tar");
     let group = format!("/{}/podman", machine.cgroup);
-    let id = machine.space.tool(&format!("podman run --detach --name alone --cgroup-parent {group} {}", image::PAUSE));
+    let id = machine.space.tool(&format!("podman run --detach --name alone --cgroup-parent {group} {}", PAUSE));
     let endpoints = node.ferrule("endpoint list");
     assert_eq!(endpoints[0]["containerId"], id.trim(), "{endpoints}");
     let pid = machine.space.tool("podman inspect --format {{.State.Pid}} alone");

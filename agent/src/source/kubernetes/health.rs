@@ -10,11 +10,11 @@ use std::{
 };
 
 use ferrule_model::objects::Kind;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use kube::runtime::watcher;
 use tower::{Layer, Service};
 
-use crate::reconcile::chain;
+use super::refusal::{self, Refusal};
 
 /// Shared by the source, which writes it, and everybody who asks.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ struct State {
     /// When the objects were last brought up to date.
     synced_at: Option<SystemTime>,
     /// Since when a kind's watch does not work, and why.
-    broken: BTreeMap<Kind, (SystemTime, String)>,
+    broken: BTreeMap<Kind, (SystemTime, Refusal)>,
     /// Since when the API server does not take what it is told, by resource, and why.
     untold: BTreeMap<&'static str, (SystemTime, String)>,
 }
@@ -69,13 +69,15 @@ impl Health {
 
     /// A watch failed, and is tried again.
     pub(super) fn failed(&self, kind: Kind, error: &watcher::Error) {
-        let words = chain(error);
+        let refusal = Refusal::of(kind, error);
         let mut state = self.state();
-        let known = state.broken.get(&kind).map(|(since, _)| *since);
-        if known.is_none() {
-            tracing::warn!(?kind, error = words, "the API server cannot be watched; what it said last stands");
+        let known = state.broken.get(&kind);
+        // Again where another answer comes: a server that was away may be another one when it is back.
+        if known.is_none_or(|(_, last)| last.code != refusal.code) {
+            tracing::warn!(?kind, error = refusal.words, "the API server cannot be watched; what it said last stands");
         }
-        state.broken.insert(kind, (known.unwrap_or_else(SystemTime::now), words));
+        let since = known.map_or_else(SystemTime::now, |(since, _)| *since);
+        state.broken.insert(kind, (since, refusal));
     }
 
     /// The API server was told something of a resource, and took it or refused.
@@ -84,15 +86,17 @@ impl Health {
         match error {
             Some(error) => {
                 let since = state.untold.get(resource).map_or_else(SystemTime::now, |(since, _)| *since);
-                state.untold.insert(resource, (since, chain(error)));
+                state.untold.insert(resource, (since, refusal::words(error)));
             }
             None => _ = state.untold.remove(resource),
         }
     }
 
-    /// A request for objects of one kind, or any other, was granted.
-    fn granted(&self, path: &str) {
-        match Kind::ALL.into_iter().find(|kind| path.ends_with(&format!("/{}", plural(*kind)))) {
+    /// A request was granted. A kind's watch works then; a page of its list says nothing about the next one.
+    fn granted(&self, uri: &Uri) {
+        let watches = uri.query().is_some_and(|query| query.split('&').any(|one| one == "watch=true"));
+        let kind = Kind::ALL.into_iter().find(|kind| uri.path().ends_with(&format!("/{}", plural(*kind))));
+        match kind.filter(|_| watches) {
             Some(kind) => self.heard(kind),
             None => self.state().answered = Some(SystemTime::now()),
         }
@@ -102,8 +106,8 @@ impl Health {
     #[must_use]
     pub fn report(&self) -> Report {
         let state = self.state();
-        let broken = state.broken.iter().map(|(kind, (since, words))| {
-            format!("{} cannot be watched for {} s: {words}", plural(*kind), age(*since))
+        let broken = state.broken.iter().map(|(kind, (since, refusal))| {
+            format!("{} cannot be watched for {} s: {}", plural(*kind), age(*since), refusal.words)
         });
         let untold = state
             .untold
@@ -171,12 +175,12 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (path, health) = (request.uri().path().to_owned(), Arc::clone(&self.health));
+        let (uri, health) = (request.uri().clone(), Arc::clone(&self.health));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
             if response.status().is_success() {
-                health.granted(&path);
+                health.granted(&uri);
             }
             Ok(response)
         })
@@ -204,7 +208,9 @@ mod tests {
         health.failed(Kind::Service, &watcher::Error::NoResourceVersion);
         let problems = health.report().problems;
         assert!(problems[0].starts_with("pods cannot be watched for 0 s: "), "{problems:?}");
-        health.granted("/api/v1/pods");
+        health.granted(&Uri::from_static("/api/v1/pods?&limit=500"));
+        assert_eq!(health.report().problems.len(), 2, "a list may fail at its next page");
+        health.granted(&Uri::from_static("/api/v1/pods?&watch=true&timeoutSeconds=240"));
         let problems = health.report().problems;
         assert!(problems.len() == 1 && problems[0].starts_with("services "), "{problems:?}");
     }

@@ -5,7 +5,7 @@ mod exchange;
 mod steady;
 mod stream;
 
-pub use steady::{Spinners, pin, prefer, steady};
+pub use steady::{Spinners, ordinary, pin, prefer, steady};
 
 use std::{fmt, net::IpAddr, time::Duration};
 

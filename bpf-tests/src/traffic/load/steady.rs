@@ -30,9 +30,21 @@ pub fn steady(cpu: usize) -> Result<()> {
 /// # Errors
 /// Where the kernel refuses.
 pub fn prefer() -> Result<()> {
+    nice(-20).context("nice -20 is refused; measuring needs CAP_SYS_NICE")
+}
+
+/// Puts the calling thread, and the threads and processes that it starts from now on, among ordinary ones again (nice 0).
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn ordinary() -> Result<()> {
+    nice(0).context("nice 0 is refused")
+}
+
+fn nice(value: i32) -> io::Result<()> {
     // SAFETY: no memory is passed; 0 is the calling thread.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) } < 0 {
-        return Err(io::Error::last_os_error()).context("nice -20 is refused; measuring needs CAP_SYS_NICE");
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } < 0 {
+        return Err(io::Error::last_os_error());
     }
     Ok(())
 }

@@ -81,6 +81,16 @@ pub fn issues(node: &Node) -> Result<Vec<String>> {
     Ok(words.filter_map(|word| word.as_str().map(str::to_owned)).collect())
 }
 
+/// Waits until a node's status has words that hold all of these in one sentence.
+#[track_caller]
+pub fn told(space: &Space, node: &Node, parts: &[&str]) {
+    space.until(&format!("{} tells of {parts:?}", node.name()), || {
+        let all = issues(node)?;
+        let found = all.iter().any(|words| parts.iter().all(|part| words.contains(part)));
+        if found { Ok(()) } else { bail!("{all:#?}") }
+    });
+}
+
 /// What a node's agent has logged, its former process's words included.
 pub fn log(space: &Space, node: &Node) -> Result<String> {
     let line = format!(

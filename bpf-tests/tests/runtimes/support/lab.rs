@@ -6,9 +6,10 @@ use std::{
     process, thread,
 };
 
+use bpf_tests::cluster::{archive, settings::PAUSE};
 use tempfile::TempDir;
 
-use super::{image, machine, node::Node, programs, underlay::Underlay};
+use super::{machine, node::Node, programs, underlay::Underlay};
 
 /// Followed by the test's process number: folders and control groups are named so.
 const PREFIX: &str = "ferrule-runtimes-";
@@ -37,7 +38,8 @@ impl Lab {
         let path = folder.path();
         let cgroup = path.file_name().expect("a temporary folder has a name").to_string_lossy();
         let pause = programs::build_pause(path);
-        let archive = image::write(&pause, path);
+        let archive = path.join("pause.tar");
+        archive::write(PAUSE, &[("pause", pause.clone())], &archive).expect("the image can be written");
         let underlay = Underlay::new();
         let node = |number| Node::start(number, path, &cgroup, &pause, &archive, &underlay);
         let (n1, n2) = thread::scope(|scope| {

@@ -1,7 +1,6 @@
 //! Machines with runtimes on them, and what tests ask of them.
 
 pub mod cri;
-pub mod image;
 pub mod lab;
 pub mod machine;
 pub mod node;

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
+use bpf_tests::cluster::settings::PAUSE;
 use serde_json::json;
 
-use super::{image, underlay::internal_ips};
+use super::underlay::internal_ips;
 
 /// How many machines a test has.
 pub const MACHINES: u8 = 2;
@@ -44,13 +45,12 @@ fn containerd() -> String {
         r#"version = 2
 oom_score = 0
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{}"
+  sandbox_image = "{PAUSE}"
   disable_apparmor = true
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     max_conf_num = 1
-"#,
-        image::PAUSE
+"#
     )
 }
 

@@ -1,14 +1,16 @@
-//! A real cluster of two nodes whose network is Ferrule: `cargo xtask bench` starts it, and it is installed here.
+//! A real cluster of two nodes whose network is Ferrule: started, installed and removed here.
 
 mod in_force;
 mod install;
 mod known;
 mod maps;
 mod sandbox;
+mod stand;
 mod workload;
 
-use anyhow::{Result, ensure};
-use bpf_tests::{cluster::Cluster, topology::Netns};
+use anyhow::Result;
+use bpf_tests::topology::Netns;
+use stand::Stand;
 
 use crate::{lab::api::Api, row::Row, settings::Settings};
 
@@ -17,15 +19,14 @@ const SUBJECT: &str = "ferrule";
 
 /// All of it.
 pub fn run(settings: &Settings) -> Result<Vec<Row>> {
-    let cluster = Cluster::from_env()?;
-    let nodes = cluster.nodes();
-    ensure!(nodes.len() >= 2, "this needs a cluster of two nodes: `cargo xtask bench --only cluster` starts one");
+    let stand = Stand::find()?;
+    let cluster = &stand.cluster;
     let control = &cluster.control;
     let api = Api { netns: Netns::known(&control.fabric.control()), kubeconfig: control.kubeconfig("admin") };
-    let mut rows = vec![install::run(&cluster)?];
-    rows.extend(in_force::run(settings, &cluster, &api)?);
-    rows.extend(known::run(settings, &cluster)?);
-    rows.extend(sandbox::run(settings, &cluster)?);
+    let mut rows = vec![install::run(cluster)?];
+    rows.extend(in_force::run(settings, cluster, &api)?);
+    rows.extend(known::run(settings, cluster)?);
+    rows.extend(sandbox::run(settings, cluster)?);
     Ok(rows)
 }
 
