@@ -16,8 +16,6 @@ value! {
         pub mac: Mac,
         /// As in `fr_endpoints`.
         pub flags: u16,
-        /// The pod's MTU in bytes, without the Ethernet header.
-        pub mtu: u32,
         /// The pod's first IPv4 address, or `::`.
         pub v4: Address,
         /// The pod's first IPv6 address, or `::`.
@@ -27,12 +25,6 @@ value! {
 
 impl Source {
     /// The entry of a free index.
-    pub const FREE: Self = Self {
-        ifindex: 0,
-        mac: Mac { octets: [0; 6] },
-        flags: 0,
-        mtu: 0,
-        v4: Address::UNSPECIFIED,
-        v6: Address::UNSPECIFIED,
-    };
+    pub const FREE: Self =
+        Self { ifindex: 0, mac: Mac { octets: [0; 6] }, flags: 0, v4: Address::UNSPECIFIED, v6: Address::UNSPECIFIED };
 }

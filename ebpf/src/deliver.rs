@@ -12,7 +12,6 @@ use ferrule_common::{
     Address, Drop, Outcome,
     endpoint::Endpoint,
     peer::{self, Node},
-    source::Source,
     wire::{ETHERNET, Ipv4, checksum_after_ttl},
 };
 
@@ -80,14 +79,6 @@ pub fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, origin: Origin) 
         return to_stack();
     }
     into(ctx, pod.ifindex, Outcome::Pod)
-}
-
-/// From a pod of this node into another that `fr_sources` knows by its index. What is too large for it goes to the stack, which
-/// answers the sender.
-#[inline(always)]
-pub fn to_neighbour(ctx: &TcContext, packet: &Packet, pod: &Source) -> Result<Passed, Drop> {
-    let fits = !packet.is_larger_than(ctx, pod.mtu);
-    if fits { into(ctx, pod.ifindex, Outcome::Pod) } else { to_stack() }
 }
 
 /// Into the network namespace behind the veth `ifindex`.

@@ -33,7 +33,6 @@ mod recent;
 mod related;
 mod scope;
 mod service;
-mod shortcut;
 mod socket;
 mod stages;
 mod sweep;

@@ -40,12 +40,6 @@ impl Owner {
         self.kind == peer::NODE
     }
 
-    /// The node's index.
-    #[inline(always)]
-    pub const fn index(&self) -> u32 {
-        self.node
-    }
-
     /// How the owner is reached. This node's own entry is empty, and nobody has none.
     #[inline(always)]
     pub fn node(&self) -> Option<&'static Node> {

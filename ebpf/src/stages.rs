@@ -16,8 +16,7 @@ use crate::{
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
     mark, nd, owner,
     packet::{Packet, came_by, ethertype, has_vlan, ifindex},
-    recent::Target,
-    scope, service, shortcut, tunnel,
+    scope, service, tunnel,
     verdict::{self, End},
 };
 
@@ -45,16 +44,12 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     let sender = endpoint::sender(ctx, &packet)?;
     let shaped = endpoint::is_via_stack(sender.flags);
     let source = End::local(sender.index);
-    if let Some(way) = shortcut::of(ctx, &packet, &sender, source) {
-        return way;
-    }
     if let Some(pod) = endpoint::local(&packet.destination) {
         // A pod reaches itself.
         if pod.index == sender.index {
             return deliver::to_pod(ctx, &packet, pod, Origin::Pod);
         }
-        let ends = (source, End::local(pod.index));
-        let passage = verdict::led(ctx, &packet, ends, 0, Program::FromPod, Target::neighbour(pod.index))?;
+        let passage = verdict::between(ctx, &packet, source, End::local(pod.index), 0, Program::FromPod)?;
         let via_stack = shaped || passage.via_stack;
         return if via_stack { deliver::to_stack() } else { deliver::to_pod(ctx, &packet, pod, Origin::Pod) };
     }
@@ -76,8 +71,7 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     // Its own node, or what the host's NAT translates: judged by what becomes of it.
     let open = service || owner.is_self() && owner.is_node();
     let circumstances = if open && OWN_NODE_POLICED.load() == 0 { verdict::OWN_NODE } else { 0 };
-    let target = if owner.is_self() || owner.is_nobody() { Target::UNKNOWN } else { Target::node(owner.index()) };
-    let passage = verdict::led(ctx, &packet, (source, End::REMOTE), circumstances, Program::FromPod, target)?;
+    let passage = verdict::between(ctx, &packet, source, End::REMOTE, circumstances, Program::FromPod)?;
     match owner.node() {
         Some(node) if !owner.is_self() && !shaped && !passage.via_stack => deliver::to_node(ctx, &packet, node),
         _ => {

@@ -54,32 +54,34 @@ impl Transport {
         self.source_port_be as u32 | (self.destination_port_be as u32) << 16
     }
 
-    /// Of a packet with ports that neither opens nor ends a connection; it is no later fragment.
-    #[inline(always)]
-    pub fn of_ports(ctx: &TcContext, packet: &Packet) -> Option<Self> {
-        Self::parse(ctx, packet).ok().filter(|transport| transport.message == PORTS)
-    }
-
     /// Reads the layer 4 header; the packet is no later fragment.
     #[inline(always)]
     pub fn parse(ctx: &TcContext, packet: &Packet) -> Result<Self, Drop> {
         let Packet { l4, end, protocol, v4, .. } = *packet;
-        let told = fr_transport(ctx.skb.skb, l4, end, protocol.into(), v4.into());
-        if told == MALFORMED {
-            return Err(Drop::Malformed);
-        }
-        Ok(Self { source_port_be: told as u16, destination_port_be: (told >> 16) as u16, message: (told >> 32) as u32 })
+        Self::from_told(fr_transport(ctx.skb.skb, l4, end, protocol.into(), v4.into())).ok_or(Drop::Malformed)
     }
 
-    const fn told(self) -> u64 {
+    /// In one word, as functions pass it: the message above both ports.
+    #[inline(always)]
+    pub const fn told(self) -> u64 {
         self.ports() as u64 | (self.message as u64) << 32
+    }
+
+    /// From one word; none where it is [`MALFORMED`].
+    #[inline(always)]
+    pub const fn from_told(told: u64) -> Option<Self> {
+        if told == MALFORMED {
+            return None;
+        }
+        let (source_port_be, destination_port_be) = (told as u16, (told >> 16) as u16);
+        Some(Self { source_port_be, destination_port_be, message: (told >> 32) as u32 })
     }
 }
 
-/// What [`fr_transport`] gives where there is no such header.
-const MALFORMED: u64 = u64::MAX;
+/// What [`fr_transport`] gives where there is no such header, in [`Transport::told`]'s place.
+pub const MALFORMED: u64 = u64::MAX;
 
-/// Reads the layer 4 header at `l4` of a packet that ends at `end`: the message above both ports. A function of its own, so that
+/// Reads the layer 4 header at `l4` of a packet that ends at `end`: [`Transport::told`]. A function of its own, so that
 /// the verifier does not follow each protocol to the programs' ends.
 #[unsafe(no_mangle)]
 #[inline(never)]

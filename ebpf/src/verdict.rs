@@ -20,8 +20,7 @@ use crate::{
     maps::{EP_STATE, JIFFIES, PEERS, QUESTION},
     packet::Packet,
     policy::{self, DENIED, RECEIVER, SENDER},
-    recent::{self, Target},
-    related,
+    recent, related,
     sweep::Swept,
     transport::{self, ECHO_REPLY, ECHO_REQUEST, ENDS, ERROR, KIND, OPENS, RESETS, Transport},
 };
@@ -84,8 +83,7 @@ pub struct Question {
     pub program: u32,
     /// Of the fragment header that was read last.
     pub fragment_id: u32,
-    /// What `fr_removals` said before the table was asked.
-    pub removals: u32,
+    pad: u32,
     /// The entry that is about to be made.
     pub draft: Flow,
     /// Its place in the queue.
@@ -143,23 +141,12 @@ pub fn between(
     circumstances: u32,
     program: ferrule_common::Program,
 ) -> Result<Passage, Drop> {
-    led(ctx, packet, (source, destination), circumstances, program, Target::UNKNOWN)
-}
-
-/// Decides on a packet between two ends that goes to `target` if it may.
-#[inline(always)]
-pub fn led(
-    ctx: &TcContext,
-    packet: &Packet,
-    (source, destination): (End, End),
-    circumstances: u32,
-    program: ferrule_common::Program,
-    target: Target,
-) -> Result<Passage, Drop> {
     if source.is_unknown() || destination.is_unknown() {
         return Err(Drop::PolicyUnknown);
     }
+    let question = question().ok_or(Drop::Malformed)?;
     let transport = if packet.later_fragment {
+        question.look(packet, source, destination);
         match fragment::recall(packet) {
             Some(transport) => transport,
             None if circumstances & BY_NODE != 0 || source.is_open() && destination.is_open() => {
@@ -170,17 +157,14 @@ pub fn led(
     } else {
         Transport::parse(ctx, packet)?
     };
-    let question = question().ok_or(Drop::Malformed)?;
+    let removals = recent::removals();
+    let may_be_recent = recent::may_be(packet, transport);
+    if may_be_recent && let Some(answer) = recent::recall(packet, transport, &source, &destination, removals) {
+        return passage(answer);
+    }
     let program = program as u32;
     let circumstances = circumstances | if packet.v4 { V4 } else { 0 };
     question.ask(packet, source, destination, transport.message, circumstances, program);
-    let may_be_recent = recent::may_be(packet, transport);
-    if may_be_recent {
-        let told = recent::fr_known(transport.ports(), packet.protocol.into(), recent::ASKED);
-        if told != 0 {
-            return passage(recent::answer(told));
-        }
-    }
     if transport.message == ERROR {
         if circumstances & BY_NODE != 0 {
             return Ok(Passage { via_stack: false, answers: false });
@@ -195,7 +179,7 @@ pub fn led(
     }
     question.name(transport, packet.protocol);
     if transport.message & RESETS != 0 {
-        recent::part(question, transport.ports());
+        recent::part(packet, transport);
     }
     let answer = match conntrack::find(&question.key) {
         Some(flow) if stands(question, flow) => {
@@ -204,7 +188,8 @@ pub fn led(
             let answer = passes(question, flow);
             // The end that reset it lives on at its next packet, which the table has to see.
             if may_be_recent && (flow.lower_tcp | flow.higher_tcp) & flow::RST == 0 {
-                recent::fr_remember(transport.ports(), packet.protocol.into(), answer, target.0, flow.seen);
+                let told = answer | u32::from(packet.protocol);
+                recent::fr_remember(transport.ports(), told, flow.seen, removals);
             }
             answer
         }
@@ -233,11 +218,12 @@ pub fn alone(
     if Word(source.word).egress() == 0 && Word(destination.word).ingress() == 0 {
         return Ok(());
     }
+    let question = question().ok_or(Drop::Malformed)?;
     if packet.later_fragment {
+        question.look(packet, source, destination);
         return fragment::recall(packet).map(drop).ok_or(Drop::FragmentUnknown);
     }
     let transport = Transport::parse(ctx, packet)?;
-    let question = question().ok_or(Drop::Malformed)?;
     let circumstances = circumstances | if packet.v4 { V4 } else { 0 };
     question.ask(packet, source, destination, transport.message, circumstances, program as u32);
     question.name(transport, packet.protocol);
@@ -276,7 +262,7 @@ const SHARE_FULL: u32 = Drop::ConntrackShare as u32;
 impl Question {
     /// Takes down whose packet it is.
     #[inline(always)]
-    pub fn look(&mut self, packet: &Packet, source: End, destination: End) {
+    fn look(&mut self, packet: &Packet, source: End, destination: End) {
         (self.source, self.destination) = (source, destination);
         (self.from, self.to) = (packet.source, packet.destination);
     }

@@ -6,13 +6,15 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::{arch::Arch, build, privilege, setup, step::step, workspace::Workspace};
 
 /// The image's name, as manifest and chart have it: where it is to be found is up to whoever installs it.
 pub const NAME: &str = concat!("localhost/ferrule:", env!("CARGO_PKG_VERSION"));
+/// Bytes that an image has to stay under: every node pulls it.
+const MOST: u64 = 40_000_000;
 const CONTAINERFILE: &str = "deploy/image/Containerfile";
 const BINARIES: [&str; 3] = ["ferrule-agent", "ferrule-cni", "ferrule"];
 
@@ -39,6 +41,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     write(workspace, arch, NAME, &file)?;
     let size = fs::metadata(&file)?.len();
+    ensure!(size < MOST, "{}: {size} bytes; an image has to stay under {MOST}", file.display());
     println!("{}: {NAME} for {}, {:.1} MB", file.display(), arch.debian(), size as f64 / 1e6);
     Ok(())
 }

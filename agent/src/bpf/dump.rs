@@ -77,7 +77,6 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
                     ("index", index.to_string()),
                     ("ifindex", source.ifindex.to_string()),
                     ("mac", mac(source.mac.octets)),
-                    ("mtu", source.mtu.to_string()),
                     ("v4", shown(source.v4)),
                     ("v6", shown(source.v6)),
                 ])

@@ -161,12 +161,5 @@ fn flags(pod: &LocalPod) -> u16 {
 fn source(pod: &LocalPod) -> Source {
     let first = |v4| pod.addresses.iter().copied().find(|ip: &IpAddr| ip.is_ipv4() == v4);
     let address = |v4| first(v4).map_or(Address::UNSPECIFIED, Address::from);
-    Source {
-        ifindex: pod.ifindex,
-        mac: Mac::new(pod.mac),
-        flags: flags(pod),
-        mtu: pod.mtu,
-        v4: address(true),
-        v6: address(false),
-    }
+    Source { ifindex: pod.ifindex, mac: Mac::new(pod.mac), flags: flags(pod), v4: address(true), v6: address(false) }
 }

@@ -20,7 +20,7 @@ const ECHO_REPLY_V6: u8 = 129;
 /// Those of `addresses` that answer within a second.
 ///
 /// # Errors
-/// Where raw sockets cannot be had.
+/// Where the host lets nobody ping (`net.ipv4.ping_group_range`) and raw sockets cannot be had.
 pub fn all(addresses: &[IpAddr]) -> io::Result<HashSet<IpAddr>> {
     let mut answered = family(addresses, true)?;
     answered.extend(family(addresses, false)?);
@@ -34,7 +34,7 @@ fn family(addresses: &[IpAddr], v4: bool) -> io::Result<HashSet<IpAddr>> {
         return Ok(answered);
     }
     let (domain, protocol) = if v4 { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
-    let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
+    let (socket, kind) = open(domain, protocol)?;
     let id = std::process::id().to_be_bytes();
     let request = request(v4, [id[2], id[3]]);
     for address in &asked {
@@ -53,11 +53,28 @@ fn family(addresses: &[IpAddr], v4: bool) -> io::Result<HashSet<IpAddr>> {
         let from = from.as_socket().map(|from| from.ip());
         // SAFETY: the kernel filled that much.
         let bytes = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), length) };
-        if let Some(from) = from.filter(|from| asked.contains(from) && is_reply(v4, bytes, [id[2], id[3]])) {
+        if let Some(from) = from.filter(|from| asked.contains(from) && is_reply(v4, kind, bytes, [id[2], id[3]])) {
             answered.insert(from);
         }
     }
     Ok(answered)
+}
+
+/// A socket for echoes alone, which needs no capability where the host allows them, or a raw one.
+fn open(domain: Domain, protocol: Protocol) -> io::Result<(Socket, Kind)> {
+    match Socket::new(domain, Type::DGRAM, Some(protocol)) {
+        Ok(socket) => Ok((socket, Kind::Echo)),
+        Err(_) => Ok((Socket::new(domain, Type::RAW, Some(protocol))?, Kind::Raw)),
+    }
+}
+
+/// What a socket gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Echo replies to its own requests, whose identifier the kernel chose.
+    Echo,
+    /// All that arrives, behind the IP header where it is IPv4.
+    Raw,
 }
 
 fn request(v4: bool, id: [u8; 2]) -> [u8; 8] {
@@ -73,11 +90,10 @@ fn request(v4: bool, id: [u8; 2]) -> [u8; 8] {
     request
 }
 
-/// An IPv4 raw socket gives the IP header, too.
-fn is_reply(v4: bool, bytes: &[u8], id: [u8; 2]) -> bool {
-    let start = if v4 { usize::from(bytes.first().unwrap_or(&0) & 0xf) * 4 } else { 0 };
-    let kind = if v4 { ECHO_REPLY_V4 } else { ECHO_REPLY_V6 };
-    bytes.get(start..start + 6).is_some_and(|icmp| icmp[0] == kind && icmp[4..6] == id)
+fn is_reply(v4: bool, kind: Kind, bytes: &[u8], id: [u8; 2]) -> bool {
+    let start = if v4 && kind == Kind::Raw { usize::from(bytes.first().unwrap_or(&0) & 0xf) * 4 } else { 0 };
+    let reply = if v4 { ECHO_REPLY_V4 } else { ECHO_REPLY_V6 };
+    bytes.get(start..start + 6).is_some_and(|icmp| icmp[0] == reply && (kind == Kind::Echo || icmp[4..6] == id))
 }
 
 #[cfg(test)]
@@ -91,10 +107,12 @@ mod tests {
         assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
         let mut reply = vec![0x45; 20];
         reply.extend([ECHO_REPLY_V4, 0, 0, 0, 0xab, 0xcd, 0, 1]);
-        assert!(is_reply(true, &reply, [0xab, 0xcd]));
-        assert!(!is_reply(true, &reply, [0xab, 0xce]));
-        assert!(!is_reply(true, &reply[..22], [0xab, 0xcd]));
-        assert!(is_reply(false, &[ECHO_REPLY_V6, 0, 0, 0, 1, 2], [1, 2]));
-        assert!(!is_reply(false, &[], [1, 2]));
+        assert!(is_reply(true, Kind::Raw, &reply, [0xab, 0xcd]));
+        assert!(!is_reply(true, Kind::Raw, &reply, [0xab, 0xce]));
+        assert!(!is_reply(true, Kind::Raw, &reply[..22], [0xab, 0xcd]));
+        assert!(is_reply(true, Kind::Echo, &reply[20..], [0, 0]), "the kernel knows whose it is");
+        assert!(!is_reply(true, Kind::Echo, &request, [0, 0]));
+        assert!(is_reply(false, Kind::Raw, &[ECHO_REPLY_V6, 0, 0, 0, 1, 2], [1, 2]));
+        assert!(!is_reply(false, Kind::Raw, &[], [1, 2]));
     }
 }

@@ -78,7 +78,7 @@ async fn nodes(app: &App) -> Vec<Finding> {
     let answered = match answers {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => {
-            let fix = "give the agent CAP_NET_RAW";
+            let fix = "set net.ipv4.ping_group_range to \"0 0\" or wider, or give the agent CAP_NET_RAW";
             return vec![Finding::warning("nodes", "", format!("they cannot be asked: {error}"), fix)];
         }
         Err(error) => return vec![Finding::warning("nodes", "", error.to_string(), "see the agent's log")],

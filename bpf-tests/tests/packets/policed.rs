@@ -24,13 +24,11 @@ pub struct Ports(pub u8, pub u16, pub u8);
 pub const ANY: Ports = Ports(0, 0, 0);
 
 impl Bench {
-    /// A map that is an array.
-    pub fn array<V: aya::Pod>(&mut self, name: &str) -> Array<&mut aya::maps::MapData, V> {
+    fn array<V: aya::Pod>(&mut self, name: &str) -> Array<&mut aya::maps::MapData, V> {
         self.ebpf().map_mut(name).expect("the map is there").try_into().expect("an array")
     }
 
-    /// A map that is a hash.
-    pub fn hash<K: aya::Pod, V: aya::Pod>(&mut self, name: &str) -> HashMap<&mut aya::maps::MapData, K, V> {
+    fn hash<K: aya::Pod, V: aya::Pod>(&mut self, name: &str) -> HashMap<&mut aya::maps::MapData, K, V> {
         self.ebpf().map_mut(name).expect("the map is there").try_into().expect("a hash")
     }
 

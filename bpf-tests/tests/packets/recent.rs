@@ -2,20 +2,17 @@
 
 use std::{thread, time::Duration};
 
-use etherparse::PacketBuilder;
 use ferrule_common::{
-    Address, Drop, Outcome,
+    Drop, Outcome,
     Program::FromPod,
     flow::{FlowKey, RST},
-    peer::{self, Node, Peer},
-    source::Source,
 };
 
 use crate::{
-    frames::{Tcp, datagram, from_mac, segment},
+    frames::{Tcp, from_mac, segment},
     policed::Ports,
     run::Bench,
-    world::{A4, B4, CLASS_A, CLASS_B, MAC_A, MAC_B, OTHER_MAC, POD_MTU, POD1, UNUSED4},
+    world::{A4, B4, CLASS_A, CLASS_B, MAC_B},
 };
 
 const TCP: u8 = 6;
@@ -120,74 +117,4 @@ fn an_end_that_goes_on_after_its_reset_is_seen_to() {
     assert!(reset(&mut bench), "the other end says nothing of it");
     assert_eq!(by_a(&mut bench, A, Tcp::Ack), PASSED);
     assert!(!reset(&mut bench));
-}
-
-/// What becomes of a datagram of A's to a pod of another node.
-fn far(bench: &mut Bench) -> u32 {
-    bench.by(CLASS_A);
-    bench.outcome(FromPod, &datagram(A, (POD1, 53))).0
-}
-
-/// A flow of A's to a pod of another node, of which the last packet is remembered.
-#[track_caller]
-fn led_far() -> Bench {
-    let mut bench = one_way();
-    for _ in 0..3 {
-        assert_eq!(far(&mut bench), Outcome::Overlay as u32);
-    }
-    bench
-}
-
-#[test]
-fn a_packet_goes_where_the_last_one_of_its_flow_did() {
-    let mut bench = led_far();
-    let native = Peer { node: 2, kind: peer::POD };
-    bench.hash("fr_peers").insert(Address::v4(POD1), native, 0).expect("there is room");
-    assert_eq!(far(&mut bench), Outcome::Overlay as u32);
-    bench.forget();
-    assert_eq!(far(&mut bench), Outcome::Native as u32);
-}
-
-#[test]
-fn nothing_goes_to_a_node_that_is_not_there_any_more() {
-    let mut bench = led_far();
-    let gone = Node { forwarding: peer::NONE, ..bench.array("fr_nodes").get(&1, 0).expect("it is within bounds") };
-    bench.array("fr_nodes").set(1, gone, 0).expect("it is within bounds");
-    assert_eq!(far(&mut bench), Outcome::Stack as u32);
-}
-
-#[test]
-fn a_pod_is_known_by_its_address_where_its_index_is_anothers() {
-    let mut bench = one_way();
-    established(&mut bench);
-    let target = |bench: &mut Bench| {
-        bench.by(CLASS_A);
-        bench.see(FromPod, &segment(A, B, Tcp::Ack)).target
-    };
-    let own = target(&mut bench);
-    let other = Source { ifindex: own + 1, v4: Address::v4(UNUSED4), ..Source::FREE };
-    bench.array("fr_sources").set(CLASS_B, other, 0).expect("it is within bounds");
-    assert_eq!(target(&mut bench), own);
-}
-
-#[test]
-fn what_is_too_large_for_its_receiver_goes_to_the_stack_also_in_a_flow_that_is_known() {
-    for receiver in [B4, POD1] {
-        let mut bench = Bench::alone();
-        let mut outcome = |payload: usize| {
-            bench.by(CLASS_A);
-            bench.outcome(FromPod, &large(receiver, payload)).0
-        };
-        let small = [outcome(10), outcome(10), outcome(10)][2];
-        assert!(small == PASSED || small == Outcome::Overlay as u32);
-        assert_eq!(outcome(POD_MTU as usize), Outcome::Stack as u32, "{receiver:?}");
-    }
-}
-
-/// A datagram of A's.
-fn large(to: [u8; 4], payload: usize) -> Vec<u8> {
-    let mut frame = Vec::new();
-    let builder = PacketBuilder::ethernet2(MAC_A, OTHER_MAC).ipv4(A4, to, 64).udp(40_000, 53);
-    builder.write(&mut frame, &vec![0; payload]).expect("it is built");
-    frame
 }

@@ -132,9 +132,9 @@ fn endpoints(ebpf: &mut Ebpf) {
     let limited = Endpoint { index: 3, flags: VIA_STACK, ..a };
     map.insert(address(LIMITED4), limited, 0).expect("the map has room");
     let mut map: Array<_, Source> = ebpf.map_mut("fr_sources").expect("the map is there").try_into().expect("an array");
-    let a = Source { ifindex: HERE, mac: Mac::new(MAC_A), flags: 0, mtu: POD_MTU, v4: address(A4), v6: address(A6) };
+    let a = Source { ifindex: HERE, mac: Mac::new(MAC_A), flags: 0, v4: address(A4), v6: address(A6) };
     map.set(CLASS_A, a, 0).expect("the map has room");
-    let b = Source { ifindex: THERE, mac: Mac::new(MAC_B), flags: 0, mtu: POD_MTU, v4: address(B4), v6: address(B6) };
+    let b = Source { ifindex: THERE, mac: Mac::new(MAC_B), flags: 0, v4: address(B4), v6: address(B6) };
     map.set(CLASS_B, b, 0).expect("the map has room");
     let mut map: HashMap<_, u32, Link> =
         ebpf.map_mut("fr_links").expect("the map is there").try_into().expect("a hash");

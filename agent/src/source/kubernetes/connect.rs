@@ -117,5 +117,7 @@ mod tests {
         let access = Access { kubeconfig: Some("/nonexistent/kubeconfig".into()), api_server: None };
         let error = connect(&access, &health).await.map(drop).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/kubeconfig"), "{error}");
+        let error = connect(&Access::default(), &health).await.map(drop).unwrap_err();
+        assert!(error.to_string().contains("give --kubeconfig, or run as a pod"), "{error}");
     }
 }
