@@ -16,6 +16,7 @@ use super::{
     process::{end, run, running, start, wait},
     settings,
 };
+use crate::topology::Cgroup;
 
 const INIT: &str = include_str!("machine-init.sh");
 /// How long anything may take to start.
@@ -102,6 +103,12 @@ impl Machine {
     pub fn root(&self) -> Result<PathBuf> {
         let pid = running(&self.folder.join("pid")).with_context(|| format!("{} does not run", self.name))?;
         Ok(format!("/proc/{pid}/root").into())
+    }
+
+    /// Its cgroup, for sockets that a test opens in the place of one of its programs.
+    #[must_use]
+    pub fn cgroup(&self) -> Cgroup {
+        Cgroup::known(unified().join(&self.group))
     }
 
     /// A program that runs on it.

@@ -32,6 +32,12 @@ impl Cgroup {
         Ok(Self { path, keep: false })
     }
 
+    /// One that somebody else made, and removes.
+    #[must_use]
+    pub const fn known(path: PathBuf) -> Self {
+        Self { path, keep: true }
+    }
+
     /// Its folder.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -66,6 +66,9 @@ fn a_wrong_value_is_refused_by_its_name() {
         ("uninstall.timeoutSeconds=0", "/uninstall/timeoutSeconds"),
         ("kubeproxy=absent", "'kubeproxy'"),
         ("services=yes", "/services"),
+        ("kubeProxy=perhaps", "/kubeProxy"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("cgroupRoots=/sys/fs/cgroup", "'cgroupRoots'"),
     ] {
         let words = run(&mut template(&cluster, &["--set", value])).expect_err(value).to_string();
         assert!(words.contains(field), "{value}: {words}");

@@ -1,5 +1,7 @@
 //! Services without a proxy: by ClusterIP, by name, and what is refused.
 
+use std::{io, net::UdpSocket, time::Duration};
+
 use serde_json::json;
 
 use crate::support::{Space, nodes, refused};
@@ -59,6 +61,59 @@ fn what_leads_nowhere_is_refused_at_once() {
     });
     addresses.iter().for_each(|to| started(to));
     addresses.iter().for_each(|to| started(&to.replace(":80", ":81")));
+}
+
+/// Which pod answers.
+fn asked(socket: &UdpSocket) -> io::Result<String> {
+    let mut buffer = [0; 256];
+    socket.send(b"hostname")?;
+    let length = socket.recv(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+#[test]
+fn a_connected_udp_socket_of_a_pod_is_ended_when_its_backend_leaves() {
+    let space = Space::new("service-udp");
+    let nodes = nodes();
+    let (first, second) = (
+        space.pod("first", nodes[1].name(), &[("app", "names")]),
+        space.pod("second", nodes[0].name(), &[("app", "names")]),
+    );
+    space.apply(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "names"},
+        "spec": {"selector": {"app": "names"}, "ports": [{"port": 53, "protocol": "UDP", "targetPort": 8081}]},
+    }));
+    let address = space.get("service", "names").expect("a Service")["spec"]["clusterIP"].clone();
+    let to = format!("{}:53", address.as_str().expect("it has an address"));
+    let client = space.pod("client", nodes[0].name(), &[]);
+    let open = || {
+        let connect = || {
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+            socket.connect(&to)?;
+            Ok::<_, io::Error>(socket)
+        };
+        nodes[0].machine.cgroup().within(|| client.netns.enter(connect))
+    };
+    let mut held = None;
+    space.until("one of them answers", || {
+        let socket = open()???;
+        let name = asked(&socket)?;
+        held = Some((socket, name));
+        Ok(())
+    });
+    let (held, name) = held.expect("it answers");
+    let (left, stays) = if name == first.name { (&first, &second) } else { (&second, &first) };
+    space.kubectl(&format!("label pod {} app-", left.name)).expect("it is no backend any more");
+    // It runs, and would go on answering.
+    space.until("the socket is ended", || match asked(&held) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Ok(()),
+        other => anyhow::bail!("{other:?}"),
+    });
+    assert_eq!(
+        asked(&open().expect("its cgroup").expect("its network").expect("a socket")).expect("an answer"),
+        stays.name
+    );
 }
 
 #[test]
