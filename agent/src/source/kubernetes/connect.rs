@@ -100,6 +100,8 @@ pub fn check_url(url: &str) -> Result<(), ConnectError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -119,5 +121,50 @@ mod tests {
         assert!(error.to_string().contains("/nonexistent/kubeconfig"), "{error}");
         let error = connect(&Access::default(), &health).await.map(drop).unwrap_err();
         assert!(error.to_string().contains("give --kubeconfig, or run as a pod"), "{error}");
+    }
+
+    /// An API server that tells its version, and whom it was asked by.
+    async fn asked_by(tokens: Arc<Mutex<Vec<String>>>) -> std::net::SocketAddr {
+        let answer = move |request: axum::extract::Request| async move {
+            let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+            tokens.lock().unwrap().push(token.unwrap_or_default().to_owned());
+            axum::Json(serde_json::json!({
+                "major": "1", "minor": "34", "gitVersion": "v1.34.2", "gitCommit": "", "gitTreeState": "", "buildDate": "",
+                "goVersion": "", "compiler": "", "platform": "",
+            }))
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        address
+    }
+
+    /// kube reads a token's file again after 50 seconds; tokens of service accounts are renewed long before they end.
+    #[tokio::test]
+    async fn a_token_that_rotates_is_read_again() {
+        let tokens = Arc::<Mutex<Vec<String>>>::default();
+        let address = asked_by(Arc::clone(&tokens)).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (token, kubeconfig) = (folder.path().join("token"), folder.path().join("kubeconfig"));
+        std::fs::write(&token, "first").unwrap();
+        let text = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": format!("http://{address}")}}],
+            "users": [{"name": "it", "user": {"tokenFile": token}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        });
+        std::fs::write(&kubeconfig, text.to_string()).unwrap();
+        let access = Access { kubeconfig: Some(kubeconfig), api_server: None };
+        let client = connect(&access, &Arc::new(Health::default())).await.unwrap();
+        client.apiserver_version().await.unwrap();
+        assert_eq!(*tokens.lock().unwrap(), ["Bearer first"]);
+        std::fs::write(&token, "second").unwrap();
+        let renewed = async {
+            while tokens.lock().unwrap().last().is_none_or(|token| token != "Bearer second") {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                client.apiserver_version().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(75), renewed).await.expect("the new token is used");
     }
 }
