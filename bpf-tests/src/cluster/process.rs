@@ -61,7 +61,9 @@ pub fn running(pid: &Path) -> Option<Pid> {
     // One that has ended and that nobody waits for does not run.
     let state = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     let zombie = state.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
-    (!zombie).then_some(pid)
+    // While other threads of it are about to end, its sockets are open.
+    let threads = fs::read_dir(format!("/proc/{number}/task")).map_or(0, Iterator::count);
+    (!zombie || threads > 1).then_some(pid)
 }
 
 /// Ends a process and waits until it has gone; nothing where it does not run.
