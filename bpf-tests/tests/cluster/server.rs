@@ -35,7 +35,10 @@ impl Drop for Other<'_> {
         let again = control
             .kill(Component::ApiServer)
             .and_then(|()| control.start(Component::ApiServer))
-            .and_then(|()| control.await_ready());
+            .and_then(|()| control.await_ready())
+            // It would look at the API server again after pauses that have grown meanwhile.
+            .and_then(|()| control.kill(Component::ControllerManager))
+            .and_then(|()| control.start(Component::ControllerManager));
         if let Err(error) = again {
             eprintln!("the API server is not as it was: {error:#}");
         }
