@@ -34,7 +34,6 @@ pod!(
     flow::FlowKey,
     flow::Flow,
     flow::QueuedFlow,
-    flow::Removals,
     flow::Share,
     flow::FragmentKey,
     flow::Fragment,

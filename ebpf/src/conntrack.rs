@@ -80,11 +80,8 @@ fn charge(endpoint: u32, flows: i64) {
 }
 
 /// Atomic, and one instruction on every kernel: whoever asked for the sum would need Linux 5.12.
-///
-/// # Safety
-/// `counter` points to an aligned word of a map.
 #[inline(always)]
-pub unsafe fn add(counter: *mut u64, summand: u64) {
+unsafe fn add(counter: *mut u64, summand: u64) {
     // SAFETY: the caller's.
     #[cfg(target_arch = "bpf")]
     unsafe {

@@ -29,7 +29,6 @@ mod nd;
 mod owner;
 mod packet;
 mod policy;
-mod recent;
 mod related;
 mod scope;
 mod service;

@@ -16,7 +16,6 @@ mod from_pod;
 mod loads;
 mod nd;
 mod policed;
-mod recent;
 mod run;
 mod service;
 mod shares;
