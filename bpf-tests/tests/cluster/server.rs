@@ -161,25 +161,12 @@ fn starts_unsynced(space: &Space, node: &Node, parts: &[&str]) {
 
 #[test]
 fn without_endpoint_slices_as_before_1_21_the_api_server_is_named_and_what_was_in_force_stays() {
-    lacks("discovery.k8s.io/v1", "discovery.k8s.io/v1", "endpointslices", "1.21");
-}
-
-#[test]
-fn without_network_policies_the_api_server_is_named_and_what_was_in_force_stays() {
-    // Nothing else of its group: without the ranges of Services' addresses the API server ends itself.
-    lacks("networking.k8s.io/v1/networkpolicies", "networking.k8s.io/v1", "networkpolicies", "1.7");
-}
-
-/// An API server that does not serve a kind, which Kubernetes has from a version on; `off` is what is turned off.
-#[track_caller]
-fn lacks(off: &str, api: &str, kind: &str, since: &str) {
     let space = Space::new("other-version");
     let nodes = nodes();
     let scene = Scene::set(&space);
-    let other = Other::start(&space, &[format!("--runtime-config={off}=false")]);
-    let (watched, served) =
-        (format!("{kind} cannot be watched"), format!("the API server serves no {kind} of {api} (404)"));
-    let parts = [watched.as_str(), &served, &format!("from {since} on"), "--runtime-config"];
+    let other = Other::start(&space, &["--runtime-config=discovery.k8s.io/v1=false".into()]);
+    let served = "the API server serves no endpointslices of discovery.k8s.io/v1 (404)";
+    let parts = ["endpointslices cannot be watched", served, "from 1.21 on", "--runtime-config"];
     nodes.iter().take(2).for_each(|node| goes_on(&space, node, &parts));
     scene.holds().expect("what was in force stays");
     scene.takes_in("meanwhile", &nodes[1]);
