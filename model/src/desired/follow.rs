@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::precedence;
 use super::routes::prefix_owner;
 use super::{Desired, Peer, PeerKind};
 use crate::objects::{DiffItem, Objects, Pod};
@@ -36,20 +37,20 @@ impl Desired {
             if was == now {
                 continue;
             }
-            let mut all = [was, now].into_iter().flatten().flat_map(|(_, ips)| ips);
+            let mut all = [was, now].into_iter().flatten().flat_map(|claim| claim.ips);
             if all.any(|ip| leased.contains(ip) || self.contested.contains(ip)) {
                 return None;
             }
             let (mut had, mut has) = (&[][..], &[][..]);
-            if let Some((node, ips)) = was {
+            if let Some(was) = was {
                 // Pods of a node that is not known are told of, and counted.
-                self.index(node)?;
-                had = ips;
+                self.index(was.node)?;
+                had = was.ips;
             }
-            if let Some((node, ips)) = now {
-                has = ips;
-                let peer = Peer { node: self.index(node)?, kind: PeerKind::Pod };
-                for ip in ips {
+            if let Some(now) = now {
+                has = now.ips;
+                let peer = Peer { node: self.index(now.node)?, kind: PeerKind::Pod };
+                for ip in has {
                     // Somebody else's, or a node's.
                     if peers.insert(*ip, peer).is_some() && !had.contains(ip) {
                         return None;
@@ -79,10 +80,17 @@ impl Desired {
     }
 }
 
-/// What a pod of another node claims.
-fn claim<'a>(pod: &'a Pod, own: &str) -> Option<(&'a str, &'a [IpAddr])> {
+/// What a pod of another node claims, and what settles it where another pod claims the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Claim<'a, P> {
+    node: &'a str,
+    ips: &'a [IpAddr],
+    precedence: P,
+}
+
+fn claim<'a>(pod: &'a Pod, own: &str) -> Option<Claim<'a, impl Ord + Copy + use<'a>>> {
     let node = pod.node.as_deref().filter(|node| *node != own)?;
-    (pod.is_networked() && !pod.ips.is_empty()).then_some((node, &pod.ips))
+    pod.is_networked().then(|| Claim { node, ips: &pod.ips, precedence: precedence(pod) })
 }
 
 #[cfg(test)]

@@ -90,12 +90,17 @@ fn an_address_that_moves_in_one_moment_is_followed_or_computed() {
 fn what_is_contested_is_computed() {
     check("pod x/p b 10.0.2.1", "pod x/p b 10.0.2.1\npod x/q c 10.0.2.1", false);
     check("pod x/p b 10.0.2.1\npod x/q c 10.0.2.1", "pod x/q c 10.0.2.1", false);
+    let both = |first: &str, second: &str| format!("pod x/p b 10.0.2.1 {first}\npod x/q c 10.0.2.1 {second}");
+    check(&both("", ""), &both("terminating", ""), false);
+    check(&both("", ""), &both("", "created:7 uid:new"), false);
+    check(&both("announced", ""), &both("", ""), false);
     check("", "pod x/p b 192.0.2.3", false);
     check("pod x/own a 10.0.1.1", "pod x/own a 10.0.1.1\npod x/p b 10.0.1.1", false);
     check("", "pod x/p b 10.0.3.1", false);
     check("pod x/p b 10.0.3.1", "", false);
     check("", "pod x/p elsewhere 10.0.9.1", false);
     check("pod x/p elsewhere 10.0.9.1", "", false);
+    check("", "pod x/p elsewhere -", false);
 }
 
 proptest! {

@@ -103,7 +103,7 @@ fn owners<'a>(
 /// Of two pods that claim one address, the greater one is its present owner: the one that is not terminating, then the
 /// one whose kubelet says so, then the younger. (Pods that ended claim nothing.) Names settle the rest, the same on every
 /// node.
-pub(crate) fn precedence(pod: &Pod) -> impl Ord + '_ {
+pub(crate) fn precedence(pod: &Pod) -> impl Ord + Copy + '_ {
     (!pod.terminating, !pod.announced, pod.created, Reverse(&pod.name))
 }
 
