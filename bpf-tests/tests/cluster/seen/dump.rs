@@ -39,8 +39,12 @@ fn a_dump_holds_what_a_bug_report_needs_and_no_secret() {
         "metadata": {"annotations": {"note": SECRET}},
         "spec": {"containers": [{"env": [{"name": "PASSWORD", "value": SECRET}], "command": ["/agnhost"]}]},
     });
-    space.create("web", nodes[0].name(), &[("app", "web")], &["netexec", "--udp-port=8081", "--http-port=8080"], more);
+    for (node, name) in nodes.iter().zip(["web", "web-of-another-node"]) {
+        let serve = ["netexec", "--udp-port=8081", "--http-port=8080"];
+        space.create(name, node.name(), &[("app", "web")], &serve, more.clone());
+    }
     let web = space.running("web");
+    space.running("web-of-another-node");
 
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("dump.tar");

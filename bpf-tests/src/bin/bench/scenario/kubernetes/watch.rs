@@ -106,7 +106,12 @@ fn watch(settings: &Settings, size: &Size, api: &Api, node: &Node) -> Result<Vec
         thread::sleep(time);
         Ok(())
     })?;
-    let busy = burnt(agent, || changes(api, size, time))?;
+    let busy = burnt(agent, || {
+        let took = changes(api, size, time)?;
+        // So short a run says nothing of a machine that stalls once.
+        ensure!(settings.quick || took < time.mul_f64(1.1), "changes took {took:?} in place of {time:?}");
+        Ok(())
+    })?;
     all.push(rows("cpu_quiet", quiet * 100.0, "% of a CPU"));
     all.push(rows("cpu_changes", busy * 100.0, "% of a CPU"));
     all.push(rows("agent_rss_after", process::memory(agent, "VmRSS")?, "MB"));
@@ -114,8 +119,8 @@ fn watch(settings: &Settings, size: &Size, api: &Api, node: &Node) -> Result<Vec
     Ok(all)
 }
 
-/// Changes pods at [`RATE`].
-fn changes(api: &Api, size: &Size, time: Duration) -> Result<()> {
+/// Changes pods at [`RATE`]; how long that took.
+fn changes(api: &Api, size: &Size, time: Duration) -> Result<Duration> {
     api.with(async |client| {
         let (start, count) = (Instant::now(), u32::try_from(time.as_secs())? * RATE);
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE);
@@ -129,8 +134,7 @@ fn changes(api: &Api, size: &Size, time: Duration) -> Result<()> {
         });
         let sent = calls.map(|call| send(&client, call)).buffer_unordered(PARALLEL);
         sent.try_for_each(|()| async { Ok(()) }).await?;
-        ensure!(start.elapsed() < time.mul_f64(1.1), "{count} changes took {:?} in place of {time:?}", start.elapsed());
-        Ok(())
+        Ok(start.elapsed())
     })
 }
 
