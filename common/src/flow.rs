@@ -116,6 +116,15 @@ value! {
 }
 
 value! {
+    /// The value of `fr_removals`, which has one entry.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Removals {
+        /// How often a flow was removed for another reason than its age: what a CPU remembers of flows is void then.
+        pub count: u64,
+    }
+}
+
+value! {
     /// The key of `fr_fragments`: RFC 791 section 3.2, RFC 8200 section 4.5.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub struct FragmentKey {

@@ -8,7 +8,7 @@ use core::mem::size_of;
 use crate::{Address, endpoint, event, flow, link, metric, peer, policy, prefix, service, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 7 + if OTHER { 1_000_000 } else { 0 };
+pub const VERSION: u32 = 8 + if OTHER { 1_000_000 } else { 0 };
 
 /// Tests only (the feature `other-layout`): every map has more entries and fields stand in another order, for an agent that
 /// takes over from one with the usual layout.
@@ -102,7 +102,7 @@ pub const EVENTS: u32 = 1 << 18;
 const LPM: usize = 4 + size_of::<prefix::PrefixKey>();
 
 /// Every pinned map.
-pub const MAPS: [Map; 25] = [
+pub const MAPS: [Map; 26] = [
     hash("fr_endpoints", size_of::<Address>(), size_of::<endpoint::Endpoint>(), ENDPOINTS, false),
     hash("fr_links", 4, size_of::<link::Link>(), LINKS, false),
     hash("fr_peers", size_of::<Address>(), size_of::<peer::Peer>(), PEERS, true),
@@ -133,6 +133,7 @@ pub const MAPS: [Map; 25] = [
         no_prealloc: false,
     },
     array("fr_shares", size_of::<flow::Share>(), LINKS),
+    array("fr_removals", size_of::<flow::Removals>(), entries(1)),
     Map {
         name: "fr_fragments",
         kind: Kind::LruHash,

@@ -34,6 +34,7 @@ pod!(
     flow::FlowKey,
     flow::Flow,
     flow::QueuedFlow,
+    flow::Removals,
     flow::Share,
     flow::FragmentKey,
     flow::Fragment,

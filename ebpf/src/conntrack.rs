@@ -80,8 +80,11 @@ fn charge(endpoint: u32, flows: i64) {
 }
 
 /// Atomic, and one instruction on every kernel: whoever asked for the sum would need Linux 5.12.
+///
+/// # Safety
+/// `counter` points to an aligned word of a map.
 #[inline(always)]
-unsafe fn add(counter: *mut u64, summand: u64) {
+pub unsafe fn add(counter: *mut u64, summand: u64) {
     // SAFETY: the caller's.
     #[cfg(target_arch = "bpf")]
     unsafe {

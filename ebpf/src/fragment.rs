@@ -1,4 +1,5 @@
-//! Fragments after the first have no ports: the first one's are remembered for them.
+//! Fragments after the first have no ports: the first one's are remembered for them. Cold, and so in functions of their own,
+//! about the question's packet.
 
 use aya_ebpf::bindings::BPF_ANY;
 use ferrule_common::flow::{Fragment, FragmentKey};
@@ -6,39 +7,49 @@ use ferrule_common::flow::{Fragment, FragmentKey};
 use crate::{
     maps::FRAGMENTS,
     packet::Packet,
-    transport::{KIND, Transport},
+    transport::{KIND, MALFORMED, Transport},
+    verdict::{self, Question},
 };
 
-/// What the first fragment of a later one said.
+/// What the first fragment of the question's packet, a later one, said.
 #[inline(always)]
 pub fn recall(packet: &Packet) -> Option<Transport> {
-    // SAFETY: eight bytes; an entry that is being replaced belongs to another datagram of the same sender.
-    let first = unsafe { FRAGMENTS.get(key(packet)) }?;
-    Some(Transport {
-        source_port_be: first.source_port_be,
-        destination_port_be: first.destination_port_be,
-        message: first.message,
-    })
+    Transport::from_told(fr_recall(packet.fragment_id, packet.protocol.into()))
 }
 
-/// Remembers a first fragment that may pass.
+/// Remembers the question's packet, a first fragment that may pass.
 #[inline(always)]
 pub fn remember(packet: &Packet, transport: Transport) {
+    fr_first(packet.fragment_id, packet.protocol.into(), transport.told());
+}
+
+/// See [`recall`]: as `fr_transport`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_recall(id: u32, protocol: u32) -> u64 {
+    let Some(question) = verdict::question() else { return MALFORMED };
+    // SAFETY: eight bytes; an entry that is being replaced belongs to another datagram of the same sender.
+    let Some(first) = (unsafe { FRAGMENTS.get(key(question, id, protocol)) }) else { return MALFORMED };
+    let Fragment { source_port_be, destination_port_be, message } = *first;
+    Transport { source_port_be, destination_port_be, message }.told()
+}
+
+/// See [`remember`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_first(id: u32, protocol: u32, told: u64) -> u32 {
+    let Some(question) = verdict::question() else { return 0 };
+    let Some(transport) = Transport::from_told(told) else { return 0 };
     let first = Fragment {
         source_port_be: transport.source_port_be,
         destination_port_be: transport.destination_port_be,
         message: transport.message & KIND,
     };
     // Where it fails, later fragments are dropped with a reason of their own.
-    let _ = FRAGMENTS.insert(key(packet), first, BPF_ANY.into());
+    FRAGMENTS.insert(key(question, id, protocol), first, BPF_ANY.into()).is_ok().into()
 }
 
 #[inline(always)]
-const fn key(packet: &Packet) -> FragmentKey {
-    FragmentKey {
-        source: packet.source,
-        destination: packet.destination,
-        id: packet.fragment_id,
-        protocol: packet.protocol as u32,
-    }
+const fn key(question: &Question, id: u32, protocol: u32) -> FragmentKey {
+    FragmentKey { source: question.from, destination: question.to, id, protocol }
 }

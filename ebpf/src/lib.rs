@@ -29,6 +29,7 @@ mod nd;
 mod owner;
 mod packet;
 mod policy;
+mod recent;
 mod related;
 mod scope;
 mod service;

@@ -10,7 +10,7 @@ use ferrule_common::{
     Address,
     endpoint::Endpoint,
     event::{Event, Sampling, Watch},
-    flow::{Flow, FlowKey, Fragment, FragmentKey, QueuedFlow, Share},
+    flow::{Flow, FlowKey, Fragment, FragmentKey, QueuedFlow, Removals, Share},
     layout,
     link::Link,
     metric::{self, Counter},
@@ -24,7 +24,10 @@ use ferrule_common::{
     source::Source,
 };
 
-use crate::verdict::Question;
+use crate::{
+    recent::{self, Recent},
+    verdict::Question,
+};
 
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
@@ -94,6 +97,10 @@ pub static FLOW_QUEUE: Queue<QueuedFlow, { (layout::CONNTRACK + layout::QUEUE_SL
 #[btf_map(name = "fr_shares")]
 pub static SHARES: Array<Share, { layout::LINKS as usize }> = Array::new();
 
+/// How often flows were removed that were not old.
+#[btf_map(name = "fr_removals")]
+pub static REMOVALS: Array<Removals, { layout::entries(1) as usize }> = Array::new();
+
 /// First fragments.
 #[btf_map(name = "fr_fragments")]
 pub static FRAGMENTS: LruHashMap<FragmentKey, Fragment, { layout::FRAGMENTS as usize }> = LruHashMap::new();
@@ -133,6 +140,10 @@ pub static SOCKETS: HashMap<SocketKey, Socket, { layout::SOCKETS as usize }> = H
 /// What a program decides on, for functions that it calls. No agent reads it.
 #[btf_map(name = "fr_question")]
 pub static QUESTION: PerCpuArray<Question, 1> = PerCpuArray::new();
+
+/// What was decided within the last second. No agent reads it.
+#[btf_map(name = "fr_recent")]
+pub static RECENT: PerCpuArray<Recent, { 1 << recent::BITS }> = PerCpuArray::new();
 
 /// Globals that the agent sets at load, by the names in `ferrule_common::settings`.
 macro_rules! globals {

@@ -12,7 +12,7 @@ use ferrule_common::{
 use crate::{
     clock, conntrack, endpoint,
     maps::{FLOW_QUEUE, PEERS},
-    verdict,
+    recent, verdict,
 };
 
 /// Flows that one run looks at.
@@ -77,9 +77,13 @@ pub extern "C" fn fr_sweep_next(what: u32, now: u32) -> u32 {
     question.swept.seen += 1;
     let asked = what == ALL || what == OF_ADDRESS && (queued.key.lower == address || queued.key.higher == address);
     let charged = flow.charged;
-    let goes = asked || clock::is_expired(flow, queued.key.protocol, now) || is_orphan(&queued.key, flow);
+    let expired = clock::is_expired(flow, queued.key.protocol, now);
+    let goes = asked || expired || is_orphan(&queued.key, flow);
     if goes || FLOW_QUEUE.push(&queued, 0).is_err() {
         conntrack::remove(&queued.key, charged);
+        if !expired {
+            recent::forget();
+        }
         question.swept.removed += 1;
         return MORE;
     }

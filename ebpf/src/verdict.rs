@@ -20,7 +20,7 @@ use crate::{
     maps::{EP_STATE, JIFFIES, PEERS, QUESTION},
     packet::Packet,
     policy::{self, DENIED, RECEIVER, SENDER},
-    related,
+    recent, related,
     sweep::Swept,
     transport::{self, ECHO_REPLY, ECHO_REQUEST, ENDS, ERROR, KIND, OPENS, RESETS, Transport},
 };
@@ -144,7 +144,9 @@ pub fn between(
     if source.is_unknown() || destination.is_unknown() {
         return Err(Drop::PolicyUnknown);
     }
+    let question = question().ok_or(Drop::Malformed)?;
     let transport = if packet.later_fragment {
+        question.look(packet, source, destination);
         match fragment::recall(packet) {
             Some(transport) => transport,
             None if circumstances & BY_NODE != 0 || source.is_open() && destination.is_open() => {
@@ -155,7 +157,11 @@ pub fn between(
     } else {
         Transport::parse(ctx, packet)?
     };
-    let question = question().ok_or(Drop::Malformed)?;
+    let removals = recent::removals();
+    let may_be_recent = recent::may_be(packet, transport);
+    if may_be_recent && let Some(answer) = recent::recall(packet, transport, &source, &destination, removals) {
+        return passage(answer);
+    }
     let program = program as u32;
     let circumstances = circumstances | if packet.v4 { V4 } else { 0 };
     question.ask(packet, source, destination, transport.message, circumstances, program);
@@ -172,10 +178,20 @@ pub fn between(
         question.ask(packet, source, destination, ERROR, circumstances, program);
     }
     question.name(transport, packet.protocol);
+    if transport.message & RESETS != 0 {
+        recent::part(packet, transport);
+    }
     let answer = match conntrack::find(&question.key) {
         Some(flow) if stands(question, flow) => {
             // SAFETY: as in `stands`.
-            passes(question, unsafe { &*flow })
+            let flow = unsafe { &*flow };
+            let answer = passes(question, flow);
+            // The end that reset it lives on at its next packet, which the table has to see.
+            if may_be_recent && (flow.lower_tcp | flow.higher_tcp) & flow::RST == 0 {
+                let told = answer | u32::from(packet.protocol);
+                recent::fr_remember(transport.ports(), told, flow.seen, removals);
+            }
+            answer
         }
         _ => fr_decide(ctx.skb.skb),
     };
@@ -202,11 +218,12 @@ pub fn alone(
     if Word(source.word).egress() == 0 && Word(destination.word).ingress() == 0 {
         return Ok(());
     }
+    let question = question().ok_or(Drop::Malformed)?;
     if packet.later_fragment {
+        question.look(packet, source, destination);
         return fragment::recall(packet).map(drop).ok_or(Drop::FragmentUnknown);
     }
     let transport = Transport::parse(ctx, packet)?;
-    let question = question().ok_or(Drop::Malformed)?;
     let circumstances = circumstances | if packet.v4 { V4 } else { 0 };
     question.ask(packet, source, destination, transport.message, circumstances, program as u32);
     question.name(transport, packet.protocol);
@@ -243,11 +260,17 @@ const FULL: u32 = Drop::ConntrackFull as u32;
 const SHARE_FULL: u32 = Drop::ConntrackShare as u32;
 
 impl Question {
+    /// Takes down whose packet it is.
+    #[inline(always)]
+    fn look(&mut self, packet: &Packet, source: End, destination: End) {
+        (self.source, self.destination) = (source, destination);
+        (self.from, self.to) = (packet.source, packet.destination);
+    }
+
     /// Takes down what is known of a packet; the flow has no name yet.
     #[inline(always)]
     fn ask(&mut self, packet: &Packet, source: End, destination: End, message: u32, circumstances: u32, program: u32) {
-        (self.source, self.destination) = (source, destination);
-        (self.from, self.to) = (packet.source, packet.destination);
+        self.look(packet, source, destination);
         (self.message, self.circumstances, self.program) = (message, circumstances, program);
     }
 
@@ -402,6 +425,7 @@ pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
         }
         let charged = flow.charged;
         conntrack::remove(&question.key, charged);
+        recent::forget();
     } else if question.circumstances & QUOTED != 0 {
         return NO_FLOW;
     }

@@ -16,6 +16,7 @@ mod from_pod;
 mod loads;
 mod nd;
 mod policed;
+mod recent;
 mod run;
 mod service;
 mod shares;

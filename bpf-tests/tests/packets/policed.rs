@@ -3,7 +3,7 @@
 use aya::maps::{Array, HashMap, LpmTrie, lpm_trie::Key};
 use ferrule_common::{
     Address,
-    flow::{Flow, FlowKey, Share},
+    flow::{Flow, FlowKey, Removals, Share},
     policy::{ANY_PROTOCOL, ANYONE, BY_ANYONE, BY_CLASS, BY_POD, Block, Class, ClassKey, Rule, RuleKey, Table, Word},
     prefix::PrefixKey,
 };
@@ -81,9 +81,22 @@ impl Bench {
         self.hash("fr_conntrack").iter().map(|entry| entry.expect("the map is readable")).collect()
     }
 
-    /// Overwrites a flow.
+    /// Overwrites a flow, as nothing but the programs does: what they remember of it is void.
     pub fn rewrite(&mut self, key: &FlowKey, flow: Flow) {
         self.hash("fr_conntrack").insert(*key, flow, 0).expect("it is there");
+        self.forget();
+    }
+
+    /// Takes a flow out of the table, behind the programs' back.
+    pub fn steal(&mut self, key: &FlowKey) {
+        self.hash::<FlowKey, Flow>("fr_conntrack").remove(key).expect("it is there");
+    }
+
+    /// Makes void what the programs remember of flows, as whoever removes one does.
+    pub fn forget(&mut self) {
+        let mut removals = self.array("fr_removals");
+        let Removals { count } = removals.get(&0, 0).expect("it is within bounds");
+        removals.set(0, Removals { count: count + 1 }, 0).expect("it is within bounds");
     }
 
     /// How many flows an endpoint is charged with.

@@ -88,8 +88,10 @@ pub fn put_ends(ebpf: &mut Ebpf) -> Result<()> {
         endpoints.insert(Address::v4(address), endpoint, 0)?;
     }
     let mut sources: Array<_, Source> = ebpf.map_mut("fr_sources").context("fr_sources")?.try_into()?;
-    let own = Source { ifindex: 1, mac: Mac::new(MAC), flags: 0, v4: Address::v4(A), v6: Address::UNSPECIFIED };
-    sources.set(1, own, 0)?;
+    for (index, address) in [(1, A), (2, B)] {
+        let (mac, v4, v6) = (Mac::new(MAC), Address::v4(address), Address::UNSPECIFIED);
+        sources.set(index, Source { ifindex: 1, mac, flags: 0, v4, v6 }, 0)?;
+    }
     Ok(())
 }
 
