@@ -4,7 +4,6 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use ferrule_common::{
-    Address,
     policy::{ANY_POD, ANY_PROTOCOL, ANYONE, BY_ANYONE, BY_CLASS, BY_POD, ClassKey, FIRST_CLASS, RuleKey},
     prefix::{PrefixKey, Question},
 };
@@ -37,18 +36,20 @@ pub const RECEIVER: u32 = 1;
 #[inline(never)]
 pub extern "C" fn fr_allows(table: u32, peer: u32, asked: u32) -> u32 {
     let Some(question) = verdict::question() else { return DENIED };
-    let peer = if peer == SENDER { &question.from } else { &question.to };
-    let v4 = question.circumstances & V4;
+    let verdict::Question { from, to, circumstances, classed, blocked, .. } = question;
+    let peer = if peer == SENDER { from } else { to };
     let Some(found) = TABLES.get(table) else { return DENIED };
     let (uses, generation) = (found.uses, found.generation);
     let (mut class, mut pod) = (ANYONE, 0);
     if uses & (BY_CLASS | BY_POD) != 0 {
+        *classed = ClassKey::of(*peer, generation);
         // SAFETY: four bytes each; an entry that is being replaced has the value before or after.
-        if let Some(found) = unsafe { CLASSES.get(ClassKey::of(*peer, generation)) } {
+        if let Some(found) = unsafe { CLASSES.get(&*classed) } {
             class = found.class;
             pod = found.pod;
         } else if uses & BY_CLASS != 0 {
-            class = block(peer, v4, generation);
+            *blocked = Question::of_generation(*peer, *circumstances & V4 != 0, generation);
+            class = block(blocked);
         }
     }
     if uses & BY_CLASS != 0 && class >= FIRST_CLASS {
@@ -68,11 +69,10 @@ pub extern "C" fn fr_allows(table: u32, peer: u32, asked: u32) -> u32 {
 
 /// The class of an address that is no pod's.
 #[inline(always)]
-fn block(address: &Address, v4: u32, generation: u32) -> u32 {
-    let question = Question::of_generation(*address, v4 != 0, generation);
+fn block(question: &Question) -> u32 {
     const { assert!(size_of::<Question>() == size_of::<Key<PrefixKey>>()) };
     // SAFETY: the same fields in the same order and of the same size, and `Key` asks for no alignment.
-    let key: &Key<PrefixKey> = unsafe { &*core::ptr::from_ref(&question).cast() };
+    let key: &Key<PrefixKey> = unsafe { &*core::ptr::from_ref(question).cast() };
     BLOCKS.get(key).map_or(ANYONE, |block| block.class)
 }
 

@@ -11,7 +11,8 @@ use ferrule_common::{
     Address, Drop,
     flow::{self, DENIED_EGRESS, DENIED_INGRESS, EXEMPT_EGRESS, EXEMPT_INGRESS, Flow, FlowKey, QueuedFlow},
     peer,
-    policy::{Word, is_lower},
+    policy::{ClassKey, Word, is_lower},
+    prefix,
     wire::protocol,
 };
 
@@ -92,6 +93,10 @@ pub struct Question {
     pub popped: QueuedFlow,
     /// What the sweep did so far.
     pub swept: Swept,
+    /// The peer whose class is asked for.
+    pub classed: ClassKey,
+    /// The same, where it is no pod.
+    pub blocked: prefix::Question,
 }
 
 /// This CPU's question.
