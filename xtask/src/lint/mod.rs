@@ -4,6 +4,7 @@ mod abi;
 mod btf;
 mod chart;
 mod layout;
+mod stack;
 
 use anyhow::{Context, Result, bail};
 
@@ -30,11 +31,12 @@ pub fn run(workspace: &Workspace, update_abi: bool, update_manifest: bool) -> Re
     if update_abi {
         return abi::update(workspace);
     }
-    let checks: [Check; 5] = [
+    let checks: [Check; 6] = [
         ("format", format),
         ("clippy", clippy),
         ("cargo deny", deny),
         ("map ABI", abi::check),
+        ("programs' stack", stack::check),
         ("chart and manifest", chart::check),
     ];
     let mut failed = Vec::new();
@@ -47,7 +49,7 @@ pub fn run(workspace: &Workspace, update_abi: bool, update_manifest: bool) -> Re
     if !failed.is_empty() {
         bail!("lint: {} failed; what they found stands above", failed.join(", "));
     }
-    println!("lint: format, clippy, cargo deny, map ABI and the chart have nothing to say");
+    println!("lint: format, clippy, cargo deny, map ABI, the programs' stack and the chart have nothing to say");
     Ok(())
 }
 
