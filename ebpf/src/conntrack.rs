@@ -9,7 +9,7 @@ use ferrule_common::{
 use crate::{
     clock,
     maps::{CONNTRACK, FLOW_QUEUE, FLOW_SHARE, SHARES},
-    verdict::{self, Question},
+    question::Question,
 };
 
 /// How far the clock's hand moves for one packet.
@@ -28,7 +28,7 @@ pub fn find(key: &FlowKey) -> Option<*mut Flow> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_insert() -> u32 {
-    let Some(question) = verdict::question() else { return Drop::ConntrackFull as u32 };
+    let Some(question) = Question::current() else { return Drop::ConntrackFull as u32 };
     let Question { key, draft, queued, .. } = question;
     let (key, flow) = (&*key, &*draft);
     let charged = flow.charged;
@@ -135,7 +135,7 @@ const GO_ON: u32 = 2;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_step(wanted: u32, now: u32) -> u32 {
-    let Some(question) = verdict::question() else { return 0 };
+    let Some(question) = Question::current() else { return 0 };
     let queued = &mut question.popped;
     if !pop(queued) {
         return 0;

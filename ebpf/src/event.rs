@@ -11,8 +11,8 @@ use crate::{
     clock, endpoint,
     maps::{EVENTS, EVENTS_A_SECOND, JIFFIES, SAMPLING, WATCH},
     packet::Packet,
+    question::Question,
     transport::Transport,
-    verdict,
 };
 
 /// Tells of a packet that was dropped.
@@ -87,7 +87,7 @@ pub extern "C" fn fr_allowed(skb: *mut __sk_buff, rule: u32) -> u32 {
     if left_out == REFUSED {
         return 0;
     }
-    let Some(question) = verdict::question() else { return 0 };
+    let Some(question) = Question::current() else { return 0 };
     let Some(mut entry) = EVENTS.reserve(0) else { return 0 };
     let ctx = TcContext::new(skb);
     let (source_port_be, destination_port_be) = if question.source_is_lower != 0 {

@@ -8,8 +8,8 @@ use crate::{
     count::Passed,
     deliver, nd,
     packet::{Packet, came_by, is_for_many},
-    scope,
-    verdict::{self, End},
+    question::{self, End},
+    scope, verdict,
 };
 
 /// Multicast listener discovery: RFC 2710, RFC 3810.
@@ -57,7 +57,7 @@ pub fn to_pod(ctx: &TcContext, packet: &Packet, index: u32) -> Result<Passed, Dr
             // Flooded by a bridge that does not know where its receiver is.
             return Err(Drop::NotThisPod);
         }
-        let circumstances = if came_by(ctx) == 0 { verdict::BY_NODE } else { 0 };
+        let circumstances = if came_by(ctx) == 0 { question::BY_NODE } else { 0 };
         verdict::alone(ctx, packet, End::REMOTE, End::local(index), circumstances, Program::ToPod)?;
     }
     Ok(Passed { outcome: Outcome::Pod, action: TC_ACT_UNSPEC })

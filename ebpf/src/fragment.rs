@@ -7,8 +7,8 @@ use ferrule_common::flow::{Fragment, FragmentKey};
 use crate::{
     maps::FRAGMENTS,
     packet::Packet,
+    question::Question,
     transport::{KIND, MALFORMED, Transport},
-    verdict::{self, Question},
 };
 
 /// What the first fragment of the question's packet, a later one, said.
@@ -27,7 +27,7 @@ pub fn remember(packet: &Packet, transport: Transport) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_recall(id: u32, protocol: u32) -> u64 {
-    let Some(question) = verdict::question() else { return MALFORMED };
+    let Some(question) = Question::current() else { return MALFORMED };
     // SAFETY: eight bytes; an entry that is being replaced belongs to another datagram of the same sender.
     let Some(first) = (unsafe { FRAGMENTS.get(key(question, id, protocol)) }) else { return MALFORMED };
     let Fragment { source_port_be, destination_port_be, message } = *first;
@@ -38,7 +38,7 @@ pub extern "C" fn fr_recall(id: u32, protocol: u32) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_first(id: u32, protocol: u32, told: u64) -> u32 {
-    let Some(question) = verdict::question() else { return 0 };
+    let Some(question) = Question::current() else { return 0 };
     let Some(transport) = Transport::from_told(told) else { return 0 };
     let first = Fragment {
         source_port_be: transport.source_port_be,

@@ -25,8 +25,8 @@ use ferrule_common::{
 };
 
 use crate::{
+    question::Question,
     recent::{self, Recent},
-    verdict::Question,
 };
 
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;

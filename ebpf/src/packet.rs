@@ -6,7 +6,7 @@ use ferrule_common::{
     wire::{self, ETHERNET, Ethernet, Ipv4, Ipv6, ethertype, protocol},
 };
 
-use crate::verdict;
+use crate::question::Question;
 
 /// IPv6 extension headers that are followed before a packet is given up.
 const MOST_EXTENSIONS: u32 = 6;
@@ -214,7 +214,7 @@ impl Packet {
         self.protocol = end as u8;
         self.later_fragment = end & LATER_FRAGMENT != 0;
         self.first_fragment = end & FIRST_FRAGMENT != 0;
-        self.fragment_id = verdict::question().map_or(0, |question| question.fragment_id);
+        self.fragment_id = Question::current().map_or(0, |question| question.fragment_id);
         self.extended = true;
         self.l4 = end >> L4_SHIFT;
         if self.l4 > self.end { Err(Drop::Malformed) } else { Ok(()) }
@@ -318,7 +318,7 @@ pub extern "C" fn fr_extensions(skb: *mut __sk_buff, first: u32, start: u32) -> 
         protocol = start[0];
         if fragment {
             let Ok(id) = ctx.load::<u32>(l4 as usize - 4) else { return MALFORMED };
-            if let Some(question) = verdict::question() {
+            if let Some(question) = Question::current() {
                 question.fragment_id = id;
             }
             let place = u16::from_be_bytes([start[2], start[3]]);

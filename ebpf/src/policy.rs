@@ -5,12 +5,12 @@
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use ferrule_common::{
     policy::{ANY_POD, ANY_PROTOCOL, ANYONE, BY_ANYONE, BY_CLASS, BY_POD, ClassKey, FIRST_CLASS, RuleKey},
-    prefix::{PrefixKey, Question},
+    prefix::{self, PrefixKey},
 };
 
 use crate::{
     maps::{BLOCKS, CLASSES, POLICY, TABLES},
-    verdict::{self, V4},
+    question::{Question, V4},
 };
 
 /// No rule allows it.
@@ -35,8 +35,8 @@ pub const RECEIVER: u32 = 1;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_allows(table: u32, peer: u32, asked: u32) -> u32 {
-    let Some(question) = verdict::question() else { return DENIED };
-    let verdict::Question { from, to, circumstances, classed, blocked, .. } = question;
+    let Some(question) = Question::current() else { return DENIED };
+    let Question { from, to, circumstances, classed, blocked, .. } = question;
     let peer = if peer == SENDER { from } else { to };
     let Some(found) = TABLES.get(table) else { return DENIED };
     let (uses, generation) = (found.uses, found.generation);
@@ -48,7 +48,7 @@ pub extern "C" fn fr_allows(table: u32, peer: u32, asked: u32) -> u32 {
             class = found.class;
             pod = found.pod;
         } else if uses & BY_CLASS != 0 {
-            *blocked = Question::of_generation(*peer, *circumstances & V4 != 0, generation);
+            *blocked = prefix::Question::of_generation(*peer, *circumstances & V4 != 0, generation);
             class = block(blocked);
         }
     }
@@ -69,8 +69,8 @@ pub extern "C" fn fr_allows(table: u32, peer: u32, asked: u32) -> u32 {
 
 /// The class of an address that is no pod's.
 #[inline(always)]
-fn block(question: &Question) -> u32 {
-    const { assert!(size_of::<Question>() == size_of::<Key<PrefixKey>>()) };
+fn block(question: &prefix::Question) -> u32 {
+    const { assert!(size_of::<prefix::Question>() == size_of::<Key<PrefixKey>>()) };
     // SAFETY: the same fields in the same order and of the same size, and `Key` asks for no alignment.
     let key: &Key<PrefixKey> = unsafe { &*core::ptr::from_ref(question).cast() };
     BLOCKS.get(key).map_or(ANYONE, |block| block.class)

@@ -10,8 +10,8 @@ use crate::{
     clock,
     maps::{JIFFIES, RECENT, REMOVALS},
     packet::Packet,
+    question::{End, Question},
     transport::{PORTS, Transport},
-    verdict::{self, End},
 };
 
 /// Flows that a CPU remembers are at most two to this.
@@ -81,7 +81,7 @@ pub fn recall(packet: &Packet, transport: Transport, source: &End, destination: 
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_remember(ports: u32, told: u32, seen: u32, removals: u32) -> u32 {
-    let Some(question) = verdict::question() else { return 0 };
+    let Some(question) = Question::current() else { return 0 };
     let Some(recent) = RECENT.get_ptr_mut(slot(&question.from, &question.to, ports)) else { return 0 };
     // SAFETY: this CPU's own place, and a classifier is not interrupted by another run on the same CPU.
     let recent = unsafe { &mut *recent };

@@ -9,8 +9,8 @@ use ferrule_common::{
 use crate::{
     conntrack, endpoint,
     packet::{self, L4_SHIFT, LATER_FRAGMENT, MALFORMED, TOO_MANY},
+    question::{End, QUOTED, Question, V4},
     transport::{self, BARE, ECHO_REPLY, ECHO_REQUEST, PORTS, Transport},
-    verdict::{self, End, QUOTED, Question, V4},
 };
 
 /// Bytes of an ICMP error before what it quotes.
@@ -25,7 +25,7 @@ const A_FLOW: u32 = 1;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_related(skb: *mut __sk_buff, l4: u32) -> u32 {
-    let Some(question) = verdict::question() else { return NO_FLOW };
+    let Some(question) = Question::current() else { return NO_FLOW };
     let ctx = TcContext::new(skb);
     let inner = l4 + ERROR;
     let (from, to, mut protocol, mut start);

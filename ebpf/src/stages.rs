@@ -16,8 +16,8 @@ use crate::{
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
     mark, nd, owner,
     packet::{Packet, came_by, ethertype, has_vlan, ifindex},
-    scope, service, tunnel,
-    verdict::{self, End},
+    question::{self, End},
+    scope, service, tunnel, verdict,
 };
 
 /// What a pod sends, seen on the host side of its veth.
@@ -70,7 +70,7 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     }
     // Its own node, or what the host's NAT translates: judged by what becomes of it.
     let open = service || owner.is_self() && owner.is_node();
-    let circumstances = if open && OWN_NODE_POLICED.load() == 0 { verdict::OWN_NODE } else { 0 };
+    let circumstances = if open && OWN_NODE_POLICED.load() == 0 { question::OWN_NODE } else { 0 };
     let passage = verdict::between(ctx, &packet, source, End::REMOTE, circumstances, Program::FromPod)?;
     match owner.node() {
         Some(node) if !owner.is_self() && !shaped && !passage.via_stack => deliver::to_node(ctx, &packet, node),
@@ -128,7 +128,7 @@ fn reach_own(ctx: &TcContext, packet: &Packet, index: u32) -> Result<Passed, Dro
     let own = End::local(index);
     let by = came_by(ctx);
     // What comes back to the link that it came by is the pod's own, whatever address the host's NAT gave it.
-    let circumstances = if by == 0 || by == ifindex(ctx) { verdict::BY_NODE } else { verdict::CARRIED };
+    let circumstances = if by == 0 || by == ifindex(ctx) { question::BY_NODE } else { question::CARRIED };
     let source = match endpoint::local(&packet.source) {
         // By way of the host's NAT.
         Some(pod) if pod.index == index => return on(Outcome::Pod),
@@ -204,7 +204,7 @@ fn unjudged(ctx: &TcContext, packet: &Packet) -> Option<End> {
 #[inline(always)]
 fn close(ctx: &TcContext, packet: &Packet, program: Program) -> Result<(), Drop> {
     if let Some(sender) = unjudged(ctx, packet) {
-        verdict::between(ctx, packet, sender, End::REMOTE, verdict::CARRIED, program)?;
+        verdict::between(ctx, packet, sender, End::REMOTE, question::CARRIED, program)?;
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ use ferrule_common::{
 use crate::{
     clock, conntrack, endpoint,
     maps::{FLOW_QUEUE, PEERS},
-    recent, verdict,
+    question::Question,
+    recent,
 };
 
 /// Flows that one run looks at.
@@ -32,14 +33,14 @@ pub fn sweep(ctx: &TcContext) -> i32 {
         Address::UNSPECIFIED
     };
     let now = clock::now();
-    let Some(question) = verdict::question() else { return 0 };
+    let Some(question) = Question::current() else { return 0 };
     question.swept = Swept { address, seen: 0, removed: 0, stale: 0 };
     for _ in 0..RUN {
         if fr_sweep_next(what, now) == EMPTY {
             break;
         }
     }
-    let Some(question) = verdict::question() else { return 0 };
+    let Some(question) = Question::current() else { return 0 };
     let Swept { seen, removed, stale, .. } = question.swept;
     (cb[1], cb[2], cb[3]) = (seen, removed, stale);
     0
@@ -65,7 +66,7 @@ const MORE: u32 = 1;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_sweep_next(what: u32, now: u32) -> u32 {
-    let Some(question) = verdict::question() else { return EMPTY };
+    let Some(question) = Question::current() else { return EMPTY };
     let address = question.swept.address;
     let Ok(Some(queued)) = FLOW_QUEUE.pop() else { return EMPTY };
     // SAFETY: a value of the map: this program may read and write it while it runs.

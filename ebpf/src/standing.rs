@@ -1,0 +1,78 @@
+//! A flow's entry as it stands: whether a packet may go by it, and what the packet means for it.
+
+use ferrule_common::flow::{self, Flow};
+
+use crate::{
+    clock,
+    maps::JIFFIES,
+    question::{QUOTED, Question},
+    transport::{ENDS, OPENS, RESETS},
+    verdict::{ANSWERS, PASSES, VIA_STACK},
+};
+
+/// Whether the decision on a flow stands; then the packet has been written into the entry.
+#[inline(always)]
+pub fn stands(question: &Question, entry: *mut Flow) -> bool {
+    // SAFETY: a value of the map: this program may read and write it while it runs. Others write single fields of it
+    // at the same time, each of which is seen as before or as after.
+    let flow = unsafe { &mut *entry };
+    let (lower, higher) = question.ends();
+    if flow.lower_word != lower.word || flow.higher_word != higher.word || flow.denied != 0 {
+        return false;
+    }
+    let by_opener = question.is_by_opener(flow);
+    if question.message & OPENS != 0 && !by_opener {
+        return false;
+    }
+    if question.circumstances & QUOTED != 0 {
+        return true;
+    }
+    let now = clock::now();
+    let age = now.wrapping_sub(flow.seen);
+    if age >= JIFFIES.load() {
+        if age > clock::timeout(flow, question.key.protocol) {
+            return false;
+        }
+        flow.seen = now;
+    }
+    note(question, flow, by_opener, now);
+    true
+}
+
+/// Writes what a packet means for its flow.
+#[inline(always)]
+pub fn note(question: &Question, flow: &mut Flow, by_opener: bool, now: u32) {
+    let message = question.message;
+    if !by_opener && flow.answered == 0 && message & RESETS == 0 {
+        flow.answered = 1;
+    }
+    if message & (ENDS | RESETS | OPENS) == 0 && (flow.lower_tcp | flow.higher_tcp) & flow::RST == 0 {
+        return;
+    }
+    if message & OPENS != 0 {
+        if flow.lower_tcp | flow.higher_tcp != 0 {
+            // The same ports again.
+            (flow.lower_tcp, flow.higher_tcp, flow.answered, flow.opened) = (0, 0, 0, now);
+        }
+        return;
+    }
+    let own = if question.source_is_lower != 0 { &mut flow.lower_tcp } else { &mut flow.higher_tcp };
+    if message & ENDS != 0 {
+        *own |= flow::FIN;
+        flow.seen = now;
+    }
+    if message & RESETS != 0 {
+        *own |= flow::RST;
+        flow.seen = now;
+    } else {
+        // An end that goes on has not reset it.
+        *own &= !flow::RST;
+    }
+}
+
+/// The answer where a packet of `flow` may pass.
+#[inline(always)]
+pub fn passes(question: &Question, flow: &Flow) -> u32 {
+    let way = if flow.via_stack != 0 { VIA_STACK } else { 0 };
+    PASSES | way | if question.is_by_opener(flow) { 0 } else { ANSWERS }
+}
