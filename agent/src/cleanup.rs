@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use crate::{
     attachment::is_ours,
     bpf::{Direction, Pins, devices},
+    chain::chain,
     config::Config,
     install::{conflist, plugin},
     lease::StateLock,
     net::{self, Remover, link},
-    reconcile::{OVERLAY, chain},
+    reconcile::OVERLAY,
 };
 
 /// Removes pods' links, the overlay device, routes, attachments, pins, state and socket. Goes on past errors.

@@ -22,9 +22,9 @@ use crate::{
         dump::{self, Row},
         metrics::Sample,
     },
+    chain::chain,
     config::Routing,
     lease::{self, Lease},
-    reconcile::chain,
     source::kubernetes::age,
 };
 

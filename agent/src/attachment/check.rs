@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferrule_cni::api::CheckRequest;
 
-use super::{AttachmentError, Attachments, is_active};
+use super::{AttachmentError, Attachments};
 use crate::{lease::Lease, net::survey::Survey};
 
 impl Attachments {
@@ -24,7 +24,7 @@ impl Attachments {
 
 fn compare_lease(lease: &Lease, request: &CheckRequest) -> Vec<String> {
     let mut damage = Vec::new();
-    if !is_active(lease) {
+    if !lease.is_active() {
         damage.push("its ADD did not end".into());
     }
     if lease.netns != request.netns {

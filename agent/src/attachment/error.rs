@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ferrule_cni::api::{ApiError, code};
 
-use crate::{bpf::attach::AttachError, lease::LeaseError, net::NetError, policy::PolicyError, reconcile::chain};
+use crate::{bpf::attach::AttachError, chain::chain, lease::LeaseError, net::NetError, policy::PolicyError};
 
 /// See the variants.
 #[derive(Debug, thiserror::Error)]

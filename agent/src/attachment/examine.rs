@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferrule_common::Program;
 
-use super::{AttachmentError, Attachments, local_pod};
+use super::{AttachmentError, Attachments, activate::local_pod};
 use crate::{
     bpf::Direction,
     lease::Lease,

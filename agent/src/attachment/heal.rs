@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{AttachmentError, Attachments, blocking, is_active, local_pod, now_ms, subject, sweep::who};
+use super::{AttachmentError, Attachments, activate::local_pod, blocking, now_ms, subject, sweep::who};
 use crate::{
+    chain::chain,
     lease::Lease,
     net::{link, survey::Survey},
-    reconcile::chain,
 };
 
 impl Attachments {
@@ -20,7 +20,7 @@ impl Attachments {
         }
         let links = link::all(&self.net).await?;
         self.resume(&links)?;
-        for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
+        for lease in self.leases().into_iter().filter(|lease| lease.is_active()) {
             let _turn = self.turn(&lease.id).await;
             let device = links.iter().find(|link| link.name == lease.host_ifname);
             let (Some(device), Some(lease)) = (device, self.leases.get(&lease.id)) else { continue };
@@ -43,7 +43,7 @@ impl Attachments {
     /// A lease that is merely reserved and has its link was activated, and a crash lost the word; or its ADD goes on, and
     /// activates it again.
     fn resume(&self, links: &[link::Device]) -> Result<(), AttachmentError> {
-        for lease in self.leases().into_iter().filter(|lease| !is_active(lease)) {
+        for lease in self.leases().into_iter().filter(|lease| !lease.is_active()) {
             if let Some(device) = links.iter().find(|link| link.name == lease.host_ifname) {
                 self.leases.activate(&lease.id, device.ifindex, now_ms())?;
             }
@@ -61,7 +61,7 @@ impl Attachments {
         };
         self.note_inhabited(&survey);
         let mut errors = self.end_stale(&survey).await;
-        for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
+        for lease in self.leases().into_iter().filter(|lease| lease.is_active()) {
             let outcome = match self.examine(&lease, &survey).await {
                 Ok(damage) if damage.is_empty() => continue,
                 Ok(_) => self.mend(&lease).await,
@@ -79,7 +79,7 @@ impl Attachments {
     /// Where links or filters cannot be read.
     pub async fn has_taken_over(self: &Arc<Self>) -> Result<bool, AttachmentError> {
         let links = link::all(&self.net).await?;
-        for lease in self.leases().into_iter().filter(|lease| is_active(lease)) {
+        for lease in self.leases().into_iter().filter(|lease| lease.is_active()) {
             if let Some(device) = links.iter().find(|link| link.name == lease.host_ifname)
                 && !self.compare_programs(&lease, device).await?.is_empty()
             {
@@ -92,7 +92,7 @@ impl Attachments {
     /// Looks again with the attachment's turn: it may have come or gone since it was looked at. Then mends it.
     async fn mend(self: &Arc<Self>, lease: &Arc<Lease>) -> Result<(), AttachmentError> {
         let _turn = self.turn(&lease.id).await;
-        let Some(lease) = self.leases.get(&lease.id).filter(|lease| is_active(lease)) else { return Ok(()) };
+        let Some(lease) = self.leases.get(&lease.id).filter(|lease| lease.is_active()) else { return Ok(()) };
         let survey = Survey::take(&self.net).await?;
         let damage = self.examine(&lease, &survey).await?;
         if damage.is_empty() {

@@ -9,6 +9,7 @@
 //!
 //! Each attachment has a lock of its own, so that a DEL that overtakes its ADD finds all or nothing of it.
 
+mod activate;
 mod check;
 mod error;
 mod examine;
@@ -17,6 +18,8 @@ mod heal;
 mod held;
 mod notes;
 mod object;
+mod release;
+mod reserve;
 mod shaping;
 mod suspects;
 mod sweep;
@@ -33,30 +36,24 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use ferrule_cni::api::{
-    ActivateRequest, AttachmentId, GcRequest, GcResponse, ReserveRequest, ReserveResponse, ReservedAddress,
-};
-use ferrule_common::{layout, settings};
-use ferrule_model::{desired::LocalEndpoint, ipam::Pools, objects::ObjectName, policy};
-use ipnetwork::IpNetwork;
+use ferrule_cni::api::AttachmentId;
+use ferrule_model::{desired::LocalEndpoint, objects::ObjectName, policy};
 use rtnetlink::Handle;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
 
 use crate::{
-    bpf::{EndpointMaps, Programs, endpoint_maps::LocalPod},
+    bpf::{EndpointMaps, Programs},
     changes::{Changes, Part},
-    lease::{Lease, LeaseError, Leases, State, Terms},
-    net::{self, Remover, link},
+    lease::{Lease, LeaseError, Leases},
+    net::Remover,
     policy::Policy,
     state::NodeState,
     store::Reader,
 };
 
-/// How long a reservation waits for the node to be ready; less than the plugin waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(8);
 /// Locks that attachments share by their hash.
 const LOCKS: usize = 256;
 
@@ -144,224 +141,11 @@ impl Attachments {
         }
     }
 
-    /// Leases addresses and an index, and names the veth's parts. Idempotent.
-    ///
-    /// # Errors
-    /// While the node is not ready, and where no lease can be had.
-    pub async fn reserve(self: &Arc<Self>, mut request: ReserveRequest) -> Result<ReserveResponse, AttachmentError> {
-        let asked = Instant::now();
-        let state = self.ready().await?;
-        self.object_known(request.pod.as_ref(), asked).await?;
-        if state.pod_cidrs.is_empty() && request.delegated_ips.is_none() {
-            return Err(AttachmentError::NoPodCidr);
-        }
-        self.share_shaping(&mut request)?;
-        self.apply_notes().await;
-        let _turn = self.turn(&request.id).await;
-        let all = Arc::clone(self);
-        let lease = blocking(move || {
-            let pools = match request.delegated_ips {
-                Some(_) if state.pod_cidrs.is_empty() => Pools::default(),
-                _ => Pools::new(&state.pod_cidrs).map_err(LeaseError::from)?,
-            };
-            let held = |ip| all.is_held(ip, request.pod.as_ref());
-            let index_held = |index| all.is_index_held(index);
-            let terms = Terms {
-                pools: &pools,
-                mtu: state.mtu,
-                endpoint_capacity: layout::LINKS - 1,
-                now_ms: now_ms(),
-                is_held: &held,
-                is_index_held: &index_held,
-            };
-            Ok(all.leases.reserve(&request, &terms)?.0)
-        })
-        .await?;
-        self.leases_changed();
-        Ok(ReserveResponse {
-            host_ifname: lease.host_ifname.clone(),
-            host_mac: lease.host_mac.to_string(),
-            pod_mac: lease.pod_mac.to_string(),
-            mtu: lease.mtu,
-            addresses: lease
-                .addresses
-                .iter()
-                .map(|ip| ReservedAddress { address: IpNetwork::from(*ip), gateway: gateway(*ip) })
-                .collect(),
-        })
-    }
-
-    /// The node's state, once it is ready: an agent that was just started is, in a moment.
-    async fn ready(&self) -> Result<Arc<NodeState>, AttachmentError> {
-        let mut states = self.state.clone();
-        match tokio::time::timeout(PATIENCE, states.wait_for(|state| state.ready)).await {
-            Ok(Ok(state)) => Ok(Arc::clone(&state)),
-            _ => {
-                let waiting = self.state.borrow().waiting.clone();
-                let unread = || "the source of Kubernetes objects has not been read yet".into();
-                Err(AttachmentError::NotReady(waiting.unwrap_or_else(unread)))
-            }
-        }
-    }
-
-    /// Puts programs on the host side, publishes the addresses and leads routes there. Idempotent.
-    ///
-    /// # Errors
-    /// Where there is no such lease or link, or the kernel refuses; what was done is undone.
-    pub async fn activate(self: &Arc<Self>, request: ActivateRequest) -> Result<(), AttachmentError> {
-        let _turn = self.turn(&request.id).await;
-        let lease = self.lease(&request.id)?;
-        if lease.netns != request.netns {
-            return Err(LeaseError::OtherNetns {
-                container_id: lease.id.container_id.clone(),
-                ifname: lease.id.ifname.clone(),
-                held: lease.netns.clone(),
-                asked: request.netns,
-            }
-            .into());
-        }
-        let device = link::by_index(&self.net, request.host_ifindex).await?;
-        match device {
-            Some(device) if device.name == lease.host_ifname => foreign::may_be(&lease, &device)?,
-            _ => return Err(AttachmentError::NoLink { name: lease.host_ifname.clone() }),
-        }
-        if let Err(error) = self.connect(&lease, request.host_ifindex).await {
-            if !is_active(&lease) {
-                // The routes and filters go with the link, which the plugin removes.
-                let _ = self.maps().remove(request.host_ifindex, &lease.addresses);
-                let _ = self.policy.forget(lease.endpoint_index);
-            }
-            return Err(error);
-        }
-        self.leases.activate(&request.id, request.host_ifindex, now_ms())?;
-        Ok(())
-    }
-
-    /// Programs, then limits, then map entries, then routes: no packet is let in before it is judged.
-    async fn connect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), AttachmentError> {
-        let (all, own) = (Arc::clone(self), Arc::clone(lease));
-        blocking(move || {
-            if own.enforce_only {
-                all.programs().attach_foreign(&own.host_ifname, ifindex, own.endpoint_index)?;
-            } else if own.shaped {
-                all.programs().attach_shaped(&own.host_ifname, ifindex)?;
-            } else {
-                all.programs().attach_pod(&own.host_ifname, own.endpoint_index)?;
-            }
-            Ok(())
-        })
-        .await?;
-        self.limit(lease, ifindex).await?;
-        let (all, own) = (Arc::clone(self), Arc::clone(lease));
-        blocking(move || {
-            all.policy.install(own.endpoint_index, subject(&own))?;
-            all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
-        })
-        .await?;
-        if lease.enforce_only {
-            return Ok(());
-        }
-        let mac = lease.pod_mac.0;
-        net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await?;
-        Ok(())
-    }
-
-    /// Removes all of an attachment, but not another plugin's link; one that is not known is fine.
-    ///
-    /// # Errors
-    /// The first failure, after trying everything; the lease then stands.
-    pub async fn release(self: &Arc<Self>, id: &AttachmentId) -> Result<(), AttachmentError> {
-        let _turn = self.turn(id).await;
-        self.release_in_turn(id).await
-    }
-
-    /// [`Self::release`] for a caller who has the attachment's turn.
-    async fn release_in_turn(self: &Arc<Self>, id: &AttachmentId) -> Result<(), AttachmentError> {
-        let lease = self.leases.get(id);
-        let name = ferrule_cni::api::host_ifname(&id.container_id, &id.ifname);
-        if let Some(lease) = &lease {
-            // An entry whose device has gone would swallow packets: entries first.
-            self.forget(lease).await?;
-        }
-        if let Some(lease) = lease.as_ref().filter(|lease| lease.enforce_only) {
-            self.let_go(lease).await?;
-        }
-        if lease.is_none()
-            && let Some(link) = link::by_name(&self.net, &name).await?
-        {
-            // Its lease was lost.
-            self.forget_link(link.ifindex).await?;
-        }
-        self.remover.remove(&name).await?;
-        if lease.as_ref().is_none_or(|lease| lease.limits.is_some()) {
-            net::limits::remove(&self.net, &name).await?;
-        }
-        if lease.is_some() {
-            let (all, id) = (Arc::clone(self), id.clone());
-            blocking(move || Ok(all.leases.release(&id, now_ms())?)).await?;
-            self.leases_changed();
-        }
-        Ok(())
-    }
-
-    /// Removes a lease's map entries, by the interface index that the maps themselves name.
-    async fn forget(self: &Arc<Self>, lease: &Arc<Lease>) -> Result<(), AttachmentError> {
-        let (all, lease) = (Arc::clone(self), Arc::clone(lease));
-        blocking(move || {
-            let mut maps = all.maps();
-            let mut ifindices = vec![lease.host_ifindex];
-            let own = |ip: &IpAddr| maps.endpoint(*ip).filter(|entry| entry.index == lease.endpoint_index);
-            ifindices.extend(lease.addresses.iter().filter_map(own).map(|entry| entry.ifindex));
-            ifindices.sort_unstable();
-            ifindices.dedup();
-            for ifindex in ifindices.into_iter().filter(|ifindex| *ifindex != 0) {
-                maps.remove(ifindex, &lease.addresses).map_err(|source| AttachmentError::Map { source })?;
-            }
-            drop(maps);
-            Ok(all.policy.forget(lease.endpoint_index)?)
-        })
-        .await
-    }
-
-    /// Removes all map entries of a link.
-    async fn forget_link(self: &Arc<Self>, ifindex: u32) -> Result<(), AttachmentError> {
-        let all = Arc::clone(self);
-        blocking(move || {
-            let failed = |source| AttachmentError::Map { source };
-            let mut maps = all.maps();
-            let entries = maps.endpoints().map_err(failed)?.into_iter();
-            let addresses: Vec<IpAddr> =
-                entries.filter(|(_, entry)| entry.ifindex == ifindex).map(|(address, _)| address).collect();
-            maps.remove(ifindex, &addresses).map_err(failed)
-        })
-        .await
-    }
-
-    /// Releases every attachment of a network that is not listed.
-    pub async fn gc(self: &Arc<Self>, request: &GcRequest) -> GcResponse {
-        let mut response = GcResponse::default();
-        for lease in self.leases.list() {
-            if lease.network != request.network || request.valid.contains(&lease.id) {
-                continue;
-            }
-            match self.release(&lease.id).await {
-                Ok(()) => response.removed.push(lease.id.clone()),
-                Err(error) => response.errors.push(format!(
-                    "container {} {}: {}",
-                    lease.id.container_id,
-                    lease.id.ifname,
-                    crate::reconcile::chain(&error)
-                )),
-            }
-        }
-        response
-    }
-
     /// Brings activations to disk, which else go with the next transaction. Gives a sentence where that fails.
     pub async fn flush(self: &Arc<Self>) -> Option<String> {
         let all = Arc::clone(self);
         let flushed = blocking(move || Ok(all.leases.flush(now_ms())?)).await;
-        flushed.err().map(|error| crate::reconcile::chain(&error))
+        flushed.err().map(|error| crate::chain::chain(&error))
     }
 
     fn leases_changed(&self) {
@@ -452,31 +236,6 @@ fn subject(lease: &Lease) -> policy::Endpoint {
     }
 }
 
-fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
-    LocalPod {
-        index: lease.endpoint_index,
-        ifindex,
-        mtu: lease.mtu,
-        mac: lease.pod_mac.0,
-        host_mac: lease.host_mac.0,
-        addresses: lease.addresses.clone(),
-        via_stack: lease.shaped || lease.limits.is_some(),
-        foreign: lease.enforce_only,
-    }
-}
-
-const fn gateway(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::new(
-            settings::GATEWAY_V4[0],
-            settings::GATEWAY_V4[1],
-            settings::GATEWAY_V4[2],
-            settings::GATEWAY_V4[3],
-        )),
-        IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::from_octets(settings::GATEWAY_V6)),
-    }
-}
-
 /// Milliseconds since 1970.
 #[must_use]
 pub fn now_ms() -> u64 {
@@ -493,8 +252,4 @@ async fn blocking<T: Send + 'static>(
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(AttachmentError::NotReady("the agent is stopping".into())),
     }
-}
-
-const fn is_active(lease: &Lease) -> bool {
-    matches!(lease.state, State::Active)
 }

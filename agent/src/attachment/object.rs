@@ -5,7 +5,7 @@ use std::time::Instant;
 use ferrule_cni::api::PodRef;
 use ferrule_model::objects::{ObjectName, Objects};
 
-use super::{AttachmentError, Attachments, PATIENCE};
+use super::{AttachmentError, Attachments, reserve::PATIENCE};
 
 impl Attachments {
     /// Waits until the source has the pod's object and its namespace, where that is asked for. A pod that the runtime does

@@ -9,11 +9,11 @@ use std::{
 
 use ferrule_cni::api::AttachmentId;
 
-use super::{AttachmentError, Attachments, held::orphan, is_active};
+use super::{AttachmentError, Attachments, held::orphan};
 use crate::{
+    chain::chain,
     lease::Lease,
     net::{limits, link, survey::Survey},
-    reconcile::chain,
 };
 
 impl Attachments {
@@ -49,7 +49,7 @@ impl Attachments {
         let spared: HashSet<&AttachmentId> =
             own.iter().zip(looks).filter(|(_, abandoned)| !abandoned).map(|(id, _)| id).collect();
         stale.retain(|lease| !spared.contains(&lease.id));
-        let gone = self.leases().into_iter().filter(|lease| is_active(lease) && !alive(lease));
+        let gone = self.leases().into_iter().filter(|lease| lease.is_active() && !alive(lease));
         stale.extend(gone);
         stale.dedup_by(|a, b| a.id == b.id);
         stale

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{Cluster, pauses};
-use crate::{attachment::Attachments, lease::Lease, reconcile::chain, source::announce, store::Reader};
+use crate::{attachment::Attachments, chain::chain, lease::Lease, source::announce, store::Reader};
 
 /// One pod of this node: its name, and its object's uid.
 type Own = (ObjectName, String);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Cluster, pauses};
-use crate::{reconcile::chain, source::decode::START_TAINT as TAINT, state::NodeState, store::Reader};
+use crate::{chain::chain, source::decode::START_TAINT as TAINT, state::NodeState, store::Reader};
 
 const CONDITION: &str = "NetworkUnavailable";
 const REASON: &str = "FerruleIsUp";

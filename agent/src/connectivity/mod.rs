@@ -22,9 +22,9 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    chain::chain,
     doctor::{Finding, Verdict},
     operator::{self, Agent},
-    reconcile::chain,
     run::stopped,
 };
 use ask::Answer;

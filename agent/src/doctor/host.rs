@@ -8,12 +8,13 @@ use super::Finding;
 use crate::{
     api::App,
     bpf::Direction,
+    chain::chain,
     config::Routing,
     net::{
         firewall::{self, Dropping, Hook},
         link, sysctl,
     },
-    reconcile::{OVERLAY, chain},
+    reconcile::OVERLAY,
 };
 
 pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {

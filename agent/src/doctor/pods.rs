@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::Finding;
-use crate::{api::App, attachment::who, lease::State, net::survey::Survey, reconcile::chain};
+use crate::{api::App, attachment::who, chain::chain, lease::State, net::survey::Survey};
 
 const ANEW: &str = "delete the pod, so that it is made anew";
 

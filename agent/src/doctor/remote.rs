@@ -9,8 +9,9 @@ use super::{Finding, ping};
 use crate::{
     api::App,
     bpf::RemoteMaps,
+    chain::chain,
     net::{link, route},
-    reconcile::{OVERLAY, chain},
+    reconcile::OVERLAY,
 };
 
 /// Differences that are named one by one.

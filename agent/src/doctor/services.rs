@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Finding;
-use crate::{api::App, reconcile::chain};
+use crate::{api::App, chain::chain};
 
 pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
     let asked = Arc::clone(app);

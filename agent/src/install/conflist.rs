@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{InstallError, file, plugin};
-use crate::{config::Config, reconcile::chain, state::NodeState};
+use crate::{chain::chain, config::Config, state::NodeState};
 
 /// Its name: runtimes take the first of the folder.
 pub const NAME: &str = "05-ferrule.conflist";

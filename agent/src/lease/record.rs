@@ -86,6 +86,12 @@ struct Version {
 }
 
 impl Lease {
+    /// Its link is there, and its programs are in force.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self.state, State::Active)
+    }
+
     /// The record.
     pub(super) fn to_json(&self) -> String {
         serde_json::to_string(&Written { version: VERSION, lease: self }).expect("a lease has string keys only")

@@ -8,7 +8,7 @@ use std::{
 
 use super::{GRACE, Inner, Policy, PolicyError};
 use crate::{
-    reconcile::chain,
+    chain::chain,
     store::{Reader, Snapshot},
 };
 

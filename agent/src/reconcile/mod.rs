@@ -8,8 +8,11 @@
 //!
 //! Nothing is removed before the source is whole: an object that is not there yet may only be late.
 
+mod compute;
 mod devices;
+mod enforce;
 mod follow;
+mod host;
 mod remote;
 mod ways;
 
@@ -21,20 +24,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferrule_common::{layout, settings};
-use ferrule_model::desired::{self, Desired, Input, Overhead, PeerKind};
+use ferrule_model::desired::Desired;
 use rtnetlink::Handle;
 use tokio::sync::watch;
 
 use self::{remote::Keeper, ways::Ways};
 use crate::{
-    attachment::{self, Attachments},
-    bpf::{self, Pins, Programs, RemoteMaps},
+    attachment::Attachments,
+    bpf::{Pins, Programs, RemoteMaps},
+    chain::chain,
     changes::{Changes, Part, Parts},
     config::Config,
     flows::Flows,
     issue::Issue,
-    net::{self, overlay},
+    net,
     policy::Policy,
     services::Services,
     state::NodeState,
@@ -258,38 +261,9 @@ impl Reconciler {
             ));
             return Ok(());
         }
-        if look || stale || parts.has(Part::Devices) {
-            // The programs that are about to run may read other maps than those that ran before.
-            self.with.attachments.fill_once().await?;
-            if successor {
-                self.carry();
-            }
-            self.with.policy.follow()?;
-            if !self.with.policy.is_ready() {
-                state.waiting = Some(format!(
-                    "the policies of a former agent are in force, and stay until all of the source can be read: {}",
-                    state.blame()
-                ));
-                return Ok(());
-            }
-            self.follow_services().await?;
-            if !self.with.services.is_settled() {
-                let former =
-                    "the Services of a former agent are in force, and stay until all of the source can be read";
-                let error = self.with.services.error();
-                state.waiting = Some(error.unwrap_or_else(|| format!("{former}: {}", state.blame())));
-                return Ok(());
-            }
-            let attachments = &self.with.attachments;
-            let is_pod = |name: &str, ifindex| attachments.is_pod_link(name, ifindex);
-            let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole, &is_pod);
-            self.errors.devices = errors;
-            state.ready = attached;
-            state.waiting = (!attached).then(|| self.errors.devices.join("; "));
-            if let Some(device) = self.ways.overlay.as_ref().filter(|_| attached) {
-                // Not before: what comes through it is judged by the programs alone.
-                overlay::up(&self.with.net, device).await?;
-            }
+        let enforces = look || stale || parts.has(Part::Devices);
+        if enforces && !self.enforce(whole, successor, state).await? {
+            return Ok(());
         }
         if look || stale || parts.has(Part::Routes) {
             self.errors.host = self.host(whole).await;
@@ -308,136 +282,9 @@ impl Reconciler {
         }
         state.errors = self.errors.all();
         state.errors.extend(self.with.services.error());
-        if successor
-            && state.ready
-            && self.with.services.has_taken_over()
-            && self.with.attachments.has_taken_over().await?
-        {
-            // Those that were opened while the programs were being replaced.
-            self.carry();
-            self.with.pins.remove_other_layouts()?;
-            tracing::info!("took over from a version with another map layout");
+        if successor && state.ready {
+            self.take_over().await?;
         }
         Ok(())
     }
-
-    /// Brings Services to what the store says; what the kernel refuses of them is told, and keeps nothing else waiting.
-    async fn follow_services(&self) -> Result<(), Failure> {
-        let services = Arc::clone(&self.with.services);
-        // Whoever follows later meets the same error, which `error` keeps.
-        let _ = tokio::task::spawn_blocking(move || services.follow()).await?;
-        Ok(())
-    }
-
-    /// Takes along the flows of another version's table, so that connections go on.
-    fn carry(&self) {
-        match bpf::carry::carry(&self.with.pins) {
-            Ok(0) => {}
-            Ok(flows) => tracing::info!(flows, "took flows along from another version's table"),
-            Err(error) => {
-                tracing::error!(%error, "flows of another version's table cannot be read: connections that only answer may break");
-            }
-        }
-    }
-
-    /// What the node should be like, and the maps accordingly.
-    fn compute(&mut self, snapshot: &Snapshot, state: &mut NodeState) -> Result<(), Failure> {
-        let started = Instant::now();
-        let config = &self.with.config;
-        let resting = self.keeper.resting();
-        let nothing = desired::Remote::default();
-        self.leases_seen = Some(self.with.attachments.lease_revision());
-        let endpoints = self.with.attachments.local_endpoints();
-        self.leased = endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
-        let desired = desired::desired(Input {
-            objects: &snapshot.objects,
-            node_name: &config.node_name,
-            endpoints: &endpoints,
-            settings: &desired::Settings {
-                routing: config.routing.into(),
-                overhead: Overhead::default(),
-                cluster_cidrs: config.cluster_cidrs.clone(),
-                node_capacity: layout::NODES - 1,
-            },
-            underlay: &self.ways.underlay(),
-            observed: &self.keeper.observed().unwrap_or(&nothing).nodes,
-            resting: &resting,
-        })?;
-        let desired = Arc::new(desired);
-        let applied = self.keeper.apply(&desired, snapshot.whole, &self.with.flows);
-        self.unfinished = applied.is_err() || !resting.is_empty();
-        self.errors.maps = applied.err();
-        let peers = desired.remote.peers.values();
-        state.mtu = self.ways.pod_mtu;
-        state.claimed = Arc::new(attachment::claimed(&snapshot.objects, &config.node_name));
-        state.pod_cidrs.clone_from(&desired.own_pod_cidrs);
-        state.internal_ips.clone_from(&desired.own_internal_ips);
-        state.remote_pods = peers.filter(|peer| peer.kind == PeerKind::Pod).count();
-        let nodes = desired.remote.nodes.iter();
-        let names = &desired.node_names;
-        let named = nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone()))));
-        state.nodes = Arc::new(named.collect());
-        state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
-        state.issues = self.issues(&desired, snapshot);
-        tracing::debug!(
-            nodes = state.nodes.len(),
-            remote_pods = state.remote_pods,
-            milliseconds = started.elapsed().as_millis(),
-            "objects are in the maps"
-        );
-        state.desired = Some(Arc::clone(&desired));
-        self.desired = Some(desired);
-        crate::allocator::give_back();
-        Ok(())
-    }
-
-    /// Whether an address that was leased or released since is also somebody else's.
-    fn leases_matter(&self) -> bool {
-        let Some(desired) = &self.desired else { return true };
-        let now = self.leased_now();
-        now.symmetric_difference(&self.leased).any(|address| desired.depends_on_lease(*address))
-    }
-
-    /// The host's own addresses and routes; a sentence for each that could not be made.
-    async fn host(&self, whole: bool) -> Vec<String> {
-        let Some(desired) = &self.desired else { return Vec::new() };
-        let With { net, attachments, .. } = &self.with;
-        let mut errors = Vec::new();
-        let carrier = self.ways.overlay.as_ref().or(self.ways.devices.first());
-        if let Some(device) = carrier
-            && let Err(error) = overlay::ensure_addresses(net, device.ifindex, &desired.own_addresses).await
-        {
-            errors.push(chain(&error));
-        }
-        errors.extend(net::bridge::answer(net, &desired.own_pod_cidrs).await.err().map(|error| chain(&error)));
-        let overlay = self.ways.overlay.as_ref().map(|device| device.ifindex);
-        let mut unread = None;
-        // What is not wanted any more may only be late where the source is not whole.
-        let pods = || match attachments.pod_links() {
-            Ok(links) => whole.then_some(links),
-            Err(error) => {
-                unread = Some(chain(&error));
-                None
-            }
-        };
-        let synced = net::route::sync(net, &desired.routes, overlay, pods, u64::from(settings::VNI)).await;
-        errors.extend(synced.err().map(|error| chain(&error)));
-        errors.extend(unread);
-        errors
-    }
-}
-
-/// An error with its causes.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use ferrule_cni::netns::Netns;
 
-use crate::{net::sockets, reconcile::chain};
+use crate::{chain::chain, net::sockets};
 
 /// Ends UDP sockets that are connected to one of these ports and have one of these cookies.
 pub(super) fn end(ports: &HashSet<u16>, cookies: &HashSet<[u32; 2]>, pods: &BTreeSet<String>) {

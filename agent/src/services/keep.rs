@@ -10,9 +10,9 @@ use super::{ServiceError, Services, ended, inner::Inner};
 use crate::{
     attachment::Attachments,
     bpf::cgroup,
+    chain::chain,
     config::KubeProxy,
     net::kube_proxy,
-    reconcile::chain,
     store::{Reader, Snapshot},
 };
 

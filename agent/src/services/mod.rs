@@ -32,8 +32,8 @@ use crate::{
         cgroup::{self, CgroupError},
         service_maps::Fill,
     },
+    chain::chain,
     config::{Config, KubeProxy},
-    reconcile::chain,
     store::{self, Reader, Snapshot},
 };
 

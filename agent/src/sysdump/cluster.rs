@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{archive::Archive, mask::OBJECTS};
 use crate::{
+    chain::chain,
     operator::{self, Agent, CONTAINER},
-    reconcile::chain,
     source::mask::Mask,
 };
 

@@ -15,10 +15,10 @@ use serde_json::Value;
 use super::archive::Archive;
 use crate::{
     api::view,
+    chain::chain,
     config::{Config, Options},
     install::conflist,
     net, preflight,
-    reconcile::chain,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);

@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep};
 pub use stay::clean_and_stay;
 
 use crate::{
+    chain::chain,
     config::SourceConfig,
-    reconcile::chain,
     source::kubernetes::{self, Health},
 };
 

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use told::{AGAIN, Series, Told};
 
 use super::Cluster;
-use crate::{issue::Issue, reconcile::chain, state::NodeState, store::Reader};
+use crate::{chain::chain, issue::Issue, state::NodeState, store::Reader};
 
 /// More than this at once helps nobody.
 const MOST: usize = 50;

@@ -4,7 +4,7 @@ use ferrule_model::objects::Kind;
 use kube::{Resource, core::Status, runtime::watcher};
 
 use super::item::Item;
-use crate::reconcile::chain;
+use crate::chain::chain;
 
 /// Why a kind cannot be watched.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,90 @@
+//! The second half of an ADD: the link that the plugin made gets programs, map entries and routes.
+
+use std::sync::Arc;
+
+use ferrule_cni::api::ActivateRequest;
+
+use super::{AttachmentError, Attachments, blocking, foreign, now_ms, subject};
+use crate::{
+    bpf::endpoint_maps::LocalPod,
+    lease::{Lease, LeaseError},
+    net::{self, link},
+};
+
+impl Attachments {
+    /// Puts programs on the host side, publishes the addresses and leads routes there. Idempotent.
+    ///
+    /// # Errors
+    /// Where there is no such lease or link, or the kernel refuses; what was done is undone.
+    pub async fn activate(self: &Arc<Self>, request: ActivateRequest) -> Result<(), AttachmentError> {
+        let _turn = self.turn(&request.id).await;
+        let lease = self.lease(&request.id)?;
+        if lease.netns != request.netns {
+            return Err(LeaseError::OtherNetns {
+                container_id: lease.id.container_id.clone(),
+                ifname: lease.id.ifname.clone(),
+                held: lease.netns.clone(),
+                asked: request.netns,
+            }
+            .into());
+        }
+        let device = link::by_index(&self.net, request.host_ifindex).await?;
+        match device {
+            Some(device) if device.name == lease.host_ifname => foreign::may_be(&lease, &device)?,
+            _ => return Err(AttachmentError::NoLink { name: lease.host_ifname.clone() }),
+        }
+        if let Err(error) = self.connect(&lease, request.host_ifindex).await {
+            if !lease.is_active() {
+                // The routes and filters go with the link, which the plugin removes.
+                let _ = self.maps().remove(request.host_ifindex, &lease.addresses);
+                let _ = self.policy.forget(lease.endpoint_index);
+            }
+            return Err(error);
+        }
+        self.leases.activate(&request.id, request.host_ifindex, now_ms())?;
+        Ok(())
+    }
+
+    /// Programs, then limits, then map entries, then routes: no packet is let in before it is judged.
+    pub(super) async fn connect(self: &Arc<Self>, lease: &Arc<Lease>, ifindex: u32) -> Result<(), AttachmentError> {
+        let (all, own) = (Arc::clone(self), Arc::clone(lease));
+        blocking(move || {
+            if own.enforce_only {
+                all.programs().attach_foreign(&own.host_ifname, ifindex, own.endpoint_index)?;
+            } else if own.shaped {
+                all.programs().attach_shaped(&own.host_ifname, ifindex)?;
+            } else {
+                all.programs().attach_pod(&own.host_ifname, own.endpoint_index)?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.limit(lease, ifindex).await?;
+        let (all, own) = (Arc::clone(self), Arc::clone(lease));
+        blocking(move || {
+            all.policy.install(own.endpoint_index, subject(&own))?;
+            all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
+        })
+        .await?;
+        if lease.enforce_only {
+            return Ok(());
+        }
+        let mac = lease.pod_mac.0;
+        net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await?;
+        Ok(())
+    }
+}
+
+/// An attachment as the maps have it.
+pub(super) fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
+    LocalPod {
+        index: lease.endpoint_index,
+        ifindex,
+        mtu: lease.mtu,
+        mac: lease.pod_mac.0,
+        host_mac: lease.host_mac.0,
+        addresses: lease.addresses.clone(),
+        via_stack: lease.shaped || lease.limits.is_some(),
+        foreign: lease.enforce_only,
+    }
+}

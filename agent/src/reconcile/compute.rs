@@ -1,0 +1,69 @@
+//! What the node should be like, from objects, leases and the kernel's ways to the other nodes.
+
+use std::{sync::Arc, time::Instant};
+
+use ferrule_common::layout;
+use ferrule_model::desired::{self, Input, Overhead, PeerKind};
+
+use super::{Failure, Reconciler};
+use crate::{attachment, state::NodeState, store::Snapshot};
+
+impl Reconciler {
+    /// What the node should be like, and the maps accordingly.
+    pub(super) fn compute(&mut self, snapshot: &Snapshot, state: &mut NodeState) -> Result<(), Failure> {
+        let started = Instant::now();
+        let config = &self.with.config;
+        let resting = self.keeper.resting();
+        let nothing = desired::Remote::default();
+        self.leases_seen = Some(self.with.attachments.lease_revision());
+        let endpoints = self.with.attachments.local_endpoints();
+        self.leased = endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
+        let desired = desired::desired(Input {
+            objects: &snapshot.objects,
+            node_name: &config.node_name,
+            endpoints: &endpoints,
+            settings: &desired::Settings {
+                routing: config.routing.into(),
+                overhead: Overhead::default(),
+                cluster_cidrs: config.cluster_cidrs.clone(),
+                node_capacity: layout::NODES - 1,
+            },
+            underlay: &self.ways.underlay(),
+            observed: &self.keeper.observed().unwrap_or(&nothing).nodes,
+            resting: &resting,
+        })?;
+        let desired = Arc::new(desired);
+        let applied = self.keeper.apply(&desired, snapshot.whole, &self.with.flows);
+        self.unfinished = applied.is_err() || !resting.is_empty();
+        self.errors.maps = applied.err();
+        let peers = desired.remote.peers.values();
+        state.mtu = self.ways.pod_mtu;
+        state.claimed = Arc::new(attachment::claimed(&snapshot.objects, &config.node_name));
+        state.pod_cidrs.clone_from(&desired.own_pod_cidrs);
+        state.internal_ips.clone_from(&desired.own_internal_ips);
+        state.remote_pods = peers.filter(|peer| peer.kind == PeerKind::Pod).count();
+        let nodes = desired.remote.nodes.iter();
+        let names = &desired.node_names;
+        let named = nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone()))));
+        state.nodes = Arc::new(named.collect());
+        state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
+        state.issues = self.issues(&desired, snapshot);
+        tracing::debug!(
+            nodes = state.nodes.len(),
+            remote_pods = state.remote_pods,
+            milliseconds = started.elapsed().as_millis(),
+            "objects are in the maps"
+        );
+        state.desired = Some(Arc::clone(&desired));
+        self.desired = Some(desired);
+        crate::allocator::give_back();
+        Ok(())
+    }
+
+    /// Whether an address that was leased or released since is also somebody else's.
+    pub(super) fn leases_matter(&self) -> bool {
+        let Some(desired) = &self.desired else { return true };
+        let now = self.leased_now();
+        now.symmetric_difference(&self.leased).any(|address| desired.depends_on_lease(*address))
+    }
+}

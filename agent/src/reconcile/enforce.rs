@@ -1,0 +1,79 @@
+//! Pods' entries, policies, Services and programs come into force, in this order. What a former agent left stays in force until
+//! all is known that replaces it.
+
+use std::sync::Arc;
+
+use super::{Failure, Reconciler, devices};
+use crate::{bpf, net::overlay, state::NodeState};
+
+impl Reconciler {
+    /// Whether the round may go on; what it waits for is in the state.
+    pub(super) async fn enforce(
+        &mut self,
+        whole: bool,
+        successor: bool,
+        state: &mut NodeState,
+    ) -> Result<bool, Failure> {
+        // The programs that are about to run may read other maps than those that ran before.
+        self.with.attachments.fill_once().await?;
+        if successor {
+            self.carry();
+        }
+        self.with.policy.follow()?;
+        if !self.with.policy.is_ready() {
+            state.waiting = Some(format!(
+                "the policies of a former agent are in force, and stay until all of the source can be read: {}",
+                state.blame()
+            ));
+            return Ok(false);
+        }
+        self.follow_services().await?;
+        if !self.with.services.is_settled() {
+            let former = "the Services of a former agent are in force, and stay until all of the source can be read";
+            let error = self.with.services.error();
+            state.waiting = Some(error.unwrap_or_else(|| format!("{former}: {}", state.blame())));
+            return Ok(false);
+        }
+        let attachments = &self.with.attachments;
+        let is_pod = |name: &str, ifindex| attachments.is_pod_link(name, ifindex);
+        let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole, &is_pod);
+        self.errors.devices = errors;
+        state.ready = attached;
+        state.waiting = (!attached).then(|| self.errors.devices.join("; "));
+        if let Some(device) = self.ways.overlay.as_ref().filter(|_| attached) {
+            // Not before: what comes through it is judged by the programs alone.
+            overlay::up(&self.with.net, device).await?;
+        }
+        Ok(true)
+    }
+
+    /// Nothing of another map layout's version is needed once all that it had is here.
+    pub(super) async fn take_over(&self) -> Result<(), Failure> {
+        if self.with.services.has_taken_over() && self.with.attachments.has_taken_over().await? {
+            // Those that were opened while the programs were being replaced.
+            self.carry();
+            self.with.pins.remove_other_layouts()?;
+            tracing::info!("took over from a version with another map layout");
+        }
+        Ok(())
+    }
+
+    /// Brings Services to what the store says; what the kernel refuses of them is told, and keeps nothing else waiting.
+    async fn follow_services(&self) -> Result<(), Failure> {
+        let services = Arc::clone(&self.with.services);
+        // Whoever follows later meets the same error, which `error` keeps.
+        let _ = tokio::task::spawn_blocking(move || services.follow()).await?;
+        Ok(())
+    }
+
+    /// Takes along the flows of another version's table, so that connections go on.
+    fn carry(&self) {
+        match bpf::carry::carry(&self.with.pins) {
+            Ok(0) => {}
+            Ok(flows) => tracing::info!(flows, "took flows along from another version's table"),
+            Err(error) => {
+                tracing::error!(%error, "flows of another version's table cannot be read: connections that only answer may break");
+            }
+        }
+    }
+}
