@@ -22,8 +22,10 @@ impl Attachments {
         let mut errors = Vec::new();
         for lease in self.stale(survey) {
             let _turn = self.turn(&lease.id).await;
-            // Asked again, now that no ADD of it goes on: its link may have been made since the links were listed.
-            if matches!(link::by_name(&self.net, &lease.host_ifname).await, Ok(Some(_))) {
+            // Asked again, now that no ADD of it goes on: it may be another lease, and its link may have been made since the
+            // links were listed.
+            let same = self.leases.get(&lease.id).is_some_and(|now| now == lease);
+            if !same || matches!(link::by_name(&self.net, &lease.host_ifname).await, Ok(Some(_))) {
                 continue;
             }
             tracing::info!(pod = who(&lease), addresses = ?lease.addresses, "ending a lease whose pod is gone");
@@ -51,7 +53,6 @@ impl Attachments {
         stale.retain(|lease| !spared.contains(&lease.id));
         let gone = self.leases().into_iter().filter(|lease| lease.is_active() && !alive(lease));
         stale.extend(gone);
-        stale.dedup_by(|a, b| a.id == b.id);
         stale
     }
 
