@@ -83,7 +83,7 @@ impl Inner {
             sets: SETS,
         };
         let (mut engine, orphans) = Engine::new(limits, &self.node, found);
-        let applied = engine.begin(objects, found);
+        let applied = engine.begin(objects);
         self.engine = Some(engine);
         self.resting.clear();
         self.orphans = (!orphans.is_empty()).then(|| (Instant::now(), orphans.iter().map(|set| set.set).collect()));

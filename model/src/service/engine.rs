@@ -29,15 +29,18 @@ pub struct Applied {
 
 /// What is in force.
 #[derive(Debug, Clone)]
-struct Live {
+pub(super) struct Live {
     served: Served,
     set: u32,
 }
 
+/// What frontends are to lead to, and whose they are.
+type Wanted<'a> = BTreeMap<Frontend, (&'a ObjectName, Served)>;
+
 /// Services, and what of them is in the maps.
 #[derive(Debug)]
 pub struct Engine {
-    limits: Limits,
+    pub(super) limits: Limits,
     node: Arc<str>,
     zone: Option<Arc<str>>,
     pub(super) objects: Arc<Objects>,
@@ -50,13 +53,16 @@ pub struct Engine {
     /// Ports that no socket program can serve.
     sctp: BTreeMap<ObjectName, Vec<u16>>,
     /// The frontends that each Service has.
-    owned: HashMap<ObjectName, Vec<Frontend>>,
-    live: BTreeMap<Frontend, Live>,
-    addresses: BTreeSet<IpAddr>,
+    pub(super) owned: HashMap<ObjectName, Vec<Frontend>>,
+    pub(super) live: BTreeMap<Frontend, Live>,
+    /// Frontends that the map holds and whose sets are damaged, until they are written anew or removed.
+    pub(super) strays: BTreeSet<Frontend>,
+    /// Addresses in the map.
+    pub(super) addresses: BTreeSet<IpAddr>,
     numbers: Numbers,
     used: Used,
     /// What did not fit; tried again once something was released.
-    unfit: BTreeMap<ObjectName, Reason>,
+    pub(super) unfit: BTreeMap<ObjectName, Reason>,
     /// Sets that nothing names since the engine was made.
     orphans: BTreeMap<u32, SetOf>,
     again: bool,
@@ -84,6 +90,7 @@ impl Engine {
                 live.insert(*frontend, Live { served, set: port.set });
             }
         }
+        let strays = found.ports.keys().filter(|frontend| !live.contains_key(frontend)).copied().collect();
         let mut used = Used::default();
         found.sets.values().for_each(|set| used.add(set));
         let orphans: Vec<SetOf> = found.sets.values().filter(|set| !named.contains(&set.set)).cloned().collect();
@@ -98,6 +105,7 @@ impl Engine {
             sctp: BTreeMap::new(),
             owned: HashMap::new(),
             live,
+            strays,
             addresses: found.addresses.clone(),
             numbers: Numbers::new(limits.sets, found.sets.keys().copied()),
             used,
@@ -108,9 +116,9 @@ impl Engine {
         (engine, orphans)
     }
 
-    /// The first snapshot: what it does not name goes. `found` is what the engine was made with.
-    pub fn begin(&mut self, objects: &Arc<Objects>, found: &Found) -> Applied {
-        let frontends: BTreeSet<Frontend> = self.live.keys().chain(found.ports.keys()).copied().collect();
+    /// The first snapshot: what it does not name goes.
+    pub fn begin(&mut self, objects: &Arc<Objects>) -> Applied {
+        let frontends: BTreeSet<Frontend> = self.live.keys().chain(&self.strays).copied().collect();
         let addresses = self.addresses.clone();
         self.change(objects, frontends, addresses)
     }
@@ -231,12 +239,28 @@ impl Engine {
             self.zone = zone;
             dirty.extend(objects.services.keys().cloned());
         }
+        // An address that had no room is tried again with its Service.
+        let waiting = dirty.iter().filter(|name| self.unfit.contains_key(name));
+        for service in waiting.filter_map(|name| objects.services.get(name)) {
+            addresses.extend(&service.cluster_ips);
+        }
         // An address may have passed to another Service, whose frontends are then others.
         for address in &addresses {
             dirty.extend(self.claims.get(address).into_iter().flatten().map(|(_, name)| name.clone()));
         }
+        let wanted = self.read_anew(objects, &dirty, &mut frontends);
+        self.put_in_force(&wanted, &dirty, &frontends, &addresses)
+    }
+
+    /// What the frontends of these Services are to lead to; those that they had are added to `frontends`.
+    fn read_anew<'a>(
+        &mut self,
+        objects: &Objects,
+        dirty: &'a BTreeSet<ObjectName>,
+        frontends: &mut BTreeSet<Frontend>,
+    ) -> Wanted<'a> {
         let mut wanted = BTreeMap::new();
-        for name in &dirty {
+        for name in dirty {
             self.unfit.remove(name);
             self.sctp.remove(name);
             frontends.extend(self.owned.remove(name).unwrap_or_default());
@@ -250,18 +274,47 @@ impl Engine {
             self.owned.insert(name.clone(), served.iter().map(|(frontend, _)| *frontend).collect());
             wanted.extend(served.into_iter().map(|(frontend, served)| (frontend, (name, served))));
         }
+        wanted
+    }
+
+    /// The steps to what is wanted. What goes makes room first; then addresses have it before ports, since what is not
+    /// known as a Service's would go where no Service's packet may.
+    fn put_in_force(
+        &mut self,
+        wanted: &Wanted<'_>,
+        dirty: &BTreeSet<ObjectName>,
+        frontends: &BTreeSet<Frontend>,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Applied {
         let mut applied = Applied::default();
-        for (frontend, (name, served)) in &wanted {
-            self.set(*frontend, served, name, &mut applied);
-        }
         for frontend in frontends.iter().filter(|frontend| !wanted.contains_key(frontend)) {
-            applied.steps.push(Step::RemoveFrontend(*frontend));
-            if let Some(live) = self.live.remove(frontend) {
-                supersede(*frontend, &live, &[], &mut applied);
+            self.remove(*frontend, &mut applied);
+        }
+        self.follow_claims(addresses, &mut applied);
+        let mut more_room = !applied.steps.is_empty();
+        let come = self.take_addresses(addresses);
+        let crowded = self.crowded(dirty);
+        for (frontend, (name, served)) in wanted {
+            if self.is_known(frontend) || !crowded.contains(name) {
+                self.set(*frontend, served, name, &mut applied);
             }
         }
-        self.follow_addresses(&addresses, &mut applied);
+        applied.steps.extend(come.into_iter().map(Step::SetAddress));
+        // Damaged, and what is wanted in their place does not fit.
+        for frontend in std::mem::take(&mut self.strays) {
+            more_room = true;
+            self.remove(frontend, &mut applied);
+        }
+        self.again |= more_room && self.lacks_frontends();
         applied
+    }
+
+    fn remove(&mut self, frontend: Frontend, applied: &mut Applied) {
+        applied.steps.push(Step::RemoveFrontend(frontend));
+        self.strays.remove(&frontend);
+        if let Some(live) = self.live.remove(&frontend) {
+            supersede(frontend, &live, &[], applied);
+        }
     }
 
     /// What a Service's addresses, where it has them, lead to.
@@ -287,20 +340,16 @@ impl Engine {
         if live.is_some_and(|live| live.served == *wanted) {
             return;
         }
-        if live.is_none() && self.live.len() + self.addresses.len() >= self.limits.frontends {
-            let reason = Reason::Full { map: "fr_services", capacity: self.limits.frontends };
-            self.unfit.insert(name.clone(), reason);
-            return;
-        }
         let mut set = 0;
         if !wanted.backends.is_empty() {
             let new = set_of(frontend, wanted, 0);
             if let Some(reason) = self.misfit(&new) {
-                self.unfit.insert(name.clone(), reason);
+                self.unfit.entry(name.clone()).or_insert(reason);
                 return;
             }
             let Some(number) = self.numbers.take() else {
-                self.unfit.insert(name.clone(), Reason::Full { map: "fr_backends", capacity: self.limits.backends });
+                let reason = Reason::Full { map: "fr_backends", capacity: self.limits.backends };
+                self.unfit.entry(name.clone()).or_insert(reason);
                 return;
             };
             set = number;
@@ -309,6 +358,7 @@ impl Engine {
         }
         let count = u32::try_from(wanted.backends.len()).unwrap_or(u32::MAX);
         applied.steps.push(Step::SetFrontend { frontend, set, count, affinity: wanted.affinity });
+        self.strays.remove(&frontend);
         if let Some(old) = self.live.insert(frontend, Live { served: wanted.clone(), set }) {
             supersede(frontend, &old, &wanted.backends, applied);
         }
@@ -329,8 +379,8 @@ impl Engine {
         None
     }
 
-    /// Addresses are refused for other ports as long as a Service has them.
-    fn follow_addresses(&mut self, touched: &BTreeSet<IpAddr>, applied: &mut Applied) {
+    /// Notes who has these addresses now, and removes those that nobody has.
+    fn follow_claims(&mut self, touched: &BTreeSet<IpAddr>, applied: &mut Applied) {
         for address in touched {
             if self.claims.get(address).is_some_and(BTreeSet::is_empty) {
                 self.claims.remove(address);
@@ -340,10 +390,7 @@ impl Engine {
             } else {
                 self.contested.remove(address);
             }
-            let claimed = self.claims.contains_key(address);
-            if claimed && self.addresses.insert(*address) {
-                applied.steps.push(Step::SetAddress(*address));
-            } else if !claimed && self.addresses.remove(address) {
+            if !self.claims.contains_key(address) && self.addresses.remove(address) {
                 applied.steps.push(Step::RemoveAddress(*address));
             }
         }

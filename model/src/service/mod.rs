@@ -9,6 +9,7 @@
 
 mod choice;
 mod engine;
+mod entries;
 mod follow;
 mod issue;
 mod numbers;

@@ -10,7 +10,7 @@ use super::LIMITS;
 use super::reading::{Reading, read};
 use super::text::objects;
 use crate::objects::Objects;
-use crate::service::{Applied, Engine, Found, Frontend, SetOf};
+use crate::service::{Applied, Engine, Found, Frontend, Limits, SetOf};
 
 /// Lines of objects, of which a snapshot has some.
 fn snapshot() -> impl Strategy<Value = String> {
@@ -84,7 +84,7 @@ fn check(snapshots: &[Arc<Objects>], restarts: &[bool]) {
             let (next, orphans) = Engine::new(LIMITS, "a", &found);
             (engine, resting, begun) = (next, orphans, false);
         }
-        let applied = if begun { engine.apply(objects) } else { engine.begin(objects, &found.clone()) };
+        let applied = if begun { engine.apply(objects) } else { engine.begin(objects) };
         begun = true;
         carry_out(&applied, &mut found, &mut resting);
         let (reading, addresses) = read(objects, "a");
@@ -107,6 +107,37 @@ fn shared(texts: &[String]) -> Vec<Arc<Objects>> {
     texts.iter().map(|text| Arc::clone(known.entry(text).or_insert_with(|| objects(text)))).collect()
 }
 
+/// Whatever comes: the map of frontends and addresses never holds more than it can, it holds what the engine says, and
+/// as soon as all that is wanted fits, all of it is there.
+fn check_full(snapshots: &[Arc<Objects>], limit: usize) {
+    let (mut found, mut resting) = (Found::default(), Vec::new());
+    let (mut engine, _) = Engine::new(Limits { frontends: limit, ..LIMITS }, "a", &found);
+    for (at, objects) in snapshots.iter().enumerate() {
+        let mut applied = if at == 0 { engine.begin(objects) } else { engine.apply(objects) };
+        loop {
+            for step in &applied.steps {
+                found.apply(step);
+                assert!(found.ports.len() + found.addresses.len() <= limit, "{step}");
+            }
+            resting.append(&mut applied.superseded);
+            if !engine.wants_again() {
+                break;
+            }
+            applied = engine.apply(objects);
+        }
+        for set in resting.drain(..) {
+            found.sets.remove(&set.set);
+        }
+        assert_eq!(found, engine.expected());
+        let (reading, addresses) = read(objects, "a");
+        let fits = reading.len() + addresses.len() <= limit;
+        assert_eq!(fits, engine.issues(true).iter().all(|issue| issue.reason.name() != "ServiceMapFull"));
+        if fits {
+            assert_eq!((seen(&found), &found.addresses), (reading, &addresses));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
     #[test]
@@ -115,5 +146,12 @@ proptest! {
         restarts in prop::collection::vec(any::<bool>(), 6),
     ) {
         check(&shared(&texts), &restarts);
+    }
+    #[test]
+    fn no_map_is_asked_to_hold_more_than_it_can(
+        texts in prop::collection::vec(snapshot(), 1..6),
+        limit in 0..14_usize,
+    ) {
+        check_full(&shared(&texts), limit);
     }
 }

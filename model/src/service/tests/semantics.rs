@@ -9,7 +9,7 @@ use crate::service::{Engine, Found, shared_with_pods};
 fn check(text: &str, frontends: &[&str], issues: &[&str]) {
     let objects = objects(text);
     let (mut engine, _) = Engine::new(LIMITS, "a", &Found::default());
-    engine.begin(&objects, &Found::default());
+    engine.begin(&objects);
     let expected = engine.expected();
     let shown: Vec<String> = expected
         .ports
