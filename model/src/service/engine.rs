@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::numbers::Numbers;
 use super::room::{Limits, Summary, Used};
-use super::{Backend, Found, Frontend, Issue, Place, Reason, Served, SetOf, Step, backends};
+use super::{Backend, Endpoints, Found, Frontend, Issue, Place, Reason, Served, SetOf, Step};
 use crate::cidr::Family;
 use crate::objects::{EndpointSlice, ObjectName, Objects, Protocol, Service};
 
@@ -23,7 +23,7 @@ pub struct Applied {
     pub steps: Vec<Step>,
     /// Sets that nothing names once the steps are done: to be removed after a grace, and then released.
     pub superseded: Vec<SetOf>,
-    /// Backends of UDP ports that have left.
+    /// Endpoints of UDP ports that were there and serve no more.
     pub left: Vec<(Frontend, Backend)>,
 }
 
@@ -31,11 +31,19 @@ pub struct Applied {
 #[derive(Debug, Clone)]
 pub(super) struct Live {
     served: Served,
+    serving: Arc<[Backend]>,
     set: u32,
 }
 
+/// What a frontend is to lead to.
+struct Choice {
+    served: Served,
+    /// Sorted, of UDP ports alone: where sockets may be that were led there once, whatever is chosen now.
+    serving: Arc<[Backend]>,
+}
+
 /// What frontends are to lead to, and whose they are.
-type Wanted<'a> = BTreeMap<Frontend, (&'a ObjectName, Served)>;
+type Wanted<'a> = BTreeMap<Frontend, (&'a ObjectName, Choice)>;
 
 /// Services, and what of them is in the maps.
 #[derive(Debug)]
@@ -87,7 +95,8 @@ impl Engine {
             let served = Served { backends, affinity: port.affinity };
             if !served.has_members(frontend.protocol) || members || served.backends.is_empty() {
                 named.insert(port.set);
-                live.insert(*frontend, Live { served, set: port.set });
+                let serving = Arc::clone(&served.backends);
+                live.insert(*frontend, Live { served, serving, set: port.set });
             }
         }
         let strays = found.ports.keys().filter(|frontend| !live.contains_key(frontend)).copied().collect();
@@ -165,7 +174,7 @@ impl Engine {
     #[must_use]
     pub fn expected(&self) -> Found {
         let mut found = Found { addresses: self.addresses.clone(), ..Found::default() };
-        for (frontend, Live { served, set }) in &self.live {
+        for (frontend, Live { served, set, .. }) in &self.live {
             let count = u32::try_from(served.backends.len()).unwrap_or(u32::MAX);
             found.ports.insert(*frontend, super::FoundPort { set: *set, count, affinity: served.affinity });
             if *set != 0 {
@@ -270,9 +279,9 @@ impl Engine {
             if !sctp.is_empty() {
                 self.sctp.insert(name.clone(), sctp);
             }
-            let served = self.read(objects, service);
-            self.owned.insert(name.clone(), served.iter().map(|(frontend, _)| *frontend).collect());
-            wanted.extend(served.into_iter().map(|(frontend, served)| (frontend, (name, served))));
+            let choices = self.read(objects, service);
+            self.owned.insert(name.clone(), choices.iter().map(|(frontend, _)| *frontend).collect());
+            wanted.extend(choices.into_iter().map(|(frontend, choice)| (frontend, (name, choice))));
         }
         wanted
     }
@@ -294,9 +303,9 @@ impl Engine {
         let mut more_room = !applied.steps.is_empty();
         let come = self.take_addresses(addresses);
         let crowded = self.crowded(dirty);
-        for (frontend, (name, served)) in wanted {
+        for (frontend, (name, choice)) in wanted {
             if self.is_known(frontend) || !crowded.contains(name) {
-                self.set(*frontend, served, name, &mut applied);
+                self.set(*frontend, choice, name, &mut applied);
             }
         }
         applied.steps.extend(come.into_iter().map(Step::SetAddress));
@@ -313,12 +322,13 @@ impl Engine {
         applied.steps.push(Step::RemoveFrontend(frontend));
         self.strays.remove(&frontend);
         if let Some(live) = self.live.remove(&frontend) {
-            supersede(frontend, &live, &[], applied);
+            supersede(frontend, &live, applied);
+            leave(frontend, &live, &[], applied);
         }
     }
 
     /// What a Service's addresses, where it has them, lead to.
-    fn read(&self, objects: &Objects, service: &Service) -> Vec<(Frontend, Served)> {
+    fn read(&self, objects: &Objects, service: &Service) -> Vec<(Frontend, Choice)> {
         let place = Place { node: &self.node, zone: self.zone.as_deref() };
         let names = self.slices.get(&service.name).into_iter().flatten();
         let slices: Vec<&EndpointSlice> =
@@ -326,18 +336,22 @@ impl Engine {
         let mut found = Vec::new();
         for address in service.cluster_ips.iter().filter(|ip| self.service_at(ip) == Some(&service.name)) {
             for port in service.ports.iter().filter(|port| port.protocol != Protocol::Sctp) {
-                let slices = slices.iter().copied();
-                let backends = backends(service, port, Family::of(*address), slices, place);
+                let endpoints = Endpoints::new(port, Family::of(*address), slices.iter().copied(), place);
+                let served = Served { backends: endpoints.chosen(service, place), affinity: service.affinity };
+                let is_udp = port.protocol == Protocol::Udp;
+                let serving = if is_udp { endpoints.serving() } else { Arc::default() };
                 let frontend = Frontend { address: *address, port: port.port, protocol: port.protocol };
-                found.push((frontend, Served { backends, affinity: service.affinity }));
+                found.push((frontend, Choice { served, serving }));
             }
         }
         found
     }
 
-    fn set(&mut self, frontend: Frontend, wanted: &Served, name: &ObjectName, applied: &mut Applied) {
-        let live = self.live.get(&frontend);
-        if live.is_some_and(|live| live.served == *wanted) {
+    fn set(&mut self, frontend: Frontend, choice: &Choice, name: &ObjectName, applied: &mut Applied) {
+        let Choice { served: wanted, serving } = choice;
+        if let Some(live) = self.live.get_mut(&frontend).filter(|live| live.served == *wanted) {
+            leave(frontend, live, serving, applied);
+            live.serving = Arc::clone(serving);
             return;
         }
         let mut set = 0;
@@ -359,8 +373,10 @@ impl Engine {
         let count = u32::try_from(wanted.backends.len()).unwrap_or(u32::MAX);
         applied.steps.push(Step::SetFrontend { frontend, set, count, affinity: wanted.affinity });
         self.strays.remove(&frontend);
-        if let Some(old) = self.live.insert(frontend, Live { served: wanted.clone(), set }) {
-            supersede(frontend, &old, &wanted.backends, applied);
+        let live = Live { served: wanted.clone(), serving: Arc::clone(serving), set };
+        if let Some(old) = self.live.insert(frontend, live) {
+            supersede(frontend, &old, applied);
+            leave(frontend, &old, serving, applied);
         }
     }
 
@@ -406,14 +422,18 @@ fn set_of(frontend: Frontend, served: &Served, set: u32) -> SetOf {
     SetOf { set, backends: Arc::clone(&served.backends), members: served.has_members(frontend.protocol) }
 }
 
-/// Notes what goes with a set that nothing names any more.
-fn supersede(frontend: Frontend, old: &Live, remaining: &[Backend], applied: &mut Applied) {
+/// Notes the set that nothing names any more.
+fn supersede(frontend: Frontend, old: &Live, applied: &mut Applied) {
     if old.set != 0 {
         applied.superseded.push(set_of(frontend, &old.served, old.set));
     }
+}
+
+/// Notes which endpoints serve no more. One that is merely not chosen any more keeps who is with it.
+fn leave(frontend: Frontend, old: &Live, serving: &[Backend], applied: &mut Applied) {
     if frontend.protocol == Protocol::Udp {
         // Both are sorted.
-        let left = old.served.backends.iter().filter(|backend| remaining.binary_search(backend).is_err());
+        let left = old.serving.iter().filter(|backend| serving.binary_search(backend).is_err());
         applied.left.extend(left.map(|backend| (frontend, *backend)));
     }
 }

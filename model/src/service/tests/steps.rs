@@ -85,6 +85,39 @@ fn backends_of_udp_ports_that_leave_are_named() {
 }
 
 #[test]
+fn an_endpoint_of_a_udp_port_leaves_when_it_serves_no_more_and_not_when_it_is_not_chosen() {
+    let left = |service: &str, states: &[(&str, &[&str])]| {
+        let text =
+            |endpoints: &str| format!("{}{service}\nslice d dns 53/udp {endpoints}", DNS.split_once('\n').unwrap().0);
+        let (mut engine, _) = begun(&text(states[0].0), LIMITS);
+        for (endpoints, expected) in &states[1..] {
+            let applied = engine.apply(&objects(&text(endpoints)));
+            let left: Vec<String> = applied.left.iter().map(|(_, backend)| backend.address.to_string()).collect();
+            assert_eq!(left, *expected, "{service} {endpoints}");
+        }
+    };
+    let nobody: &[&str] = &[];
+    let seven: &[&str] = &["10.1.0.7"];
+    // It ends and serves, beside one that is ready and alone; then it is gone, or serves no more.
+    let both = "10.1.0.7 10.1.0.8";
+    left("", &[(both, nobody), ("10.1.0.7+ending 10.1.0.8", nobody), ("10.1.0.8", seven)]);
+    left("", &[(both, nobody), ("10.1.0.7+ending 10.1.0.8", nobody), ("10.1.0.7+ended 10.1.0.8", seven)]);
+    left("", &[(both, nobody), ("10.1.0.7+ending", &["10.1.0.8"]), ("", seven)]);
+    left("", &[(both, nobody), ("10.1.0.8", seven), (both, nobody)]);
+    left("", &[(both, nobody), ("10.1.0.7+unready 10.1.0.8", seven)]);
+    // It is chosen no more, by hints, by what is preferred, by a policy.
+    left("", &[(both, nobody), ("10.1.0.7+zones=z2 10.1.0.8+zones=z1", nobody), ("10.1.0.8+zones=z1", seven)]);
+    let near = "10.1.0.7+on=b 10.1.0.8+on=a";
+    left(" same-node", &[("10.1.0.7+on=b", nobody), (near, nobody), ("10.1.0.8+on=a", seven)]);
+    left(" local", &[("10.1.0.7+on=a 10.1.0.8+on=b", nobody), ("10.1.0.7+on=a", &["10.1.0.8"])]);
+    // An endpoint that a former agent's sockets may be at counts as well.
+    let (_, found) = begun(&format!("{DNS} 10.1.0.7 10.1.0.8"), LIMITS);
+    let (mut next, _) = Engine::new(LIMITS, "a", &found);
+    let applied = next.begin(&objects(&format!("{DNS} 10.1.0.7+ending 10.1.0.9")));
+    assert_eq!(shown(&applied).last().unwrap(), "left 10.96.0.2:53 UDP: 10.1.0.8");
+}
+
+#[test]
 fn an_address_that_passes_to_another_service_leads_there_at_once() {
     check(
         "service young 10.96.0.1 80/tcp created:2
