@@ -15,6 +15,8 @@ pub struct Place<'a> {
     pub node: &'a str,
     /// Its label `topology.kubernetes.io/zone`.
     pub zone: Option<&'a str>,
+    /// Whether somebody writes hints into slices, as a cluster's controller does: where there are none they are withheld.
+    pub hinted: bool,
 }
 
 /// The endpoints of one port in one family.
@@ -104,7 +106,7 @@ impl Nearness {
 }
 
 /// Hints count where every ready endpoint has them and one is for this place, those for nodes before those for zones.
-/// Where nobody hints at all, as in files, `trafficDistribution` itself is followed.
+/// Where nobody writes hints, as in files, and there are none, `trafficDistribution` itself is followed.
 fn nearness(ready: &[&SliceEndpoint], distribution: Distribution, place: Place<'_>) -> Nearness {
     let all_hint = |hints: fn(&SliceEndpoint) -> &[Arc<str>], here: Option<&str>| {
         ready.iter().all(|endpoint| !hints(endpoint).is_empty())
@@ -116,7 +118,7 @@ fn nearness(ready: &[&SliceEndpoint], distribution: Distribution, place: Place<'
     if all_hint(|endpoint| &endpoint.for_zones, place.zone) {
         return Nearness::HintedZone;
     }
-    if ready.iter().any(|endpoint| !endpoint.for_zones.is_empty() || !endpoint.for_nodes.is_empty()) {
+    if place.hinted || ready.iter().any(|endpoint| !endpoint.for_zones.is_empty() || !endpoint.for_nodes.is_empty()) {
         return Nearness::Any;
     }
     let wanted: &[Nearness] = match distribution {

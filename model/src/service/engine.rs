@@ -51,6 +51,7 @@ pub struct Engine {
     pub(super) limits: Limits,
     node: Arc<str>,
     zone: Option<Arc<str>>,
+    hinted: bool,
     pub(super) objects: Arc<Objects>,
     /// Slices by the Service that they are of.
     pub(super) slices: HashMap<ObjectName, BTreeSet<ObjectName>>,
@@ -107,6 +108,7 @@ impl Engine {
             limits,
             node: node.into(),
             zone: None,
+            hinted: true,
             objects: Arc::default(),
             slices: HashMap::new(),
             claims: BTreeMap::new(),
@@ -123,6 +125,12 @@ impl Engine {
             again: false,
         };
         (engine, orphans)
+    }
+
+    /// Nobody writes hints into slices, as where they are files: `trafficDistribution` itself is followed. Before the
+    /// first snapshot.
+    pub const fn follow_distribution(&mut self) {
+        self.hinted = false;
     }
 
     /// The first snapshot: what it does not name goes.
@@ -329,7 +337,7 @@ impl Engine {
 
     /// What a Service's addresses, where it has them, lead to.
     fn read(&self, objects: &Objects, service: &Service) -> Vec<(Frontend, Choice)> {
-        let place = Place { node: &self.node, zone: self.zone.as_deref() };
+        let place = Place { node: &self.node, zone: self.zone.as_deref(), hinted: self.hinted };
         let names = self.slices.get(&service.name).into_iter().flatten();
         let slices: Vec<&EndpointSlice> =
             names.filter_map(|name| objects.endpoint_slices.get(name)).map(|slice| &**slice).collect();

@@ -107,8 +107,8 @@ fn an_endpoint_of_a_udp_port_leaves_when_it_serves_no_more_and_not_when_it_is_no
     left("", &[(both, nobody), ("10.1.0.7+unready 10.1.0.8", seven)]);
     // It is chosen no more, by hints, by what is preferred, by a policy.
     left("", &[(both, nobody), ("10.1.0.7+zones=z2 10.1.0.8+zones=z1", nobody), ("10.1.0.8+zones=z1", seven)]);
-    let near = "10.1.0.7+on=b 10.1.0.8+on=a";
-    left(" same-node", &[("10.1.0.7+on=b", nobody), (near, nobody), ("10.1.0.8+on=a", seven)]);
+    let near = "10.1.0.7+nodes=b 10.1.0.8+nodes=a";
+    left(" same-node", &[("10.1.0.7+nodes=b", nobody), (near, nobody), ("10.1.0.8+nodes=a", seven)]);
     left(" local", &[("10.1.0.7+on=a 10.1.0.8+on=b", nobody), ("10.1.0.7+on=a", &["10.1.0.8"])]);
     // An endpoint that a former agent's sockets may be at counts as well.
     let (_, found) = begun(&format!("{DNS} 10.1.0.7 10.1.0.8"), LIMITS);
