@@ -8,7 +8,7 @@ use core::mem::size_of;
 use crate::{Address, endpoint, event, flow, link, metric, peer, policy, prefix, service, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 8 + if OTHER { 1_000_000 } else { 0 };
+pub const VERSION: u32 = 9 + if OTHER { 1_000_000 } else { 0 };
 
 /// Tests only (the feature `other-layout`): every map has more entries and fields stand in another order, for an agent that
 /// takes over from one with the usual layout.
@@ -94,15 +94,17 @@ pub const BACKENDS: u32 = entries(131_072);
 pub const MEMBERS: u32 = entries(65_536);
 /// Clients that keep their backend.
 pub const AFFINITY: u32 = entries(16_384);
-/// What sockets asked Services for.
-pub const SOCKETS: u32 = entries(32_768);
+/// What sockets of UDP asked Services for.
+pub const SOCKETS: u32 = entries(24_576);
+/// What sockets of TCP asked Services for.
+pub const STREAMS: u32 = entries(8192);
 /// Bytes of events that wait to be read.
 pub const EVENTS: u32 = 1 << 18;
 
 const LPM: usize = 4 + size_of::<prefix::PrefixKey>();
 
 /// Every pinned map.
-pub const MAPS: [Map; 26] = [
+pub const MAPS: [Map; 27] = [
     hash("fr_endpoints", size_of::<Address>(), size_of::<endpoint::Endpoint>(), ENDPOINTS, false),
     hash("fr_links", 4, size_of::<link::Link>(), LINKS, false),
     hash("fr_peers", size_of::<Address>(), size_of::<peer::Peer>(), PEERS, true),
@@ -164,6 +166,14 @@ pub const MAPS: [Map; 26] = [
         no_prealloc: false,
     },
     hash("fr_svc_socks", size_of::<service::SocketKey>(), size_of::<service::Socket>(), SOCKETS, false),
+    Map {
+        name: "fr_svc_tcp",
+        kind: Kind::LruHash,
+        key: size_of::<service::SocketKey>(),
+        value: size_of::<service::Socket>(),
+        entries: STREAMS,
+        no_prealloc: false,
+    },
 ];
 
 const fn hash(name: &'static str, key: usize, value: usize, entries: u32, no_prealloc: bool) -> Map {

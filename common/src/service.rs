@@ -1,11 +1,11 @@
-//! Services: `fr_services`, `fr_backends`, `fr_svc_members`, `fr_affinity` and `fr_svc_socks`.
+//! Services: `fr_services`, `fr_backends`, `fr_svc_members`, `fr_affinity`, `fr_svc_socks` and `fr_svc_tcp`.
 //!
 //! ```text
 //! address, port, protocol ── fr_services ──▶ set, count, affinity (one word)
 //! set, a place below count ── fr_backends ──▶ a backend
 //! set, backend ── fr_svc_members ──▶ it is still there (of UDP ports, and where clients keep their backend)
 //! client, address, port, protocol ── fr_affinity ──▶ the backend that it had last
-//! socket ── fr_svc_socks ──▶ what it asked for, and who answers
+//! socket ── fr_svc_socks (UDP), fr_svc_tcp ──▶ what it asked for, and who answers
 //! ```
 //! A set is written under a number that nothing names, and keeps that number's meaning until no word and no program on
 //! its way can name it.
@@ -182,7 +182,7 @@ value! {
 }
 
 value! {
-    /// The key of `fr_svc_socks`.
+    /// The key of `fr_svc_socks` and of `fr_svc_tcp`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub struct SocketKey {
         /// The socket's cookie, low half first.
@@ -195,7 +195,7 @@ value! {
 }
 
 value! {
-    /// The value of `fr_svc_socks`.
+    /// The value of `fr_svc_socks` and of `fr_svc_tcp`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Socket {
         /// What the socket asked for.

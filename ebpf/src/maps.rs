@@ -133,9 +133,13 @@ pub static MEMBERS: HashMap<MemberKey, Member, { layout::MEMBERS as usize }, ON_
 #[btf_map(name = "fr_affinity")]
 pub static AFFINITY: LruHashMap<AffinityKey, Affinity, { layout::AFFINITY as usize }> = LruHashMap::new();
 
-/// What sockets asked for.
+/// What sockets of UDP asked for.
 #[btf_map(name = "fr_svc_socks")]
 pub static SOCKETS: HashMap<SocketKey, Socket, { layout::SOCKETS as usize }> = HashMap::new();
+
+/// What sockets of TCP asked for. Only who asks for the peer's name needs it: the least recently used make room.
+#[btf_map(name = "fr_svc_tcp")]
+pub static STREAMS: LruHashMap<SocketKey, Socket, { layout::STREAMS as usize }> = LruHashMap::new();
 
 /// What a program decides on, for functions that it calls. No agent reads it.
 #[btf_map(name = "fr_question")]

@@ -19,7 +19,7 @@ use ferrule_common::{
 };
 
 use crate::{
-    maps::{SET_RETVAL, SOCKETS},
+    maps::{SET_RETVAL, SOCKETS, STREAMS},
     service::{self, Asked, halves},
 };
 
@@ -52,10 +52,13 @@ pub fn connect<const V4: bool>(ctx: &SockAddrContext) -> i32 {
         Asked::Port(word) => word,
     };
     let Some((backend, set)) = service::pick(ctx, &frontend, word) else { return refuse() };
-    let key = SocketKey { cookie: cookie(ctx), backend: Backend::NONE, place: CONNECTED };
-    let loose = if protocol == UDP { is_loose(&key).into() } else { 0 };
+    let key = connected(ctx);
     // Where there is no room the socket sees the backend in the Service's place, and works.
-    let _ = SOCKETS.insert(&key, &Socket { frontend, backend, set, loose }, 0);
+    let _ = if protocol == UDP {
+        SOCKETS.insert(&key, &Socket { frontend, backend, set, loose: is_loose(&key).into() }, 0)
+    } else {
+        STREAMS.insert(&key, &Socket { frontend, backend, set, loose: 0 }, 0)
+    };
     lead::<V4>(ctx, &backend);
     GO
 }
@@ -100,8 +103,9 @@ pub fn recvmsg<const V4: bool>(ctx: &SockAddrContext) -> i32 {
 /// A socket is told what it is connected to.
 #[inline(always)]
 pub fn getpeername<const V4: bool>(ctx: &SockAddrContext) -> i32 {
-    let key = SocketKey { cookie: cookie(ctx), backend: Backend::NONE, place: CONNECTED };
-    if let Some(connected) = find(&key)
+    let key = connected(ctx);
+    let known = if protocol(ctx) == Some(TCP) { find_stream(&key) } else { find(&key) };
+    if let Some(connected) = known
         && connected.backend == end::<V4>(ctx)
     {
         show::<V4>(ctx, &connected.frontend);
@@ -115,6 +119,15 @@ pub fn release(ctx: &SockContext) -> i32 {
     // SAFETY: the context is this program's own.
     let cookie = halves(unsafe { bpf_get_socket_cookie(ctx.as_ptr()) });
     let key = SocketKey { cookie, backend: Backend::NONE, place: CONNECTED };
+    // SAFETY: the context pointer is valid while the program runs.
+    let protocol = unsafe { (&raw const (*ctx.sock).protocol).read_volatile() };
+    if protocol != u32::from(UDP) {
+        // Most are no clients of Services, and a look costs less than a removal.
+        if find_stream(&key).is_some() {
+            let _ = STREAMS.remove(&key);
+        }
+        return GO;
+    }
     let Some(connected) = find(&key) else { return GO };
     if connected.loose != 0 {
         for place in 1..=PLACES {
@@ -149,9 +162,9 @@ fn backend_of(ctx: &SockAddrContext, frontend: &FrontendKey, word: PortWord) -> 
         }
     }
     let (backend, set) = service::pick(ctx, frontend, word)?;
-    let connected = SocketKey { cookie, backend: Backend::NONE, place: CONNECTED };
-    if !is_loose(&connected) {
-        loosen(&connected);
+    let first = connected(ctx);
+    if !is_loose(&first) {
+        loosen(&first);
     }
     if let Some(known) = known {
         // SAFETY: as in `find`.
@@ -199,11 +212,11 @@ fn is_loose(key: &SocketKey) -> bool {
 /// A socket is connected to no Service any more; of one that has other places the first says so still.
 #[inline(always)]
 fn part(ctx: &SockAddrContext) {
-    let key = SocketKey { cookie: cookie(ctx), backend: Backend::NONE, place: CONNECTED };
-    if is_loose(&key) {
-        let _ = SOCKETS.insert(&key, &LOOSE, 0);
-    } else {
-        forget(&key);
+    let key = connected(ctx);
+    match find(&key) {
+        Some(known) if known.loose != 0 => _ = SOCKETS.insert(&key, &LOOSE, 0),
+        Some(_) => forget(&key),
+        None => {}
     }
 }
 
@@ -222,6 +235,12 @@ fn loosen(key: &SocketKey) {
 fn find(key: &SocketKey) -> Option<&'static Socket> {
     // SAFETY: a socket's entries are written by its own calls; of two at once, each writes what is right for it.
     SOCKETS.get_ptr(key).map(|socket| unsafe { &*socket })
+}
+
+#[inline(always)]
+fn find_stream(key: &SocketKey) -> Option<&'static Socket> {
+    // SAFETY: as in `find`.
+    STREAMS.get_ptr(key).map(|socket| unsafe { &*socket })
 }
 
 #[inline(always)]
@@ -250,6 +269,12 @@ fn protocol(ctx: &SockAddrContext) -> Option<u8> {
         protocol if protocol == u32::from(UDP) => Some(UDP),
         _ => None,
     }
+}
+
+/// The key of what a socket is connected to.
+#[inline(always)]
+fn connected(ctx: &SockAddrContext) -> SocketKey {
+    SocketKey { cookie: cookie(ctx), backend: Backend::NONE, place: CONNECTED }
 }
 
 #[inline(always)]

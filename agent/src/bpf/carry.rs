@@ -16,6 +16,7 @@ use aya::{
 use ferrule_common::{
     flow::{Flow, FlowKey, QueuedFlow, Share, UNDECIDED},
     service::{Affinity, AffinityKey, Socket, SocketKey},
+    wire::protocol::TCP,
 };
 
 use super::{
@@ -73,30 +74,43 @@ fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
 pub fn carry_sockets(pins: &Pins) -> io::Result<usize> {
     let mut carried = 0;
     for folder in pins.other_layouts() {
-        let (sockets, clients) = (folder.join("fr_svc_socks"), folder.join("fr_affinity"));
-        // Set 0 is none, so that a socket asks whether its backend is still there.
-        let unknown = |_: &SocketKey, socket: &mut Socket| socket.set = 0;
-        if sockets.exists() {
-            carried += whole(&sockets, &pins.map("fr_svc_socks"), unknown)?;
+        // Before layout 9 those of TCP were among the others.
+        for sockets in ["fr_svc_socks", "fr_svc_tcp"].map(|name| folder.join(name)).iter().filter(|path| path.exists())
+        {
+            carried += sockets_of(sockets, pins)?;
         }
+        let clients = folder.join("fr_affinity");
         if clients.exists() {
-            carried += whole(&clients, &pins.map("fr_affinity"), |_: &AffinityKey, _: &mut Affinity| {})?;
+            let ours = open(&pins.map("fr_affinity"))?;
+            for (key, last) in entries::<AffinityKey, Affinity>(&clients, &ours)? {
+                carried += usize::from(sys::insert_new(ours.as_fd(), &key, &last)?);
+            }
         }
     }
     Ok(carried)
 }
 
-fn whole<K: Pod, V: Pod>(theirs: &Path, ours: &Path, edit: impl Fn(&K, &mut V)) -> io::Result<usize> {
-    let (theirs, ours) = (open(theirs)?, open(ours)?);
-    let (their_shape, our_shape) = (shape(theirs.as_fd())?, shape(ours.as_fd())?);
+fn sockets_of(theirs: &Path, pins: &Pins) -> io::Result<usize> {
+    let (sockets, streams) = (open(&pins.map("fr_svc_socks"))?, open(&pins.map("fr_svc_tcp"))?);
     let mut carried = 0;
-    for (key, value) in batch::raw_entries(theirs.as_fd(), their_shape.key_size, their_shape.value_size)? {
-        let key: K = converted(&key, &their_shape.key, &our_shape.key);
-        let mut value: V = converted(&value, &their_shape.value, &our_shape.value);
-        edit(&key, &mut value);
-        carried += usize::from(sys::insert_new(ours.as_fd(), &key, &value)?);
+    for (key, mut socket) in entries::<SocketKey, Socket>(theirs, &sockets)? {
+        // Set 0 is none, so that a socket asks whether its backend is still there.
+        socket.set = 0;
+        let ours = if socket.frontend.protocol == TCP { &streams } else { &sockets };
+        carried += usize::from(sys::insert_new(ours.as_fd(), &key, &socket)?);
     }
     Ok(carried)
+}
+
+/// Another layout's entries in the shape of ours.
+fn entries<K: Pod, V: Pod>(theirs: &Path, ours: &OwnedFd) -> io::Result<Vec<(K, V)>> {
+    let theirs = open(theirs)?;
+    let (their_shape, our_shape) = (shape(theirs.as_fd())?, shape(ours.as_fd())?);
+    let raw = batch::raw_entries(theirs.as_fd(), their_shape.key_size, their_shape.value_size)?;
+    let converted = raw.iter().map(|(key, value)| {
+        (converted(key, &their_shape.key, &our_shape.key), converted(value, &their_shape.value, &our_shape.value))
+    });
+    Ok(converted.collect())
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

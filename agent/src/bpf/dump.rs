@@ -151,19 +151,8 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
                 ("backend", end(&last.backend)),
             ])
         }),
-        "fr_svc_socks" => hash(map(Map::HashMap)?, |key: &SocketKey, socket: &Socket| {
-            let place = match key.place {
-                CONNECTED => "connected".into(),
-                ANSWER => "answer".into(),
-                place => place.to_string(),
-            };
-            row([
-                ("socket", cookie(key.cookie)),
-                ("place", place),
-                ("frontend", end(&Backend::new(socket.frontend.address, socket.frontend.port_be))),
-                ("backend", end(&socket.backend)),
-            ])
-        }),
+        "fr_svc_socks" => hash(map(Map::HashMap)?, asked),
+        "fr_svc_tcp" => hash(map(Map::LruHashMap)?, asked),
         "fr_conntrack" | "fr_flow_queue" | "fr_fragments" | "fr_events" | "fr_sampling" | "fr_watch" => {
             Err(DumpError::Elsewhere(name.into()))
         }
@@ -210,6 +199,21 @@ fn end(backend: &Backend) -> String {
         return "-".into();
     }
     std::net::SocketAddr::new(backend.address.to_ip(), u16::from_be(backend.port_be)).to_string()
+}
+
+/// What a socket asked a Service for.
+fn asked(key: &SocketKey, socket: &Socket) -> Row {
+    let place = match key.place {
+        CONNECTED => "connected".into(),
+        ANSWER => "answer".into(),
+        place => place.to_string(),
+    };
+    row([
+        ("socket", cookie(key.cookie)),
+        ("place", place),
+        ("frontend", end(&Backend::new(socket.frontend.address, socket.frontend.port_be))),
+        ("backend", end(&socket.backend)),
+    ])
 }
 
 fn cookie([low, high]: [u32; 2]) -> String {

@@ -72,6 +72,8 @@ pub struct RawServiceMaps {
     pub affinity: Map,
     /// `fr_svc_socks`.
     pub sockets: Map,
+    /// `fr_svc_tcp`.
+    pub streams: Map,
 }
 
 /// Why the datapath cannot be loaded.
@@ -173,6 +175,7 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
             members: map(&mut ebpf, "fr_svc_members")?,
             affinity: map(&mut ebpf, "fr_affinity")?,
             sockets: map(&mut ebpf, "fr_svc_socks")?,
+            streams: map(&mut ebpf, "fr_svc_tcp")?,
         })?,
         flows: FlowTable::new(map(&mut ebpf, "fr_conntrack")?, map(&mut ebpf, "fr_shares")?, sweeper(&mut ebpf)?)?,
         events: Events::new(map(&mut ebpf, "fr_events")?, map(&mut ebpf, "fr_watch")?)?,

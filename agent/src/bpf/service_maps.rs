@@ -37,6 +37,7 @@ pub struct ServiceMaps {
     backends: HashMap<MapData, BackendKey, Backend>,
     members: HashMap<MapData, MemberKey, Member>,
     sockets: HashMap<MapData, SocketKey, Socket>,
+    streams: HashMap<MapData, SocketKey, Socket>,
     all: All,
 }
 
@@ -82,6 +83,7 @@ impl ServiceMaps {
             backends: raw.backends.try_into().map_err(failed("fr_backends"))?,
             members: raw.members.try_into().map_err(failed("fr_svc_members"))?,
             sockets: raw.sockets.try_into().map_err(failed("fr_svc_socks"))?,
+            streams: raw.streams.try_into().map_err(failed("fr_svc_tcp"))?,
             all,
         })
     }
@@ -249,7 +251,8 @@ impl ServiceMaps {
         for (key, _) in read(&self.all.sockets, &self.sockets)? {
             absent_is_fine(self.sockets.remove(&key))?;
         }
-        Ok(())
+        let streams: Vec<SocketKey> = self.streams.keys().collect::<Result<_, _>>()?;
+        streams.iter().try_for_each(|key| absent_is_fine(self.streams.remove(key)))
     }
 
     /// How full the maps of sockets and clients are.

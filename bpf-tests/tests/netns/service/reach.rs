@@ -1,6 +1,6 @@
 //! Who asks a Service gets an answer that seems to be the Service's.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, Result, ensure};
 use bpf_tests::topology::{Layout, Routing};
@@ -107,6 +107,28 @@ fn a_udp_socket_that_is_connected_elsewhere_is_the_services_no_more() {
         }
         let left = shop.node(0).ferrule("map dump fr_svc_socks")?;
         ensure!(left.as_array().is_some_and(Vec::is_empty), "closed sockets left {left}");
+        Ok(())
+    });
+}
+
+#[test]
+fn sockets_of_tcp_take_no_room_from_those_of_udp() {
+    open(&Layout::default(), |shop| {
+        let node = shop.node(0);
+        let count = |map: &str| -> Result<usize> {
+            Ok(node.ferrule(&format!("map dump {map}"))?.as_array().context("no rows")?.len())
+        };
+        let entries = || -> Result<[usize; 2]> { Ok([count("fr_svc_tcp")?, count("fr_svc_socks")?]) };
+        for to in shop.addresses() {
+            let (stream, udp) =
+                shop.client().open(|| Ok::<_, std::io::Error>((TcpStream::connect(to)?, connected(to)?)))??;
+            ensure!(stream.peer_addr()? == to && udp.peer_addr()? == to, "a peer is not {to}");
+            let found = entries()?;
+            ensure!(found == [1, 1], "{found:?} entries");
+            drop((stream, udp));
+            let left = entries()?;
+            ensure!(left == [0, 0], "closed sockets left {left:?} entries");
+        }
         Ok(())
     });
 }
