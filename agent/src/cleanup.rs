@@ -30,10 +30,9 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     let mut tried = |result: Result<(), String>| failures.extend(result.err());
 
     // First, so that the runtime asks nobody for pods any more; then the plugin.
-    if let Some(folder) = &config.cni_conf_dir {
-        tried(conflist::remove(folder).map_err(|error| chain(&error)));
-        tried(remove_file(&config.cni_bin_dir.join(plugin::NAME)));
-    }
+    let folder = config.cni_conf_dir.as_deref().unwrap_or(Path::new(conflist::USUAL));
+    tried(conflist::remove(folder).map_err(|error| chain(&error)));
+    tried(remove_file(&config.cni_bin_dir.join(plugin::NAME)));
     let remover = Remover::start(net.clone());
     let links = link::all(&net).await?;
     let pods = links.iter().filter(|link| is_ours(&link.name));

@@ -9,7 +9,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use ferrule_agent::{
     allocator, cleanup,
-    config::{Config, Options},
+    config::{self, Config, Options},
     install, net, preflight, run, uninstall,
 };
 
@@ -125,8 +125,7 @@ fn start(command: Command) -> anyhow::Result<()> {
     };
     let config = arguments.config()?;
     net::sysctl::at(&config.sysctl_root);
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
-        .map_err(|error| anyhow::anyhow!("log-level: {error}; use error, warn, info, debug or trace"))?;
+    let filter = config::log_filter(&config.log_level)?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -155,6 +154,7 @@ fn install(folder: &Path, plugin: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 fn check(json: bool, config: &Config) -> anyhow::Result<()> {
+    net::sysctl::at(&config.sysctl_root);
     let checks = preflight::run(config, preflight::Depth::Whole);
     println!("{}", if json { serde_json::to_string_pretty(&checks)? } else { preflight::table(&checks) });
     match preflight::refusal(&checks) {

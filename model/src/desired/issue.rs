@@ -113,7 +113,9 @@ pub enum Reason {
         v6: u32,
     },
     /// More nodes than the map has room for.
-    #[error("the node map holds {capacity} nodes and is full, so this one is left out; raise its size")]
+    #[error(
+        "the node map holds {capacity} nodes and is full, so this one is left out: its pods are not reached; Ferrule has room for no more nodes"
+    )]
     NodesFull {
         /// The highest index.
         capacity: u32,

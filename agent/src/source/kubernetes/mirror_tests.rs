@@ -23,7 +23,9 @@ fn pod(name: &str, node: &str, ip: &str) -> Parts {
 
 fn announced(name: &str, node: &str, ips: &str) -> Parts {
     parts(json!({
-        "metadata": {"name": name, "namespace": "default", "annotations": {"ferrule.dev/pod-ips": ips}},
+        "metadata": {
+            "name": name, "namespace": "default", "uid": name, "annotations": {"ferrule.dev/pod-ips": format!("{name}/{ips}")},
+        },
         "spec": {"nodeName": node},
     }))
 }

@@ -7,6 +7,17 @@ app.kubernetes.io/part-of: ferrule
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- /* A runtime's own AppArmor profile and SELinux label forbid what is in BPF's file system and the node's folders. */ -}}
+{{- define "ferrule.confinement" -}}
+{{- if semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version -}}
+appArmorProfile: {type: Unconfined}
+{{- end }}
+{{- with .Values.seLinuxOptions }}
+seLinuxOptions:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- /* The agent's configuration file: settings whose values are given. */ -}}
 {{- define "ferrule.config" -}}
 source = "kubernetes"
