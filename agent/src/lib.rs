@@ -10,7 +10,7 @@ pub mod allocator;
 pub mod api;
 pub mod attachment;
 pub mod bpf;
-mod chain;
+pub mod chain;
 pub mod changes;
 pub mod cleanup;
 pub mod cli;

@@ -89,6 +89,7 @@ fn figures(app: &App, registry: &mut Registry) {
     let state = Arc::clone(&app.state.borrow());
     let leases = app.attachments.leases();
     let (policy, services) = (app.policy.summary().0, app.services.summary());
+    let wrong = state.issues.iter().filter(|issue| issue.is_wrong()).count();
     let figures = [
         ("policy_classes", "Classes of peers that policies' tables tell apart", policy.classes),
         ("policy_issues", "Policies and pods that are not in force as their objects say", app.policy.issues().len()),
@@ -99,7 +100,7 @@ fn figures(app: &App, registry: &mut Registry) {
         ("leased_addresses", "Addresses leased", leases.iter().map(|lease| lease.addresses.len()).sum()),
         ("nodes", "Other nodes", state.nodes.len()),
         ("remote_pods", "Known pods of other nodes", state.remote_pods),
-        ("issues", "What is wrong with objects, files or the configuration", state.issues.len()),
+        ("issues", "What is wrong with objects, files or the configuration, policies and Services included", wrong),
         ("errors", "What the kernel refused in the last round", state.errors.len()),
     ];
     for (name, help, value) in figures {

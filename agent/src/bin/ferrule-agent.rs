@@ -8,7 +8,9 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use ferrule_agent::{
-    allocator, cleanup,
+    allocator,
+    chain::sentence,
+    cleanup,
     config::{self, Config, Options},
     install, net, preflight, run, uninstall,
 };
@@ -99,17 +101,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The error with its causes, each said once.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn start(command: Command) -> anyhow::Result<()> {

@@ -13,7 +13,8 @@ use super::ConfigError;
 pub fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
     let bad = |problem: String| ConfigError::Value { key: "log-level", problem };
     let words = text.split(',').map(str::trim);
-    let unknown = words.clone().find(|word| !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err());
+    let bare = |word: &&str| !word.contains(['=', '[']);
+    let unknown = words.filter(bare).find(|word| word.is_empty() || word.parse::<LevelFilter>().is_err());
     if let Some(word) = unknown {
         return Err(bad(format!("{word:?} is no level; use error, warn, info, debug or trace")));
     }

@@ -187,7 +187,7 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DesiredError {
     /// The source has no object of the node that the agent runs on.
-    #[error("node {name} has no Node object; add it to the manifests, or correct --node-name")]
+    #[error("node {name} has no Node object; add it, or correct --node-name")]
     LocalNodeUnknown {
         /// The agent's node name.
         name: String,

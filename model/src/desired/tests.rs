@@ -480,7 +480,7 @@ fn nodes_that_do_not_fit_are_named() {
 #[test]
 fn without_its_own_node_or_its_overlay_device_nothing_changes() {
     let error = compute(&world("node b 192.0.2.2 10.0.2.0/24")).unwrap_err();
-    assert_eq!(error.to_string(), "node a has no Node object; add it to the manifests, or correct --node-name");
+    assert_eq!(error.to_string(), "node a has no Node object; add it, or correct --node-name");
     let mut world = world(TWO);
     world.underlay.vxlan_ifindex = None;
     assert_eq!(compute(&world), Err(DesiredError::NoOverlayDevice));

@@ -108,6 +108,16 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// What stands for an object of this kind that cannot be read and was never known, where nothing would open what it may
+    /// close.
+    #[must_use]
+    pub fn stand_in(&self, identity: &Identity) -> Option<Object> {
+        let closed = || policy::closed(&identity.name, &Field::root("spec", &self.spec));
+        (identity.kind == Kind::NetworkPolicy).then(|| Object::NetworkPolicy(closed()))
+    }
+}
+
 /// What `metadata` says besides the name.
 struct Metadata {
     uid: String,
