@@ -25,7 +25,10 @@ struct Cli {
 enum Command {
     /// Serve this node until SIGTERM; pods keep their network when it ends
     Run(Arguments),
-    /// Remove everything that the agent and the plugin ever made on this node, pods' links included
+    /// Remove what the agent and the plugin made on this node, pods' links included
+    ///
+    /// The CNI configuration and the plugin are removed only with --cni-conf-dir (and --cni-bin-dir, where the plugin is not in
+    /// /opt/cni/bin). The plugin's log and changed sysctls stay.
     Cleanup {
         /// Serve /livez and /readyz meanwhile, try again what fails, and stay until SIGTERM
         #[arg(long)]
@@ -155,6 +158,7 @@ fn install(folder: &Path, plugin: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 fn check(json: bool, config: &Config) -> anyhow::Result<()> {
+    net::sysctl::at(&config.sysctl_root);
     let checks = preflight::run(config, preflight::Depth::Whole);
     println!("{}", if json { serde_json::to_string_pretty(&checks)? } else { preflight::table(&checks) });
     match preflight::refusal(&checks) {
