@@ -23,6 +23,8 @@ pub mod flows;
 pub mod install;
 pub mod issue;
 pub mod lease;
+#[cfg(test)]
+mod manual;
 pub mod monitor;
 pub mod net;
 pub mod operator;

@@ -27,7 +27,10 @@ struct Cli {
 enum Command {
     /// Serve this node until SIGTERM; pods keep their network when it ends
     Run(Arguments),
-    /// Remove everything that the agent and the plugin ever made on this node, pods' links included
+    /// Remove what the agent and the plugin made on this node, pods' links included
+    ///
+    /// The CNI configuration is looked for in --cni-conf-dir, else in /etc/cni/net.d, and the plugin in --cni-bin-dir. The
+    /// plugin's log and changed sysctls stay.
     Cleanup {
         /// Serve /livez and /readyz meanwhile, try again what fails, and stay until SIGTERM
         #[arg(long)]
