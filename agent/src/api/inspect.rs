@@ -69,10 +69,10 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
 
 fn source(app: &App) -> Source {
     let synced = app.store.clone().snapshot().synced;
-    let Some(cluster) = &app.cluster else {
+    let Some(server) = &app.server else {
         return Source { kind: "files".into(), synced, ..Source::default() };
     };
-    let report = cluster.health.report();
+    let report = server.report();
     Source {
         kind: "kubernetes".into(),
         synced: report.synced,

@@ -84,8 +84,8 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, state.waiting.iter().cloned().collect())
     };
-    if let Some(cluster) = &app.cluster {
-        let report = cluster.health.report();
+    if let Some(server) = &app.server {
+        let report = server.report();
         if !report.synced {
             words.push("the API server's objects have not been read yet".into());
         }

@@ -68,7 +68,7 @@ impl Figures {
             service_issues: app.services.issues().len(),
             fill: app.services.fill(),
             synced: app.store.clone().snapshot().synced,
-            report: app.cluster.as_ref().map(|cluster| cluster.health.report()),
+            report: app.server.as_ref().map(|server| server.report()),
             adds: app.times.add.clone(),
             dels: app.times.del.clone(),
             failed: app.times.failed.clone(),

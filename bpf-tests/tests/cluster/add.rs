@@ -140,7 +140,11 @@ fn a_static_pod_is_known_by_its_mirror() {
     let from_file = StaticPod::start(&space, node, "quiet");
     let quiet = from_file.running(&space);
     let client = space.pod("client", nodes()[1].name(), &[]);
-    let refused = space.connects(&client, &format!("{}:8080", quiet.ip(false)));
+    let to = format!("{}:8080", quiet.ip(false));
+    let refused = space.connects(&client, &to);
+    // It serves, and the policy alone stands between.
+    space.kubectl("delete networkpolicy quiet").expect("the policy goes");
+    space.until("it is reached without the policy", || space.connects(&client, &to));
     drop(from_file);
     assert!(refused.is_err(), "its policy does not hold");
 }

@@ -27,6 +27,7 @@ api-server = {{ . | quote }}
 {{- with .Values.clusterCIDRs }}
 cluster-cidrs = {{ . | toJson }}
 {{- end }}
+require-pod-object = {{ .Values.requirePodObject }}
 routing = {{ .Values.routing | quote }}
 vxlan-port = {{ .Values.vxlanPort | int }}
 {{- if .Values.mtu }}
