@@ -33,17 +33,18 @@ pub fn names(version: Version, table: &str, chain: &str) -> io::Result<bool> {
         Version::V4 => (AddressFamily::Inet, libc::SOL_IP),
         Version::V6 => (AddressFamily::Inet6, libc::SOL_IPV6),
     };
-    let raw = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw)?;
+    // Any socket of the family may ask; a raw one, as iptables opens, would take CAP_NET_RAW beside CAP_NET_ADMIN.
+    let asking = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::Udp)?;
     // Between the two questions the table may grow: then it is asked again.
     for _ in 0..4 {
         let mut info = vec![0_u8; INFO];
         info[..table.len().min(NAME - 1)].copy_from_slice(&table.as_bytes()[..table.len().min(NAME - 1)]);
-        ask(raw.as_raw_fd(), level, GET_INFO, &mut info)?;
+        ask(asking.as_raw_fd(), level, GET_INFO, &mut info)?;
         let size = u32::from_ne_bytes([info[80], info[81], info[82], info[83]]);
         let mut entries = vec![0_u8; HEAD + size as usize];
         entries[..NAME].copy_from_slice(&info[..NAME]);
         entries[NAME..NAME + 4].copy_from_slice(&size.to_ne_bytes());
-        match ask(raw.as_raw_fd(), level, GET_ENTRIES, &mut entries) {
+        match ask(asking.as_raw_fd(), level, GET_ENTRIES, &mut entries) {
             Ok(()) => {
                 // A user's chain begins with an entry that holds its name, zero-terminated.
                 let wanted = [chain.as_bytes(), &[0]].concat();

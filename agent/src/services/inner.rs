@@ -23,6 +23,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Inner {
     pub maps: ServiceMaps,
     pub node: String,
+    /// Whether a controller writes hints into the slices.
+    pub hinted: bool,
     /// None before the source was read.
     pub engine: Option<Engine>,
     /// Steps that the kernel refused, and all that came after them.
@@ -48,10 +50,11 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    pub fn new(node: &str, maps: ServiceMaps) -> Self {
+    pub fn new(node: &str, hinted: bool, maps: ServiceMaps) -> Self {
         Self {
             maps,
             node: node.to_owned(),
+            hinted,
             engine: None,
             pending: VecDeque::new(),
             resting: VecDeque::new(),
@@ -87,7 +90,10 @@ impl Inner {
             sets: SETS,
         };
         let (mut engine, orphans) = Engine::new(limits, &self.node, found);
-        let applied = engine.begin(objects, found);
+        if !self.hinted {
+            engine.follow_distribution();
+        }
+        let applied = engine.begin(objects);
         self.engine = Some(engine);
         self.resting.clear();
         self.orphans = (!orphans.is_empty()).then(|| (Instant::now(), orphans.iter().map(|set| set.set).collect()));

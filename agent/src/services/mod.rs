@@ -75,7 +75,7 @@ impl Services {
     /// Over the pinned maps; changes nothing yet.
     #[must_use]
     pub fn new(config: &Config, maps: ServiceMaps, programs: Arc<Mutex<Programs>>, pins: Pins, store: Reader) -> Self {
-        let inner = Inner::new(&config.node_name, maps);
+        let inner = Inner::new(&config.node_name, config.source.is_kubernetes(), maps);
         let settings = &config.services;
         let (on, root, kube_proxy) = (settings.on, settings.root(), settings.kube_proxy);
         let in_force = store::in_force();

@@ -15,30 +15,49 @@ pub struct Place<'a> {
     pub node: &'a str,
     /// Its label `topology.kubernetes.io/zone`.
     pub zone: Option<&'a str>,
+    /// Whether somebody writes hints into slices, as a cluster's controller does: where there are none they are withheld.
+    pub hinted: bool,
 }
 
-/// The backends of one port in one family, sorted. `slices` are all of the Service's.
-#[must_use]
-pub fn backends<'a>(
-    service: &Service,
-    port: &ServicePort,
-    family: Family,
-    slices: impl Iterator<Item = &'a EndpointSlice>,
-    place: Place<'_>,
-) -> Arc<[Backend]> {
-    let all = merged(port, family, slices, place);
-    let chosen = |pick: &dyn Fn(&SliceEndpoint) -> bool| -> Vec<Backend> {
-        all.iter().filter(|(_, endpoint)| pick(endpoint)).map(|(backend, _)| *backend).collect()
-    };
-    let here = |endpoint: &SliceEndpoint| !service.local || is_on(endpoint, place.node);
-    let ready: Vec<&SliceEndpoint> = all.values().copied().filter(|endpoint| endpoint.ready).collect();
-    let near = if service.local { Nearness::Any } else { nearness(&ready, service.distribution, place) };
-    let found = chosen(&|endpoint| endpoint.ready && here(endpoint) && near.allows(endpoint, place));
-    if !found.is_empty() {
-        return found.into();
+/// The endpoints of one port in one family.
+#[derive(Debug)]
+pub struct Endpoints<'a>(BTreeMap<Backend, &'a SliceEndpoint>);
+
+impl<'a> Endpoints<'a> {
+    /// Of `slices`, which are all of the Service's.
+    #[must_use]
+    pub fn new(
+        port: &ServicePort,
+        family: Family,
+        slices: impl Iterator<Item = &'a EndpointSlice>,
+        place: Place<'_>,
+    ) -> Self {
+        Self(merged(port, family, slices, place))
     }
-    // Better than none: those that end and still serve.
-    chosen(&|endpoint| endpoint.serving && endpoint.terminating && here(endpoint)).into()
+
+    /// Those that connections may get, sorted.
+    #[must_use]
+    pub fn chosen(&self, service: &Service, place: Place<'_>) -> Arc<[Backend]> {
+        let here = |endpoint: &SliceEndpoint| !service.local || is_on(endpoint, place.node);
+        let ready: Vec<&SliceEndpoint> = self.0.values().copied().filter(|endpoint| endpoint.ready).collect();
+        let near = if service.local { Nearness::Any } else { nearness(&ready, service.distribution, place) };
+        let found = self.that(|endpoint| endpoint.ready && here(endpoint) && near.allows(endpoint, place));
+        if !found.is_empty() {
+            return found;
+        }
+        // Better than none: those that end and still serve.
+        self.that(|endpoint| endpoint.serving && endpoint.terminating && here(endpoint))
+    }
+
+    /// Those that answer who is with them already, sorted: all that are chosen, and others.
+    #[must_use]
+    pub fn serving(&self) -> Arc<[Backend]> {
+        self.that(|endpoint| endpoint.ready || endpoint.serving)
+    }
+
+    fn that(&self, pick: impl Fn(&SliceEndpoint) -> bool) -> Arc<[Backend]> {
+        self.0.iter().filter(|(_, endpoint)| pick(endpoint)).map(|(backend, _)| *backend).collect()
+    }
 }
 
 /// The endpoints of all slices, each once: of an endpoint on its way between two slices the better one counts.
@@ -87,7 +106,7 @@ impl Nearness {
 }
 
 /// Hints count where every ready endpoint has them and one is for this place, those for nodes before those for zones.
-/// Where nobody hints at all, as in files, `trafficDistribution` itself is followed.
+/// Where nobody writes hints, as in files, and there are none, `trafficDistribution` itself is followed.
 fn nearness(ready: &[&SliceEndpoint], distribution: Distribution, place: Place<'_>) -> Nearness {
     let all_hint = |hints: fn(&SliceEndpoint) -> &[Arc<str>], here: Option<&str>| {
         ready.iter().all(|endpoint| !hints(endpoint).is_empty())
@@ -99,7 +118,7 @@ fn nearness(ready: &[&SliceEndpoint], distribution: Distribution, place: Place<'
     if all_hint(|endpoint| &endpoint.for_zones, place.zone) {
         return Nearness::HintedZone;
     }
-    if ready.iter().any(|endpoint| !endpoint.for_zones.is_empty() || !endpoint.for_nodes.is_empty()) {
+    if place.hinted || ready.iter().any(|endpoint| !endpoint.for_zones.is_empty() || !endpoint.for_nodes.is_empty()) {
         return Nearness::Any;
     }
     let wanted: &[Nearness] = match distribution {

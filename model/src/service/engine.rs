@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::numbers::Numbers;
 use super::room::{Limits, Summary, Used};
-use super::{Backend, Found, Frontend, Issue, Place, Reason, Served, SetOf, Step, backends};
+use super::{Backend, Endpoints, Found, Frontend, Issue, Place, Reason, Served, SetOf, Step};
 use crate::cidr::Family;
 use crate::objects::{EndpointSlice, ObjectName, Objects, Protocol, Service};
 
@@ -23,23 +23,35 @@ pub struct Applied {
     pub steps: Vec<Step>,
     /// Sets that nothing names once the steps are done: to be removed after a grace, and then released.
     pub superseded: Vec<SetOf>,
-    /// Backends of UDP ports that have left.
+    /// Endpoints of UDP ports that were there and serve no more.
     pub left: Vec<(Frontend, Backend)>,
 }
 
 /// What is in force.
 #[derive(Debug, Clone)]
-struct Live {
+pub(super) struct Live {
     served: Served,
+    serving: Arc<[Backend]>,
     set: u32,
 }
+
+/// What a frontend is to lead to.
+struct Choice {
+    served: Served,
+    /// Sorted, of UDP ports alone: where sockets may be that were led there once, whatever is chosen now.
+    serving: Arc<[Backend]>,
+}
+
+/// What frontends are to lead to, and whose they are.
+type Wanted<'a> = BTreeMap<Frontend, (&'a ObjectName, Choice)>;
 
 /// Services, and what of them is in the maps.
 #[derive(Debug)]
 pub struct Engine {
-    limits: Limits,
+    pub(super) limits: Limits,
     node: Arc<str>,
     zone: Option<Arc<str>>,
+    hinted: bool,
     pub(super) objects: Arc<Objects>,
     /// Slices by the Service that they are of.
     pub(super) slices: HashMap<ObjectName, BTreeSet<ObjectName>>,
@@ -50,13 +62,16 @@ pub struct Engine {
     /// Ports that no socket program can serve.
     sctp: BTreeMap<ObjectName, Vec<u16>>,
     /// The frontends that each Service has.
-    owned: HashMap<ObjectName, Vec<Frontend>>,
-    live: BTreeMap<Frontend, Live>,
-    addresses: BTreeSet<IpAddr>,
+    pub(super) owned: HashMap<ObjectName, Vec<Frontend>>,
+    pub(super) live: BTreeMap<Frontend, Live>,
+    /// Frontends that the map holds and whose sets are damaged, until they are written anew or removed.
+    pub(super) strays: BTreeSet<Frontend>,
+    /// Addresses in the map.
+    pub(super) addresses: BTreeSet<IpAddr>,
     numbers: Numbers,
     used: Used,
     /// What did not fit; tried again once something was released.
-    unfit: BTreeMap<ObjectName, Reason>,
+    pub(super) unfit: BTreeMap<ObjectName, Reason>,
     /// Sets that nothing names since the engine was made.
     orphans: BTreeMap<u32, SetOf>,
     again: bool,
@@ -81,9 +96,11 @@ impl Engine {
             let served = Served { backends, affinity: port.affinity };
             if !served.has_members(frontend.protocol) || members || served.backends.is_empty() {
                 named.insert(port.set);
-                live.insert(*frontend, Live { served, set: port.set });
+                let serving = Arc::clone(&served.backends);
+                live.insert(*frontend, Live { served, serving, set: port.set });
             }
         }
+        let strays = found.ports.keys().filter(|frontend| !live.contains_key(frontend)).copied().collect();
         let mut used = Used::default();
         found.sets.values().for_each(|set| used.add(set));
         let orphans: Vec<SetOf> = found.sets.values().filter(|set| !named.contains(&set.set)).cloned().collect();
@@ -91,6 +108,7 @@ impl Engine {
             limits,
             node: node.into(),
             zone: None,
+            hinted: true,
             objects: Arc::default(),
             slices: HashMap::new(),
             claims: BTreeMap::new(),
@@ -98,6 +116,7 @@ impl Engine {
             sctp: BTreeMap::new(),
             owned: HashMap::new(),
             live,
+            strays,
             addresses: found.addresses.clone(),
             numbers: Numbers::new(limits.sets, found.sets.keys().copied()),
             used,
@@ -108,9 +127,15 @@ impl Engine {
         (engine, orphans)
     }
 
-    /// The first snapshot: what it does not name goes. `found` is what the engine was made with.
-    pub fn begin(&mut self, objects: &Arc<Objects>, found: &Found) -> Applied {
-        let frontends: BTreeSet<Frontend> = self.live.keys().chain(found.ports.keys()).copied().collect();
+    /// Nobody writes hints into slices, as where they are files: `trafficDistribution` itself is followed. Before the
+    /// first snapshot.
+    pub const fn follow_distribution(&mut self) {
+        self.hinted = false;
+    }
+
+    /// The first snapshot: what it does not name goes.
+    pub fn begin(&mut self, objects: &Arc<Objects>) -> Applied {
+        let frontends: BTreeSet<Frontend> = self.live.keys().chain(&self.strays).copied().collect();
         let addresses = self.addresses.clone();
         self.change(objects, frontends, addresses)
     }
@@ -157,7 +182,7 @@ impl Engine {
     #[must_use]
     pub fn expected(&self) -> Found {
         let mut found = Found { addresses: self.addresses.clone(), ..Found::default() };
-        for (frontend, Live { served, set }) in &self.live {
+        for (frontend, Live { served, set, .. }) in &self.live {
             let count = u32::try_from(served.backends.len()).unwrap_or(u32::MAX);
             found.ports.insert(*frontend, super::FoundPort { set: *set, count, affinity: served.affinity });
             if *set != 0 {
@@ -231,12 +256,28 @@ impl Engine {
             self.zone = zone;
             dirty.extend(objects.services.keys().cloned());
         }
+        // An address that had no room is tried again with its Service.
+        let waiting = dirty.iter().filter(|name| self.unfit.contains_key(name));
+        for service in waiting.filter_map(|name| objects.services.get(name)) {
+            addresses.extend(&service.cluster_ips);
+        }
         // An address may have passed to another Service, whose frontends are then others.
         for address in &addresses {
             dirty.extend(self.claims.get(address).into_iter().flatten().map(|(_, name)| name.clone()));
         }
+        let wanted = self.read_anew(objects, &dirty, &mut frontends);
+        self.put_in_force(&wanted, &dirty, &frontends, &addresses)
+    }
+
+    /// What the frontends of these Services are to lead to; those that they had are added to `frontends`.
+    fn read_anew<'a>(
+        &mut self,
+        objects: &Objects,
+        dirty: &'a BTreeSet<ObjectName>,
+        frontends: &mut BTreeSet<Frontend>,
+    ) -> Wanted<'a> {
         let mut wanted = BTreeMap::new();
-        for name in &dirty {
+        for name in dirty {
             self.unfit.remove(name);
             self.sctp.remove(name);
             frontends.extend(self.owned.remove(name).unwrap_or_default());
@@ -246,61 +287,91 @@ impl Engine {
             if !sctp.is_empty() {
                 self.sctp.insert(name.clone(), sctp);
             }
-            let served = self.read(objects, service);
-            self.owned.insert(name.clone(), served.iter().map(|(frontend, _)| *frontend).collect());
-            wanted.extend(served.into_iter().map(|(frontend, served)| (frontend, (name, served))));
+            let choices = self.read(objects, service);
+            self.owned.insert(name.clone(), choices.iter().map(|(frontend, _)| *frontend).collect());
+            wanted.extend(choices.into_iter().map(|(frontend, choice)| (frontend, (name, choice))));
         }
+        wanted
+    }
+
+    /// The steps to what is wanted. What goes makes room first; then addresses have it before ports, since what is not
+    /// known as a Service's would go where no Service's packet may.
+    fn put_in_force(
+        &mut self,
+        wanted: &Wanted<'_>,
+        dirty: &BTreeSet<ObjectName>,
+        frontends: &BTreeSet<Frontend>,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Applied {
         let mut applied = Applied::default();
-        for (frontend, (name, served)) in &wanted {
-            self.set(*frontend, served, name, &mut applied);
-        }
         for frontend in frontends.iter().filter(|frontend| !wanted.contains_key(frontend)) {
-            applied.steps.push(Step::RemoveFrontend(*frontend));
-            if let Some(live) = self.live.remove(frontend) {
-                supersede(*frontend, &live, &[], &mut applied);
+            self.remove(*frontend, &mut applied);
+        }
+        self.follow_claims(addresses, &mut applied);
+        let mut more_room = !applied.steps.is_empty();
+        let come = self.take_addresses(addresses);
+        let crowded = self.crowded(dirty);
+        for (frontend, (name, choice)) in wanted {
+            if self.is_known(frontend) || !crowded.contains(name) {
+                self.set(*frontend, choice, name, &mut applied);
             }
         }
-        self.follow_addresses(&addresses, &mut applied);
+        applied.steps.extend(come.into_iter().map(Step::SetAddress));
+        // Damaged, and what is wanted in their place does not fit.
+        for frontend in std::mem::take(&mut self.strays) {
+            more_room = true;
+            self.remove(frontend, &mut applied);
+        }
+        self.again |= more_room && self.lacks_frontends();
         applied
     }
 
+    fn remove(&mut self, frontend: Frontend, applied: &mut Applied) {
+        applied.steps.push(Step::RemoveFrontend(frontend));
+        self.strays.remove(&frontend);
+        if let Some(live) = self.live.remove(&frontend) {
+            supersede(frontend, &live, applied);
+            leave(frontend, &live, &[], applied);
+        }
+    }
+
     /// What a Service's addresses, where it has them, lead to.
-    fn read(&self, objects: &Objects, service: &Service) -> Vec<(Frontend, Served)> {
-        let place = Place { node: &self.node, zone: self.zone.as_deref() };
+    fn read(&self, objects: &Objects, service: &Service) -> Vec<(Frontend, Choice)> {
+        let place = Place { node: &self.node, zone: self.zone.as_deref(), hinted: self.hinted };
         let names = self.slices.get(&service.name).into_iter().flatten();
         let slices: Vec<&EndpointSlice> =
             names.filter_map(|name| objects.endpoint_slices.get(name)).map(|slice| &**slice).collect();
         let mut found = Vec::new();
         for address in service.cluster_ips.iter().filter(|ip| self.service_at(ip) == Some(&service.name)) {
             for port in service.ports.iter().filter(|port| port.protocol != Protocol::Sctp) {
-                let slices = slices.iter().copied();
-                let backends = backends(service, port, Family::of(*address), slices, place);
+                let endpoints = Endpoints::new(port, Family::of(*address), slices.iter().copied(), place);
+                let served = Served { backends: endpoints.chosen(service, place), affinity: service.affinity };
+                let is_udp = port.protocol == Protocol::Udp;
+                let serving = if is_udp { endpoints.serving() } else { Arc::default() };
                 let frontend = Frontend { address: *address, port: port.port, protocol: port.protocol };
-                found.push((frontend, Served { backends, affinity: service.affinity }));
+                found.push((frontend, Choice { served, serving }));
             }
         }
         found
     }
 
-    fn set(&mut self, frontend: Frontend, wanted: &Served, name: &ObjectName, applied: &mut Applied) {
-        let live = self.live.get(&frontend);
-        if live.is_some_and(|live| live.served == *wanted) {
-            return;
-        }
-        if live.is_none() && self.live.len() + self.addresses.len() >= self.limits.frontends {
-            let reason = Reason::Full { map: "fr_services", capacity: self.limits.frontends };
-            self.unfit.insert(name.clone(), reason);
+    fn set(&mut self, frontend: Frontend, choice: &Choice, name: &ObjectName, applied: &mut Applied) {
+        let Choice { served: wanted, serving } = choice;
+        if let Some(live) = self.live.get_mut(&frontend).filter(|live| live.served == *wanted) {
+            leave(frontend, live, serving, applied);
+            live.serving = Arc::clone(serving);
             return;
         }
         let mut set = 0;
         if !wanted.backends.is_empty() {
             let new = set_of(frontend, wanted, 0);
             if let Some(reason) = self.misfit(&new) {
-                self.unfit.insert(name.clone(), reason);
+                self.unfit.entry(name.clone()).or_insert(reason);
                 return;
             }
             let Some(number) = self.numbers.take() else {
-                self.unfit.insert(name.clone(), Reason::Full { map: "fr_backends", capacity: self.limits.backends });
+                let reason = Reason::Full { map: "fr_backends", capacity: self.limits.backends };
+                self.unfit.entry(name.clone()).or_insert(reason);
                 return;
             };
             set = number;
@@ -309,8 +380,11 @@ impl Engine {
         }
         let count = u32::try_from(wanted.backends.len()).unwrap_or(u32::MAX);
         applied.steps.push(Step::SetFrontend { frontend, set, count, affinity: wanted.affinity });
-        if let Some(old) = self.live.insert(frontend, Live { served: wanted.clone(), set }) {
-            supersede(frontend, &old, &wanted.backends, applied);
+        self.strays.remove(&frontend);
+        let live = Live { served: wanted.clone(), serving: Arc::clone(serving), set };
+        if let Some(old) = self.live.insert(frontend, live) {
+            supersede(frontend, &old, applied);
+            leave(frontend, &old, serving, applied);
         }
     }
 
@@ -329,8 +403,8 @@ impl Engine {
         None
     }
 
-    /// Addresses are refused for other ports as long as a Service has them.
-    fn follow_addresses(&mut self, touched: &BTreeSet<IpAddr>, applied: &mut Applied) {
+    /// Notes who has these addresses now, and removes those that nobody has.
+    fn follow_claims(&mut self, touched: &BTreeSet<IpAddr>, applied: &mut Applied) {
         for address in touched {
             if self.claims.get(address).is_some_and(BTreeSet::is_empty) {
                 self.claims.remove(address);
@@ -340,10 +414,7 @@ impl Engine {
             } else {
                 self.contested.remove(address);
             }
-            let claimed = self.claims.contains_key(address);
-            if claimed && self.addresses.insert(*address) {
-                applied.steps.push(Step::SetAddress(*address));
-            } else if !claimed && self.addresses.remove(address) {
+            if !self.claims.contains_key(address) && self.addresses.remove(address) {
                 applied.steps.push(Step::RemoveAddress(*address));
             }
         }
@@ -359,14 +430,18 @@ fn set_of(frontend: Frontend, served: &Served, set: u32) -> SetOf {
     SetOf { set, backends: Arc::clone(&served.backends), members: served.has_members(frontend.protocol) }
 }
 
-/// Notes what goes with a set that nothing names any more.
-fn supersede(frontend: Frontend, old: &Live, remaining: &[Backend], applied: &mut Applied) {
+/// Notes the set that nothing names any more.
+fn supersede(frontend: Frontend, old: &Live, applied: &mut Applied) {
     if old.set != 0 {
         applied.superseded.push(set_of(frontend, &old.served, old.set));
     }
+}
+
+/// Notes which endpoints serve no more. One that is merely not chosen any more keeps who is with it.
+fn leave(frontend: Frontend, old: &Live, serving: &[Backend], applied: &mut Applied) {
     if frontend.protocol == Protocol::Udp {
         // Both are sorted.
-        let left = old.served.backends.iter().filter(|backend| remaining.binary_search(backend).is_err());
+        let left = old.serving.iter().filter(|backend| serving.binary_search(backend).is_err());
         applied.left.extend(left.map(|backend| (frontend, *backend)));
     }
 }

@@ -9,6 +9,7 @@
 
 mod choice;
 mod engine;
+mod entries;
 mod follow;
 mod issue;
 mod numbers;
@@ -20,7 +21,7 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use choice::{Place, backends};
+pub use choice::{Endpoints, Place};
 pub use engine::{Applied, Engine};
 pub use issue::{Issue, Reason, shared_with_pods};
 pub use room::{Limits, Summary};

@@ -21,7 +21,7 @@ fn one_slice_of_five_thousand_services_changes() {
     let first = objects(&text);
     let (mut engine, _) = Engine::new(limits, "a", &Found::default());
     let start = Instant::now();
-    let steps = engine.begin(&first, &Found::default()).steps.len();
+    let steps = engine.begin(&first).steps.len();
     eprintln!("begin: {:?}, {steps} steps", start.elapsed());
     let mut current = first;
     let start = Instant::now();

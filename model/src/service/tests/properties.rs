@@ -10,7 +10,7 @@ use super::LIMITS;
 use super::reading::{Reading, read};
 use super::text::objects;
 use crate::objects::Objects;
-use crate::service::{Applied, Engine, Found, Frontend, SetOf};
+use crate::service::{Applied, Engine, Found, Frontend, Limits, SetOf};
 
 /// Lines of objects, of which a snapshot has some.
 fn snapshot() -> impl Strategy<Value = String> {
@@ -75,19 +75,26 @@ fn carry_out(applied: &Applied, found: &mut Found, resting: &mut Vec<SetOf>) {
     resting.extend(applied.superseded.iter().cloned());
 }
 
-fn check(snapshots: &[Arc<Objects>], restarts: &[bool]) {
-    let (mut found, mut resting) = (Found::default(), Vec::new());
-    let (mut engine, _) = Engine::new(LIMITS, "a", &found);
+fn check(snapshots: &[Arc<Objects>], restarts: &[bool], hinted: bool) {
+    let made = |found: &Found| {
+        let (mut engine, orphans) = Engine::new(LIMITS, "a", found);
+        if !hinted {
+            engine.follow_distribution();
+        }
+        (engine, orphans)
+    };
+    let mut found = Found::default();
+    let (mut engine, mut resting) = made(&found);
     let mut begun = false;
     for (at, objects) in snapshots.iter().enumerate() {
         if restarts.get(at).copied().unwrap_or_default() {
-            let (next, orphans) = Engine::new(LIMITS, "a", &found);
+            let (next, orphans) = made(&found);
             (engine, resting, begun) = (next, orphans, false);
         }
-        let applied = if begun { engine.apply(objects) } else { engine.begin(objects, &found.clone()) };
+        let applied = if begun { engine.apply(objects) } else { engine.begin(objects) };
         begun = true;
         carry_out(&applied, &mut found, &mut resting);
-        let (reading, addresses) = read(objects, "a");
+        let (reading, addresses) = read(objects, "a", hinted);
         assert_eq!((seen(&found), &found.addresses), (reading, &addresses));
         if at % 2 == 1 {
             for set in resting.drain(..) {
@@ -107,13 +114,52 @@ fn shared(texts: &[String]) -> Vec<Arc<Objects>> {
     texts.iter().map(|text| Arc::clone(known.entry(text).or_insert_with(|| objects(text)))).collect()
 }
 
+/// Whatever comes: the map of frontends and addresses never holds more than it can, it holds what the engine says, and
+/// as soon as all that is wanted fits, all of it is there.
+fn check_full(snapshots: &[Arc<Objects>], limit: usize) {
+    let (mut found, mut resting) = (Found::default(), Vec::new());
+    let (mut engine, _) = Engine::new(Limits { frontends: limit, ..LIMITS }, "a", &found);
+    for (at, objects) in snapshots.iter().enumerate() {
+        let mut applied = if at == 0 { engine.begin(objects) } else { engine.apply(objects) };
+        loop {
+            for step in &applied.steps {
+                found.apply(step);
+                assert!(found.ports.len() + found.addresses.len() <= limit, "{step}");
+            }
+            resting.append(&mut applied.superseded);
+            if !engine.wants_again() {
+                break;
+            }
+            applied = engine.apply(objects);
+        }
+        for set in resting.drain(..) {
+            found.sets.remove(&set.set);
+        }
+        assert_eq!(found, engine.expected());
+        let (reading, addresses) = read(objects, "a", true);
+        let fits = reading.len() + addresses.len() <= limit;
+        assert_eq!(fits, engine.issues(true).iter().all(|issue| issue.reason.name() != "ServiceMapFull"));
+        if fits {
+            assert_eq!((seen(&found), &found.addresses), (reading, &addresses));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
     #[test]
     fn the_maps_say_what_an_independent_reading_says(
         texts in prop::collection::vec(snapshot(), 1..6),
         restarts in prop::collection::vec(any::<bool>(), 6),
+        hinted: bool,
     ) {
-        check(&shared(&texts), &restarts);
+        check(&shared(&texts), &restarts, hinted);
+    }
+    #[test]
+    fn no_map_is_asked_to_hold_more_than_it_can(
+        texts in prop::collection::vec(snapshot(), 1..6),
+        limit in 0..14_usize,
+    ) {
+        check_full(&shared(&texts), limit);
     }
 }

@@ -9,7 +9,7 @@ use crate::service::Frontend;
 
 pub(super) type Reading = BTreeMap<Frontend, (BTreeSet<(IpAddr, u16)>, Option<u32>)>;
 
-pub(super) fn read(objects: &Objects, node: &str) -> (Reading, BTreeSet<IpAddr>) {
+pub(super) fn read(objects: &Objects, node: &str, hinted: bool) -> (Reading, BTreeSet<IpAddr>) {
     let zone = objects.nodes.get(node).and_then(|node| node.labels.get("topology.kubernetes.io/zone"));
     let (mut reading, mut addresses) = (Reading::new(), BTreeSet::new());
     for service in objects.services.values().filter(|service| service.other_proxy.is_none()) {
@@ -20,7 +20,7 @@ pub(super) fn read(objects: &Objects, node: &str) -> (Reading, BTreeSet<IpAddr>)
             }
             for port in service.ports.iter().filter(|port| port.protocol != Protocol::Sctp) {
                 let frontend = Frontend { address: *ip, port: port.port, protocol: port.protocol };
-                let backends = backends(objects, service, port, *ip, node, zone);
+                let backends = backends(objects, service, port, *ip, (node, zone), hinted);
                 reading.insert(frontend, (backends, service.affinity));
             }
         }
@@ -44,8 +44,8 @@ fn backends(
     service: &Service,
     port: &ServicePort,
     ip: IpAddr,
-    node: &str,
-    zone: Option<&str>,
+    (node, zone): (&str, Option<&str>),
+    hinted: bool,
 ) -> BTreeSet<(IpAddr, u16)> {
     // Each (address, port) with the conditions of its best mention.
     let mut mentions: Vec<((IpAddr, u16), &SliceEndpoint)> = Vec::new();
@@ -100,7 +100,8 @@ fn backends(
     if ready.iter().all(|(_, endpoint)| !endpoint.for_zones.is_empty()) && !only(&for_zone).is_empty() {
         return only(&for_zone);
     }
-    let unhinted = ready.iter().all(|(_, endpoint)| endpoint.for_nodes.is_empty() && endpoint.for_zones.is_empty());
+    let unhinted =
+        !hinted && ready.iter().all(|(_, endpoint)| endpoint.for_nodes.is_empty() && endpoint.for_zones.is_empty());
     if unhinted && service.distribution == Distribution::SameNode && !only(&local).is_empty() {
         return only(&local);
     }

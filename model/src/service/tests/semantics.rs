@@ -7,9 +7,22 @@ use crate::service::{Engine, Found, shared_with_pods};
 /// What every frontend leads to, and the issues, from these objects.
 #[track_caller]
 fn check(text: &str, frontends: &[&str], issues: &[&str]) {
-    let objects = objects(text);
+    let (engine, _) = Engine::new(LIMITS, "a", &Found::default());
+    check_by(engine, text, frontends, issues);
+}
+
+/// The same where these objects are files.
+#[track_caller]
+fn check_files(text: &str, frontends: &[&str], issues: &[&str]) {
     let (mut engine, _) = Engine::new(LIMITS, "a", &Found::default());
-    engine.begin(&objects, &Found::default());
+    engine.follow_distribution();
+    check_by(engine, text, frontends, issues);
+}
+
+#[track_caller]
+fn check_by(mut engine: Engine, text: &str, frontends: &[&str], issues: &[&str]) {
+    let objects = objects(text);
+    engine.begin(&objects);
     let expected = engine.expected();
     let shown: Vec<String> = expected
         .ports
@@ -128,10 +141,10 @@ fn hints_count_where_every_ready_endpoint_has_them_and_one_is_for_here() {
 }
 
 #[test]
-fn a_preferred_distribution_is_followed_where_nobody_hints() {
+fn a_preferred_distribution_is_followed_in_files_that_have_no_hints() {
     let check = |wanted: &str, endpoints: &str, expected: &str| {
         let text = format!("service web 10.96.0.1 80/tcp {wanted}\nslice s web 80/tcp {endpoints}");
-        check(&text, &[&format!("10.96.0.1:80 TCP → {expected}")], &[]);
+        check_files(&text, &[&format!("10.96.0.1:80 TCP → {expected}")], &[]);
     };
     let endpoints = "10.1.0.7+on=a+in=z1 10.2.0.7+on=b+in=z1 10.3.0.7+on=c+in=z2";
     check("same-zone", endpoints, "10.1.0.7:80 10.2.0.7:80");
@@ -139,6 +152,15 @@ fn a_preferred_distribution_is_followed_where_nobody_hints() {
     check("same-node", "10.2.0.7+on=b+in=z1 10.3.0.7+on=c+in=z2", "10.2.0.7:80");
     check("same-zone", "10.3.0.7+on=c+in=z2 10.4.0.7", "10.3.0.7:80 10.4.0.7:80");
     check("same-zone", "10.1.0.7+in=z1 10.3.0.7+in=z2+zones=z2", "10.1.0.7:80 10.3.0.7:80");
+}
+
+#[test]
+fn where_a_cluster_withholds_its_hints_all_endpoints_serve() {
+    let endpoints = "10.1.0.7+on=a+in=z1 10.3.0.7+on=c+in=z2";
+    for wanted in ["same-zone", "same-node"] {
+        let text = format!("service web 10.96.0.1 80/tcp {wanted}\nslice s web 80/tcp {endpoints}");
+        check(&text, &["10.96.0.1:80 TCP → 10.1.0.7:80 10.3.0.7:80"], &[]);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::service::{Applied, Engine, Found, Limits};
 fn begun(text: &str, limits: Limits) -> (Engine, Found) {
     let (mut engine, _) = Engine::new(limits, "a", &Found::default());
     let mut found = Found::default();
-    let applied = engine.begin(&objects(text), &found.clone());
+    let applied = engine.begin(&objects(text));
     applied.steps.iter().for_each(|step| found.apply(step));
     (engine, found)
 }
@@ -85,6 +85,39 @@ fn backends_of_udp_ports_that_leave_are_named() {
 }
 
 #[test]
+fn an_endpoint_of_a_udp_port_leaves_when_it_serves_no_more_and_not_when_it_is_not_chosen() {
+    let left = |service: &str, states: &[(&str, &[&str])]| {
+        let text =
+            |endpoints: &str| format!("{}{service}\nslice d dns 53/udp {endpoints}", DNS.split_once('\n').unwrap().0);
+        let (mut engine, _) = begun(&text(states[0].0), LIMITS);
+        for (endpoints, expected) in &states[1..] {
+            let applied = engine.apply(&objects(&text(endpoints)));
+            let left: Vec<String> = applied.left.iter().map(|(_, backend)| backend.address.to_string()).collect();
+            assert_eq!(left, *expected, "{service} {endpoints}");
+        }
+    };
+    let nobody: &[&str] = &[];
+    let seven: &[&str] = &["10.1.0.7"];
+    // It ends and serves, beside one that is ready and alone; then it is gone, or serves no more.
+    let both = "10.1.0.7 10.1.0.8";
+    left("", &[(both, nobody), ("10.1.0.7+ending 10.1.0.8", nobody), ("10.1.0.8", seven)]);
+    left("", &[(both, nobody), ("10.1.0.7+ending 10.1.0.8", nobody), ("10.1.0.7+ended 10.1.0.8", seven)]);
+    left("", &[(both, nobody), ("10.1.0.7+ending", &["10.1.0.8"]), ("", seven)]);
+    left("", &[(both, nobody), ("10.1.0.8", seven), (both, nobody)]);
+    left("", &[(both, nobody), ("10.1.0.7+unready 10.1.0.8", seven)]);
+    // It is chosen no more, by hints, by what is preferred, by a policy.
+    left("", &[(both, nobody), ("10.1.0.7+zones=z2 10.1.0.8+zones=z1", nobody), ("10.1.0.8+zones=z1", seven)]);
+    let near = "10.1.0.7+nodes=b 10.1.0.8+nodes=a";
+    left(" same-node", &[("10.1.0.7+nodes=b", nobody), (near, nobody), ("10.1.0.8+nodes=a", seven)]);
+    left(" local", &[("10.1.0.7+on=a 10.1.0.8+on=b", nobody), ("10.1.0.7+on=a", &["10.1.0.8"])]);
+    // An endpoint that a former agent's sockets may be at counts as well.
+    let (_, found) = begun(&format!("{DNS} 10.1.0.7 10.1.0.8"), LIMITS);
+    let (mut next, _) = Engine::new(LIMITS, "a", &found);
+    let applied = next.begin(&objects(&format!("{DNS} 10.1.0.7+ending 10.1.0.9")));
+    assert_eq!(shown(&applied).last().unwrap(), "left 10.96.0.2:53 UDP: 10.1.0.8");
+}
+
+#[test]
 fn an_address_that_passes_to_another_service_leads_there_at_once() {
     check(
         "service young 10.96.0.1 80/tcp created:2
@@ -104,17 +137,17 @@ fn an_agent_that_starts_keeps_what_is_as_it_should_be() {
     assert_eq!(engine.expected(), found);
     let (mut next, orphans) = Engine::new(LIMITS, "a", &found);
     assert!(orphans.is_empty());
-    assert_eq!(next.begin(&objects(WEB), &found), Applied::default());
+    assert_eq!(next.begin(&objects(WEB)), Applied::default());
     // Whatever was changed meanwhile follows, and what is nobody's goes.
     let (mut next, _) = Engine::new(LIMITS, "a", &found);
-    let applied = next.begin(&objects(&format!("{DNS} 10.1.0.9")), &found);
+    let applied = next.begin(&objects(&format!("{DNS} 10.1.0.9")));
     assert_eq!(
         shown(&applied),
         [
-            "set 2: write 1 backends",
-            "10.96.0.2:53 UDP: lead to set 2 with 1 backends",
             "10.96.0.1:80 TCP: remove",
             "10.96.0.1: no Service's any more",
+            "set 2: write 1 backends",
+            "10.96.0.2:53 UDP: lead to set 2 with 1 backends",
             "10.96.0.2: refuse other ports",
             "later: set 1 goes",
         ]
@@ -128,7 +161,7 @@ fn what_somebody_damaged_is_written_anew() {
     set.backends = [].into();
     let (mut next, orphans) = Engine::new(LIMITS, "a", &found);
     assert_eq!(orphans.len(), 1);
-    let applied = next.begin(&objects(WEB), &found);
+    let applied = next.begin(&objects(WEB));
     assert_eq!(shown(&applied), ["set 2: write 1 backends", "10.96.0.1:80 TCP: lead to set 2 with 1 backends"]);
 }
 
@@ -148,4 +181,80 @@ fn what_does_not_fit_keeps_its_last_good_state_until_there_is_room() {
     assert!(engine.wants_again());
     assert_eq!(shown(&engine.apply(&rest))[0], "set 3: write 2 backends");
     assert!(engine.issues(true).is_empty());
+}
+
+/// What is refused and what leads somewhere, and whom there is no room for.
+#[track_caller]
+fn check_room(engine: &Engine, frontends: usize, addresses: usize, crowded: &[&str]) {
+    let expected = engine.expected();
+    assert_eq!((expected.ports.len(), expected.addresses.len()), (frontends, addresses));
+    let unfit: Vec<String> = engine.issues(true).iter().map(|issue| issue.service.to_string()).collect();
+    assert_eq!(unfit, crowded);
+}
+
+#[test]
+fn a_service_without_room_for_all_of_its_ports_is_refused_whole() {
+    let limits = Limits { frontends: 5, ..LIMITS };
+    let three = "service three 10.96.0.3 1/tcp 2/tcp 3/tcp";
+    // Two addresses and a port are there; of three ports two would fit.
+    let (engine, _) = begun(&format!("{WEB}\n{three}"), limits);
+    check_room(&engine, 3, 2, &["n/web"]);
+    let (mut engine, _) = begun(WEB, limits);
+    let applied = engine.apply(&objects(&format!("{WEB}\n{three}")));
+    assert_eq!(shown(&applied), ["10.96.0.3: refuse other ports"]);
+    check_room(&engine, 1, 2, &["n/three"]);
+    // One that grows too much keeps its ports, which follow their endpoints.
+    let grown = WEB.replace(" 80/tcp\n", " 80/tcp 81/tcp 82/tcp 83/tcp\n").replace("10.1.0.7", "10.1.0.8");
+    let applied = engine.apply(&objects(&format!("{grown}\n{three}")));
+    let expected = ["set 2: write 1 backends", "10.96.0.1:80 TCP: lead to set 2 with 1 backends", "later: set 1 goes"];
+    assert_eq!(shown(&applied), expected);
+    check_room(&engine, 1, 2, &["n/three", "n/web"]);
+}
+
+#[test]
+fn addresses_have_room_before_ports() {
+    let text: String = (1..=4).map(|n| format!("service s{n} 10.96.0.{n} 80/tcp\n")).collect();
+    let (engine, _) = begun(&text, Limits { frontends: 6, ..LIMITS });
+    check_room(&engine, 2, 4, &["n/s3", "n/s4"]);
+    let (engine, _) = begun(&text, Limits { frontends: 3, ..LIMITS });
+    check_room(&engine, 0, 3, &["n/s1", "n/s2", "n/s3", "n/s4"]);
+}
+
+#[test]
+fn a_full_map_is_emptied_before_it_is_filled_and_who_waited_comes_in() {
+    let limits = Limits { frontends: 2, ..LIMITS };
+    let (mut engine, _) = begun("service a 10.96.0.1 80/tcp", limits);
+    // Everything is another's in one change.
+    let applied = engine.apply(&objects("service b 10.96.0.2 81/tcp"));
+    assert_eq!(
+        shown(&applied),
+        [
+            "10.96.0.1:80 TCP: remove",
+            "10.96.0.1: no Service's any more",
+            "10.96.0.2:81 TCP: lead to set 0 with 0 backends",
+            "10.96.0.2: refuse other ports",
+        ]
+    );
+    let waiting = "service c 10.96.0.3 82/tcp";
+    assert_eq!(engine.apply(&objects(&format!("service b 10.96.0.2 81/tcp\n{waiting}"))), Applied::default());
+    check_room(&engine, 1, 1, &["n/c"]);
+    assert!(!engine.wants_again());
+    let rest = objects(waiting);
+    engine.apply(&rest);
+    assert!(engine.wants_again());
+    engine.apply(&rest);
+    check_room(&engine, 1, 1, &[]);
+    assert!(!engine.wants_again());
+}
+
+#[test]
+fn what_is_damaged_and_has_no_room_goes() {
+    let (_, mut found) = begun(&format!("{WEB}\n{DNS} 10.1.0.9"), LIMITS);
+    found.sets.clear();
+    let (mut next, _) = Engine::new(Limits { frontends: 4, backends: 1, ..LIMITS }, "a", &found);
+    let applied = next.begin(&objects(&format!("{WEB}\n{DNS} 10.1.0.9")));
+    assert_eq!(
+        shown(&applied),
+        ["set 1: write 1 backends", "10.96.0.1:80 TCP: lead to set 1 with 1 backends", "10.96.0.2:53 UDP: remove",]
+    );
 }
