@@ -30,6 +30,10 @@ const REFUSE: i32 = 0;
 /// `IPPROTO_MPTCP`, which no header carries.
 const MPTCP: u32 = 262;
 
+/// Of a socket that is connected to no Service and may have other places than the first.
+const LOOSE: Socket =
+    Socket { frontend: FrontendKey::port(Address::UNSPECIFIED, 0, 0), backend: Backend::NONE, set: 0, loose: 1 };
+
 /// A socket connects.
 #[inline(always)]
 pub fn connect<const V4: bool>(ctx: &SockAddrContext) -> i32 {
@@ -37,7 +41,13 @@ pub fn connect<const V4: bool>(ctx: &SockAddrContext) -> i32 {
     let to = end::<V4>(ctx);
     let frontend = FrontendKey::port(to.address, to.port_be, protocol);
     let word = match service::ask(&frontend) {
-        Asked::Nothing => return GO,
+        Asked::Nothing => {
+            // Only a socket of UDP is connected again, so that others' calls cost nothing here.
+            if protocol == UDP {
+                part(ctx);
+            }
+            return GO;
+        }
         Asked::Refused => return refuse(),
         Asked::Port(word) => word,
     };
@@ -186,6 +196,17 @@ fn is_loose(key: &SocketKey) -> bool {
     find(key).is_some_and(|connected| connected.loose != 0)
 }
 
+/// A socket is connected to no Service any more; of one that has other places the first says so still.
+#[inline(always)]
+fn part(ctx: &SockAddrContext) {
+    let key = SocketKey { cookie: cookie(ctx), backend: Backend::NONE, place: CONNECTED };
+    if is_loose(&key) {
+        let _ = SOCKETS.insert(&key, &LOOSE, 0);
+    } else {
+        forget(&key);
+    }
+}
+
 /// Notes that the socket may have other places than the first.
 #[inline(always)]
 fn loosen(key: &SocketKey) {
@@ -194,8 +215,7 @@ fn loosen(key: &SocketKey) {
         unsafe { (*connected).loose = 1 };
         return;
     }
-    let nothing = FrontendKey::port(Address::UNSPECIFIED, 0, 0);
-    let _ = SOCKETS.insert(key, &Socket { frontend: nothing, backend: Backend::NONE, set: 0, loose: 1 }, 0);
+    let _ = SOCKETS.insert(key, &LOOSE, 0);
 }
 
 #[inline(always)]

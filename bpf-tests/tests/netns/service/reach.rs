@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use bpf_tests::topology::{Layout, Routing};
 
 use super::{
-    client::{Answer, Client, mapped},
-    shop::{Shop, open, who},
+    client::{Answer, Client, ask, ask_loose, connected, mapped},
+    shop::{LISTENS, Shop, open, who},
 };
 
 fn seems_to_be(answer: Result<std::io::Result<Answer>>, service: SocketAddr) -> Result<()> {
@@ -79,6 +79,34 @@ fn one_socket_that_is_not_connected_may_ask_several_services_and_keeps_its_backe
         drop(socket);
         let left = shop.node(0).ferrule("map dump fr_svc_socks")?;
         ensure!(left.as_array().is_some_and(Vec::is_empty), "a closed socket left {left}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_udp_socket_that_is_connected_elsewhere_is_the_services_no_more() {
+    open(&Layout::default(), |shop| {
+        shop.serve("", &shop.endpoints(&[("a", "")]))?;
+        shop.leads_to("web", &["a"])?;
+        let [v4, v6] = shop.addresses();
+        for to in [v4, v6, mapped(v4)] {
+            // The very backend that the Service led it to; another, after it asked the Service past its connection, too.
+            for (name, asks_past) in [("a", false), ("c", true)] {
+                let mut ips = shop.endpoints(&[(name, "")]).into_iter().map(|(ip, _)| ip);
+                let ip = ips.find(|ip| ip.is_ipv4() == to.ip().to_canonical().is_ipv4()).context("dual stack")?;
+                let direct = SocketAddr::new(ip, LISTENS);
+                let direct = if to.is_ipv4() { direct } else { mapped(direct) };
+                let socket = shop.client().open(|| connected(to))??;
+                ensure!(ask(&socket)?.from == to, "not from {to}");
+                ensure!(!asks_past || ask_loose(&socket, to)?.from == to, "not from {to}");
+                socket.connect(direct)?;
+                ensure!(socket.peer_addr()? == direct, "{:?} is not {direct}", socket.peer_addr());
+                let answer = ask(&socket)?;
+                ensure!(answer.name == name && answer.from == direct, "{answer:?} is not {name} at {direct}");
+            }
+        }
+        let left = shop.node(0).ferrule("map dump fr_svc_socks")?;
+        ensure!(left.as_array().is_some_and(Vec::is_empty), "closed sockets left {left}");
         Ok(())
     });
 }
