@@ -1,4 +1,4 @@
-//! An error in one sentence.
+//! An error with its causes in one sentence.
 
 use std::error::Error;
 
@@ -13,6 +13,18 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
             text.push_str(&cause_text);
         }
         source = cause.source();
+    }
+    text
+}
+
+/// The same of an error on its way to the user: each cause is said once.
+#[must_use]
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
     }
     text
 }

@@ -1,4 +1,5 @@
-//! `ferrule-agent cleanup`: removes everything that the agent and the plugin ever made on this node.
+//! `ferrule-agent cleanup`: removes what the agent and the plugin made on this node. The plugin's log stays, and sysctls stay as
+//! they are: what they were before is not known.
 
 use std::{fs, io, path::Path};
 
@@ -15,7 +16,8 @@ use crate::{
     reconcile::OVERLAY,
 };
 
-/// Removes pods' links, the overlay device, routes, attachments, pins, state and socket. Goes on past errors.
+/// Removes pods' links, the overlay device, routes, attachments, pins, state and socket; where the folder of CNI configurations
+/// is set, ours and the plugin before all else. Goes on past errors.
 ///
 /// # Errors
 /// While an agent runs, and where something could not be removed: every failure, a line each.
@@ -30,10 +32,9 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     let mut tried = |result: Result<(), String>| failures.extend(result.err());
 
     // First, so that the runtime asks nobody for pods any more; then the plugin.
-    if let Some(folder) = &config.cni_conf_dir {
-        tried(conflist::remove(folder).map_err(|error| chain(&error)));
-        tried(remove_file(&config.cni_bin_dir.join(plugin::NAME)));
-    }
+    let folder = config.cni_conf_dir.as_deref().unwrap_or(Path::new(conflist::USUAL));
+    tried(conflist::remove(folder).map_err(|error| chain(&error)));
+    tried(remove_file(&config.cni_bin_dir.join(plugin::NAME)));
     let remover = Remover::start(net.clone());
     let links = link::all(&net).await?;
     let pods = links.iter().filter(|link| is_ours(&link.name));
@@ -87,5 +88,67 @@ fn gone(path: &Path, result: io::Result<()>) -> Result<(), String> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", path.display())),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+    use serde_json::Value;
+
+    use crate::config::Options;
+
+    const POD: &str = include_str!("../../deploy/kubernetes/cleanup.yaml");
+    const MANIFEST: &str = include_str!("../../deploy/kubernetes/ferrule.yaml");
+
+    fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+        value[key].as_array().unwrap_or_else(|| panic!("{key}: {value}"))
+    }
+
+    /// The pod and its container, and the agents' pods and theirs.
+    fn pods() -> [(Value, Value); 2] {
+        let pod: Value = serde_saphyr::from_str(POD).unwrap();
+        let set = MANIFEST.split("\n---\n").find(|text| text.contains("kind: DaemonSet")).unwrap();
+        let set: Value = serde_saphyr::from_str(set).unwrap();
+        [&pod["spec"], &set["spec"]["template"]["spec"]].map(|spec| (spec.clone(), list(spec, "containers")[0].clone()))
+    }
+
+    #[test]
+    fn the_pod_of_the_manual_sees_and_may_what_the_agent_does() {
+        let [(pod, cleanup), (agents, agent)] = pods();
+        for key in ["image", "imagePullPolicy", "securityContext"] {
+            assert_eq!(cleanup[key], agent[key], "{key}");
+        }
+        assert_eq!((&pod["hostNetwork"], &pod["tolerations"]), (&agents["hostNetwork"], &agents["tolerations"]));
+        for volume in list(&pod, "volumes") {
+            assert!(list(&agents, "volumes").contains(volume), "{volume}");
+        }
+        for mount in list(&cleanup, "volumeMounts") {
+            assert!(mount.get("readOnly").is_none(), "{mount}");
+            let same =
+                |other: &&Value| ["name", "mountPath", "mountPropagation"].iter().all(|key| other[key] == mount[key]);
+            assert!(list(&agent, "volumeMounts").iter().any(|other| same(&other)), "{mount}");
+        }
+    }
+
+    #[test]
+    fn the_pod_of_the_manual_has_every_folder_that_something_is_removed_from() {
+        let [(_, cleanup), _] = pods();
+        let words: Vec<&str> = list(&cleanup, "command").iter().filter_map(Value::as_str).collect();
+        assert_eq!(words[..2], ["/usr/bin/ferrule-agent", "cleanup"]);
+        let flags = Options::augment_args(Command::new("cleanup")).try_get_matches_from(&words[1..]).unwrap();
+        let config = Options::from_arg_matches(&flags).unwrap().check().unwrap();
+        let mounts = list(&cleanup, "volumeMounts").iter().filter_map(|mount| mount["mountPath"].as_str());
+        let mounts: Vec<&str> = mounts.collect();
+        let folders = [
+            config.cni_conf_dir.expect("it is given"),
+            config.cni_bin_dir,
+            config.socket,
+            config.state_dir,
+            config.bpffs,
+        ];
+        for folder in folders {
+            assert!(mounts.iter().any(|mount| folder.starts_with(mount)), "{}", folder.display());
+        }
     }
 }

@@ -65,6 +65,12 @@ impl Issue {
         }
     }
 
+    /// Whether something is not in force as it should be; else it is only told.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        !matches!(self, Self::Source(note) if note.level == Level::Note)
+    }
+
     /// Which nodes find it.
     #[must_use]
     pub const fn found_by(&self) -> FoundBy {

@@ -10,7 +10,7 @@ pub mod allocator;
 pub mod api;
 pub mod attachment;
 pub mod bpf;
-mod chain;
+pub mod chain;
 pub mod changes;
 pub mod cleanup;
 pub mod cli;
@@ -23,6 +23,8 @@ pub mod flows;
 pub mod install;
 pub mod issue;
 pub mod lease;
+#[cfg(test)]
+mod manual;
 pub mod monitor;
 pub mod net;
 pub mod operator;

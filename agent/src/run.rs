@@ -20,7 +20,7 @@ use crate::{
     attachment::{Attachments, Parts, now_ms},
     bpf::{self, Pins},
     changes::Changes,
-    cluster::Cluster,
+    cluster::{self, Told},
     config::{Config, SourceConfig},
     flows::Flows,
     install::conflist,
@@ -101,23 +101,25 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let monitor = Arc::new(Monitor::new(loaded.events));
     tokio::spawn(Arc::clone(&flows).keep());
     tokio::spawn(read_events(Arc::clone(&monitor)));
-    let cluster = match &config.source {
+    let server = match &config.source {
         SourceConfig::Files(folder) => {
             tokio::spawn(source::files::run(folder.clone(), writer));
             None
         }
         SourceConfig::Kubernetes(access) => {
             let health = Arc::new(kubernetes::Health::default());
-            let client = kubernetes::connect(access, &health).await?;
-            tokio::spawn(kubernetes::run(client.clone(), Arc::clone(&health), writer));
-            Some(Cluster { client, health, node_name: config.node_name.clone() })
+            let told = Told {
+                node_name: config.node_name.clone(),
+                attachments: Arc::clone(&attachments),
+                store: reader.clone(),
+                state: state_reader.clone(),
+            };
+            tokio::spawn(cluster::run(access.clone(), Arc::clone(&health), writer, told));
+            Some(health)
         }
     };
-    if let Some(cluster) = &cluster {
-        cluster.start(&attachments, &reader, state_reader.clone());
-    }
     let app = App {
-        cluster,
+        server,
         config: Arc::clone(config),
         net: net.clone(),
         programs: Arc::clone(&programs),

@@ -30,13 +30,19 @@ const ANSWER_LIMIT: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// Nobody listens (code 11).
-    #[error("the agent is not running: nothing answers at {}; see why its pod on this node does not start", socket.display())]
+    #[error("the agent is not running: nothing answers at {}; see why its pod on this node, or its service, does not start", socket.display())]
     Away {
         /// The agent's socket.
         socket: PathBuf,
         /// What connecting, or talking, ended with.
         #[source]
         source: io::Error,
+    },
+    /// The socket is not the caller's (code 11).
+    #[error("{} is root's alone: run it as root", socket.display())]
+    Forbidden {
+        /// The agent's socket.
+        socket: PathBuf,
     },
     /// Somebody listens and does not answer (code 11).
     #[error("the agent at {} did not answer {path} within {} s; it is overloaded or hangs", socket.display(), limit.as_secs())]
@@ -231,6 +237,9 @@ impl Agent {
         let socket = self.socket.clone();
         match error {
             ureq::Error::Timeout(_) => AgentError::Silent { socket, path, limit },
+            ureq::Error::Io(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                AgentError::Forbidden { socket }
+            }
             // A connection that broke is an agent that died over the request; all requests can be repeated.
             ureq::Error::Io(source) => AgentError::Away { socket, source },
             ureq::Error::ConnectionFailed => {

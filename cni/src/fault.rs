@@ -164,7 +164,7 @@ fn chained(error: &ChainedError) -> u32 {
 
 fn agent(error: &AgentError) -> u32 {
     match error {
-        AgentError::Away { .. } | AgentError::Silent { .. } => code::TRY_AGAIN,
+        AgentError::Away { .. } | AgentError::Forbidden { .. } | AgentError::Silent { .. } => code::TRY_AGAIN,
         AgentError::Garbled { .. } => ours::INTERNAL,
         AgentError::Refused(refusal) => refusal.code,
     }

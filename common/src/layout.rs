@@ -187,3 +187,53 @@ const fn array(name: &'static str, value: usize, entries: u32) -> Map {
 const fn lpm(name: &'static str, value: usize, entries: u32) -> Map {
     Map { name, kind: Kind::LpmTrie, key: LPM, value, entries, no_prealloc: true }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::{format, string::String};
+
+    use super::*;
+
+    const MANUAL: &str = include_str!("../../docs/maps.md");
+
+    fn kind(map: &Map) -> String {
+        let kind = match map.kind {
+            Kind::Hash => "hash",
+            Kind::Array => "array",
+            Kind::PerCpuArray => "per-CPU array",
+            Kind::LpmTrie => "LPM trie",
+            Kind::LruHash => "LRU hash",
+            Kind::Queue => "queue",
+            Kind::RingBuf => "ring buffer",
+        };
+        // A trie is so in any case.
+        let at_need = map.no_prealloc && map.kind != Kind::LpmTrie;
+        format!("{kind}{}", if at_need { ", allocated at need" } else { "" })
+    }
+
+    fn entries(map: &Map) -> String {
+        match map.name {
+            "fr_conntrack" => "131,072 (`--conntrack-entries`)".into(),
+            "fr_flow_queue" => "4,096 more than flows".into(),
+            _ if map.kind == Kind::RingBuf => format!("{} KiB", map.entries / 1024),
+            _ if map.entries < 1000 => format!("{}", map.entries),
+            _ => format!("{},{:03}", map.entries / 1000, map.entries % 1000),
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_map_with_kind_and_size() {
+        for map in &MAPS {
+            let row = MANUAL.lines().find_map(|line| line.strip_prefix(&*format!("| `{}` | ", map.name)));
+            let row = row.unwrap_or_else(|| panic!("docs/maps.md has no row for {}", map.name));
+            let mut cells = row.split(" | ");
+            assert_eq!(cells.next(), Some(&*kind(map)), "{}", map.name);
+            // The tests' other layout has other sizes.
+            if !OTHER {
+                assert!(cells.any(|cell| cell == entries(map)), "{}: {row}", map.name);
+            }
+        }
+    }
+}

@@ -41,7 +41,6 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     write(workspace, arch, NAME, &file)?;
     let size = fs::metadata(&file)?.len();
-    ensure!(size < MOST, "{}: {size} bytes; an image has to stay under {MOST}", file.display());
     println!("{}: {NAME} for {}, {:.1} MB", file.display(), arch.debian(), size as f64 / 1e6);
     Ok(())
 }
@@ -80,5 +79,8 @@ pub fn write(workspace: &Workspace, arch: Arch, name: &str, file: &Path) -> Resu
     // The archive takes no second image of the same name.
     let _ = fs::remove_file(file);
     let to = format!("oci-archive:{}:{name}", file.display());
-    step("write its archive", &mut buildah(&["push", "--quiet", name, &to]))
+    step("write its archive", &mut buildah(&["push", "--quiet", name, &to]))?;
+    let size = fs::metadata(file)?.len();
+    ensure!(size < MOST, "{}: {size} bytes; an image has to stay under {MOST}", file.display());
+    Ok(())
 }

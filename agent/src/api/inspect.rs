@@ -69,10 +69,10 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
 
 fn source(app: &App) -> Source {
     let synced = app.store.clone().snapshot().synced;
-    let Some(cluster) = &app.cluster else {
+    let Some(server) = &app.server else {
         return Source { kind: "files".into(), synced, ..Source::default() };
     };
-    let report = cluster.health.report();
+    let report = server.report();
     Source {
         kind: "kubernetes".into(),
         synced: report.synced,
@@ -194,7 +194,7 @@ pub(super) async fn map(State(app): State<Arc<App>>, Path(name): Path<String>) -
     let rows = tokio::task::spawn_blocking(move || dump::dump(&pins, &name)).await;
     match rows {
         Ok(Ok(rows)) => Ok(Json(rows)),
-        Ok(Err(error @ (dump::DumpError::Unknown(_) | dump::DumpError::Elsewhere(_)))) => {
+        Ok(Err(error @ (dump::DumpError::Unknown(_) | dump::DumpError::Elsewhere(..)))) => {
             Err(Refusal(ApiError { code: code::INVALID, msg: error.to_string(), details: String::new() }))
         }
         Ok(Err(error)) => Err(unreadable(&error)),

@@ -31,12 +31,12 @@ use crate::{
     attachment::{AttachmentError, Attachments},
     bpf::{Metrics, Pins, Programs},
     changes::Changes,
-    cluster::Cluster,
     config::Config,
     flows::Flows,
     monitor::Monitor,
     policy::Policy,
     services::Services,
+    source::kubernetes::Health,
     state::NodeState,
     store::Reader,
 };
@@ -45,8 +45,8 @@ use crate::{
 pub struct App {
     /// The configuration.
     pub config: Arc<Config>,
-    /// The API server, where it is the source.
-    pub cluster: Option<Cluster>,
+    /// How it stands with the API server, where that is the source.
+    pub server: Option<Arc<Health>>,
     /// Netlink.
     pub net: rtnetlink::Handle,
     /// The programs.

@@ -1,10 +1,16 @@
 //! What is served by HTTP on the node's own addresses: the kubelet's probes, and figures for Prometheus. Nothing else of the
 //! socket's is there.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use tokio::net::TcpListener;
+use nix::sys::socket::{setsockopt, sockopt::Ipv6V6Only};
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::{App, prometheus};
 
@@ -18,11 +24,36 @@ const STUCK: Duration = Duration::from_secs(180);
 pub async fn serve(app: &Arc<App>, addresses: &[SocketAddr]) -> Result<(), String> {
     for address in addresses {
         let failed = |error| format!("listen: {address} cannot be listened on ({error}); give another address or port");
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(*address).await.map_err(failed)?;
         let router = router(Arc::clone(app));
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
     Ok(())
+}
+
+/// How many connections may wait to be taken, as tokio has it.
+const BACKLOG: u32 = 1024;
+
+/// Listens on an address. `[::]` is every address of both families, whatever `net.ipv6.bindv6only` says, and on a node without
+/// IPv6 those of IPv4: so one setting suits all nodes.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.ip() != Ipv6Addr::UNSPECIFIED {
+        return TcpListener::bind(address).await;
+    }
+    let socket = match TcpSocket::new_v6() {
+        Err(error) if error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => {
+            return TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
+        }
+        other => other?,
+    };
+    setsockopt(&socket, Ipv6V6Only, &false)?;
+    // As `TcpListener::bind` does: the former agent's connections shall not keep the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn router(app: Arc<App>) -> Router {
@@ -53,12 +84,38 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, state.waiting.iter().cloned().collect())
     };
-    if let Some(cluster) = &app.cluster {
-        let report = cluster.health.report();
+    if let Some(server) = &app.server {
+        let report = server.report();
         if !report.synced {
             words.push("the API server's objects have not been read yet".into());
         }
         words.extend(report.problems);
     }
     (number, format!("{}\n", words.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_address_of_all_is_that_of_both_families() {
+        let listener = listen((Ipv6Addr::UNSPECIFIED, 0).into()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("by IPv4");
+        if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.expect("by IPv6");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_address_is_that_one_alone() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
+        let taken = listen(address).await.expect_err("somebody has it");
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    }
 }

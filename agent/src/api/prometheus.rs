@@ -8,37 +8,97 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ferrule_common::layout;
+use ferrule_model::{policy, service};
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
 use super::{App, Refusal, exposition::Format, inspect::samples};
+use crate::{
+    bpf::{metrics::Sample, service_maps::Fill},
+    source::kubernetes::Report,
+    state::NodeState,
+};
 
 type Labels = Vec<(String, String)>;
 
 pub(super) async fn text(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let mut registry = Registry::with_prefix("ferrule");
-    packets(&app, &mut registry)?;
-    maps(&app, &mut registry);
-    figures(&app, &mut registry);
-    source(&app, &mut registry);
-    times(&app, &mut registry);
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = encode(&mut text, &registry);
+    let text = Figures::of(&app)?.text();
     let format = Format::of(&headers);
     Ok(([(CONTENT_TYPE, format.content_type())], format.write(text)).into_response())
 }
 
-fn packets(app: &App, registry: &mut Registry) -> Result<(), Refusal> {
+/// All that is told, apart from the agent it is of, so that a test can tell it without one.
+struct Figures {
+    samples: Vec<Sample>,
+    state: Arc<NodeState>,
+    leases: usize,
+    addresses: usize,
+    /// Flows, and the room for them.
+    flows: (u64, u32),
+    policy: policy::Summary,
+    policy_issues: usize,
+    services: service::Summary,
+    service_issues: usize,
+    fill: Fill,
+    synced: bool,
+    /// None where the API server is not the source.
+    report: Option<Report>,
+    adds: Histogram,
+    dels: Histogram,
+    failed: Family<Labels, Counter>,
+    policies_in_force: Histogram,
+    services_in_force: Histogram,
+}
+
+impl Figures {
+    fn of(app: &App) -> Result<Self, Refusal> {
+        let leases = app.attachments.leases();
+        Ok(Self {
+            samples: samples(app)?,
+            state: Arc::clone(&app.state.borrow()),
+            leases: leases.len(),
+            addresses: leases.iter().map(|lease| lease.addresses.len()).sum(),
+            flows: app.flows.count().unwrap_or_default(),
+            policy: app.policy.summary().0,
+            policy_issues: app.policy.issues().len(),
+            services: app.services.summary(),
+            service_issues: app.services.issues().len(),
+            fill: app.services.fill(),
+            synced: app.store.clone().snapshot().synced,
+            report: app.server.as_ref().map(|server| server.report()),
+            adds: app.times.add.clone(),
+            dels: app.times.del.clone(),
+            failed: app.times.failed.clone(),
+            policies_in_force: app.policy.in_force(),
+            services_in_force: app.services.in_force(),
+        })
+    }
+
+    /// As OpenMetrics.
+    fn text(&self) -> String {
+        let mut registry = Registry::with_prefix("ferrule");
+        packets(&self.samples, &mut registry);
+        maps(self, &mut registry);
+        figures(self, &mut registry);
+        source(self, &mut registry);
+        times(self, &mut registry);
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+fn packets(samples: &[Sample], registry: &mut Registry) {
     let packets = Family::<Labels, Counter>::default();
     let bytes = Family::<Labels, Counter>::default();
-    for sample in samples(app)? {
+    for sample in samples {
         let labels: Labels = vec![
-            ("program".into(), sample.program),
-            ("outcome".into(), sample.outcome),
+            ("program".into(), sample.program.clone()),
+            ("outcome".into(), sample.outcome.clone()),
             ("dropped".into(), sample.dropped.to_string()),
         ];
         packets.get_or_create(&labels).inc_by(sample.packets);
@@ -46,22 +106,17 @@ fn packets(app: &App, registry: &mut Registry) -> Result<(), Refusal> {
     }
     registry.register("packets", "Packets by program and outcome", packets);
     registry.register("bytes", "Bytes by program and outcome, Ethernet headers included", bytes);
-    Ok(())
 }
 
 /// How full maps are, as far as that is known without reading the large ones.
-fn maps(app: &App, registry: &mut Registry) {
-    let state = Arc::clone(&app.state.borrow());
-    let leases = app.attachments.leases();
-    let (flows, flows_at_most) = app.flows.count().unwrap_or_default();
-    let (policy, services, fill) = (app.policy.summary().0, app.services.summary(), app.services.fill());
+fn maps(told: &Figures, registry: &mut Registry) {
+    let Figures { state, leases, addresses, flows: (flows, flows_at_most), policy, services, fill, .. } = told;
     let remote = state.desired.as_ref().map(|desired| &desired.remote);
-    let addresses: usize = leases.iter().map(|lease| lease.addresses.len()).sum();
-    let flows = usize::try_from(flows).unwrap_or(usize::MAX);
+    let flows = usize::try_from(*flows).unwrap_or(usize::MAX);
     let known = [
-        ("fr_conntrack", flows, flows_at_most),
-        ("fr_endpoints", addresses, layout::ENDPOINTS),
-        ("fr_links", leases.len(), layout::LINKS),
+        ("fr_conntrack", flows, *flows_at_most),
+        ("fr_endpoints", *addresses, layout::ENDPOINTS),
+        ("fr_links", *leases, layout::LINKS),
         ("fr_nodes", state.nodes.len(), layout::NODES),
         ("fr_peers", remote.map_or(0, |remote| remote.peers.len()), layout::PEERS),
         ("fr_routes", remote.map_or(0, |remote| remote.prefixes.len()), layout::ROUTES),
@@ -85,21 +140,20 @@ fn maps(app: &App, registry: &mut Registry) {
     registry.register("map_max_entries", "Entries that a map has room for", at_most);
 }
 
-fn figures(app: &App, registry: &mut Registry) {
-    let state = Arc::clone(&app.state.borrow());
-    let leases = app.attachments.leases();
-    let (policy, services) = (app.policy.summary().0, app.services.summary());
+fn figures(told: &Figures, registry: &mut Registry) {
+    let Figures { state, leases, addresses, policy, policy_issues, services, service_issues, .. } = told;
+    let wrong = state.issues.iter().filter(|issue| issue.is_wrong()).count();
     let figures = [
         ("policy_classes", "Classes of peers that policies' tables tell apart", policy.classes),
-        ("policy_issues", "Policies and pods that are not in force as their objects say", app.policy.issues().len()),
+        ("policy_issues", "Policies and pods that are not in force as their objects say", *policy_issues),
         ("services", "Services that this node serves", services.services),
-        ("service_issues", "What of Services is not as their objects say", app.services.issues().len()),
+        ("service_issues", "What of Services is not as their objects say", *service_issues),
         ("ready", "Whether pods can be added", usize::from(state.ready)),
-        ("endpoints", "Pods of this node", leases.len()),
-        ("leased_addresses", "Addresses leased", leases.iter().map(|lease| lease.addresses.len()).sum()),
+        ("endpoints", "Pods of this node", *leases),
+        ("leased_addresses", "Addresses leased", *addresses),
         ("nodes", "Other nodes", state.nodes.len()),
         ("remote_pods", "Known pods of other nodes", state.remote_pods),
-        ("issues", "What is wrong with objects, files or the configuration", state.issues.len()),
+        ("issues", "What is wrong with objects, files or the configuration, policies and Services included", wrong),
         ("errors", "What the kernel refused in the last round", state.errors.len()),
     ];
     for (name, help, value) in figures {
@@ -112,11 +166,9 @@ fn figures(app: &App, registry: &mut Registry) {
 }
 
 /// How it stands with what the objects come from.
-fn source(app: &App, registry: &mut Registry) {
-    let synced = app.store.clone().snapshot().synced;
-    gauge(registry, "source_synced", "Whether all of the source of objects was read once", usize::from(synced));
-    let Some(cluster) = &app.cluster else { return };
-    let report = cluster.health.report();
+fn source(told: &Figures, registry: &mut Registry) {
+    gauge(registry, "source_synced", "Whether all of the source of objects was read once", usize::from(told.synced));
+    let Some(report) = &told.report else { return };
     let help = "Kinds of objects that the API server does not let be watched";
     gauge(registry, "source_problems", help, report.problems.len());
     let when = |at: Option<std::time::SystemTime>| {
@@ -136,29 +188,80 @@ fn source(app: &App, registry: &mut Registry) {
     }
 }
 
-fn times(app: &App, registry: &mut Registry) {
-    let times = &app.times;
+fn times(told: &Figures, registry: &mut Registry) {
     for (name, help, histogram) in [
-        ("cni_add_duration_seconds", "From an ADD's first request to the pod in force", times.add.clone()),
-        ("cni_del_duration_seconds", "From a DEL's request to the address given back", times.del.clone()),
+        ("cni_add_duration_seconds", "From an ADD's first request to the pod in force", told.adds.clone()),
+        ("cni_del_duration_seconds", "From a DEL's request to the address given back", told.dels.clone()),
         (
             "policy_in_force_duration_seconds",
             "From a change of objects that reached the agent to its policies in force",
-            app.policy.in_force(),
+            told.policies_in_force.clone(),
         ),
         (
             "service_in_force_duration_seconds",
             "From a change of objects that reached the agent to its Services in force",
-            app.services.in_force(),
+            told.services_in_force.clone(),
         ),
     ] {
         registry.register(name, help, histogram);
     }
-    registry.register("cni_failures", "Requests of the plugin that failed, by operation", times.failed.clone());
+    registry.register("cni_failures", "Requests of the plugin that failed, by operation", told.failed.clone());
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: usize) {
     let gauge = Gauge::<i64>::default();
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     registry.register(name, help, gauge);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::Times, store};
+
+    /// Of an agent with the API server as its source: then nothing is left out. A family without a sample would be.
+    fn everything() -> Figures {
+        let (times, word) = (Times::default(), String::new);
+        let (program, outcome, description) = (word(), word(), word());
+        Figures {
+            samples: vec![Sample { program, dropped: false, outcome, description, packets: 1, bytes: 1 }],
+            state: Arc::default(),
+            leases: 0,
+            addresses: 0,
+            flows: (0, 0),
+            policy: policy::Summary::default(),
+            policy_issues: 0,
+            services: service::Summary::default(),
+            service_issues: 0,
+            fill: Fill::default(),
+            synced: true,
+            report: Some(Report { synced: true, answered: None, synced_at: None, problems: Vec::new() }),
+            adds: times.add,
+            dels: times.del,
+            failed: times.failed,
+            policies_in_force: store::in_force(),
+            services_in_force: store::in_force(),
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_metric_by_its_name_kind_and_labels() {
+        let text = Format::Prometheus.write(everything().text());
+        let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let kinds: Vec<(&str, &str)> = kinds.collect();
+        assert!(kinds.len() > 20, "{text}");
+        let labels = |name: &str| -> Vec<&str> {
+            let sample = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split_once('}'));
+            let labels = sample.map_or("", |(labels, _)| labels);
+            labels.split(',').filter_map(|label| Some(label.split_once('=')?.0)).collect()
+        };
+        for (name, kind) in &kinds {
+            let row = crate::manual::row("metric", name);
+            assert_eq!((row.len(), row[1]), (5, *kind), "{name}");
+            let named = labels(name).iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+            assert_eq!(row[2], named, "{name}");
+        }
+        let told = crate::manual::rows("metric");
+        assert_eq!(told.len(), kinds.len(), "the manual has metrics that there are not: {told:?}");
+    }
 }

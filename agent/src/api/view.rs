@@ -1,5 +1,6 @@
 //! What operators are shown, as `ferrule -o json` prints it: the agent's answers and the command line's input.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 /// `GET`: [`Status`].
@@ -61,7 +62,19 @@ pub struct Flushed {
 /// The path of a map: `GET` gives a list of objects, column to value.
 #[must_use]
 pub fn map(name: &str) -> String {
-    format!("/v1/maps/{name}")
+    format!("/v1/maps/{}", encoded(name))
+}
+
+/// The path of a Service.
+#[must_use]
+pub fn service(namespace: &str, name: &str) -> String {
+    format!("{SERVICES}?namespace={}&name={}", encoded(namespace), encoded(name))
+}
+
+/// What somebody typed, as a part of a path or a query (RFC 3986 section 2).
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// Where Kubernetes objects come from, and how that stands.
@@ -236,4 +249,15 @@ pub struct Ip {
     pub container_id: String,
     /// `pool`, or `delegated` to another IPAM plugin.
     pub source: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_stays_one_value() {
+        assert_eq!(service("shop", "a b&c#d"), "/v1/services?namespace=shop&name=a%20b%26c%23d");
+        assert_eq!(map("fr_peers"), "/v1/maps/fr%5Fpeers");
+    }
 }

@@ -8,8 +8,10 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use ferrule_agent::{
-    allocator, cleanup,
-    config::{Config, Options},
+    allocator,
+    chain::sentence,
+    cleanup,
+    config::{self, Config, Options},
     install, net, preflight, run, uninstall,
 };
 
@@ -25,7 +27,10 @@ struct Cli {
 enum Command {
     /// Serve this node until SIGTERM; pods keep their network when it ends
     Run(Arguments),
-    /// Remove everything that the agent and the plugin ever made on this node, pods' links included
+    /// Remove what the agent and the plugin made on this node, pods' links included
+    ///
+    /// The CNI configuration is looked for in --cni-conf-dir, else in /etc/cni/net.d, and the plugin in --cni-bin-dir. The
+    /// plugin's log and changed sysctls stay.
     Cleanup {
         /// Serve /livez and /readyz meanwhile, try again what fails, and stay until SIGTERM
         #[arg(long)]
@@ -101,17 +106,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The error with its causes, each said once.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
 fn start(command: Command) -> anyhow::Result<()> {
     // Everything made here is root's alone.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
@@ -125,8 +119,7 @@ fn start(command: Command) -> anyhow::Result<()> {
     };
     let config = arguments.config()?;
     net::sysctl::at(&config.sysctl_root);
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
-        .map_err(|error| anyhow::anyhow!("log-level: {error}; use error, warn, info, debug or trace"))?;
+    let filter = config::log_filter(&config.log_level)?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -155,6 +148,7 @@ fn install(folder: &Path, plugin: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 fn check(json: bool, config: &Config) -> anyhow::Result<()> {
+    net::sysctl::at(&config.sysctl_root);
     let checks = preflight::run(config, preflight::Depth::Whole);
     println!("{}", if json { serde_json::to_string_pretty(&checks)? } else { preflight::table(&checks) });
     match preflight::refusal(&checks) {

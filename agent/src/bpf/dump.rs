@@ -1,6 +1,6 @@
 //! Any of our maps as rows of text, for `ferrule map dump`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError};
 use ferrule_common::{
@@ -31,8 +31,8 @@ pub enum DumpError {
     #[error("there is no map {0}; the maps are {names}", names = names())]
     Unknown(String),
     /// It is shown by a command of its own, or has nothing to show.
-    #[error("{0} is not shown here: `ferrule conntrack list` shows flows, `ferrule monitor` events")]
-    Elsewhere(String),
+    #[error("{0} is not shown here: `ferrule conntrack list` shows flows, `ferrule monitor` events; `bpftool map dump pinned {path}` shows what it can", path = .1.display())]
+    Elsewhere(String, PathBuf),
     /// The kernel refused.
     #[error("the map could not be read")]
     Map(#[from] MapError),
@@ -57,6 +57,7 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
                 ("ifindex", e.ifindex.to_string()),
                 ("mtu", e.mtu.to_string()),
                 ("mac", mac(e.mac.octets)),
+                ("flags", format!("{:#x}", e.flags)),
             ])
         }),
         "fr_links" => hash(map(Map::HashMap)?, |ifindex: &u32, l: &Link| {
@@ -77,6 +78,7 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
                     ("index", index.to_string()),
                     ("ifindex", source.ifindex.to_string()),
                     ("mac", mac(source.mac.octets)),
+                    ("flags", format!("{:#x}", source.flags)),
                     ("v4", shown(source.v4)),
                     ("v6", shown(source.v6)),
                 ])
@@ -153,9 +155,8 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
         }),
         "fr_svc_socks" => hash(map(Map::HashMap)?, asked),
         "fr_svc_tcp" => hash(map(Map::LruHashMap)?, asked),
-        "fr_conntrack" | "fr_flow_queue" | "fr_fragments" | "fr_events" | "fr_sampling" | "fr_watch" => {
-            Err(DumpError::Elsewhere(name.into()))
-        }
+        "fr_conntrack" | "fr_flow_queue" | "fr_fragments" | "fr_events" | "fr_sampling" | "fr_watch"
+        | "fr_removals" => Err(DumpError::Elsewhere(name.into(), pins.map(name))),
         "fr_metrics" => {
             let metrics = super::Metrics::open(map(Map::PerCpuArray)?)?;
             Ok(metrics

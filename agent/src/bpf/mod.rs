@@ -34,7 +34,7 @@ pub use flow_table::FlowTable;
 pub use globals::Globals;
 pub use load::{Loaded, load};
 pub use metrics::Metrics;
-pub use pins::Pins;
+pub use pins::{Pins, PinsError};
 pub use policy_maps::PolicyMaps;
 pub use remote_maps::RemoteMaps;
 pub use service_maps::ServiceMaps;

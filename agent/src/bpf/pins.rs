@@ -81,6 +81,17 @@ impl Pins {
         Ok(())
     }
 
+    /// Whether a folder can be made there: AppArmor, SELinux and a mount for reading only forbid it.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub fn is_writable(&self) -> Result<(), PinsError> {
+        let existing = self.root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        let probe = existing.join(format!("ferrule-preflight-{}", std::process::id()));
+        let tried = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
+        tried.map_err(|error| self.io(&probe, error))
+    }
+
     /// The folder of this layout's maps.
     #[must_use]
     pub fn maps(&self) -> PathBuf {

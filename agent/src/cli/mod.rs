@@ -8,6 +8,7 @@ mod table;
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use ferrule_cni::agent::Agent;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::{
     api::view::{self, Endpoint, Flushed, Ip, Node, Pod, Status},
     bpf::metrics::Sample,
+    chain::sentence,
     doctor::{Finding, Verdict},
     flows::ShownFlow,
     sysdump,
@@ -149,7 +151,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("ferrule: {error:#}");
+            eprintln!("ferrule: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
@@ -172,7 +174,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             print::<Vec<Endpoint>>(get(view::ENDPOINTS)?, json, |rows| table::endpoints(&rows))
         }
         Command::Endpoint(EndpointCommand::Get { endpoint }) => {
-            let all: Vec<Endpoint> = serde_json::from_value(get(view::ENDPOINTS)?)?;
+            let all: Vec<Endpoint> = read(get(view::ENDPOINTS)?)?;
             let found: Vec<_> = all.into_iter().filter(|one| is_named(one, &endpoint)).collect();
             if found.is_empty() {
                 anyhow::bail!("this node has no endpoint {endpoint}; `ferrule endpoint list` shows those it has");
@@ -187,7 +189,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor { fix } => {
             let ask = if fix { Agent::order::<Value> } else { Agent::get::<Value> };
             let answer = ask(&agent, view::DOCTOR, PATIENCE)?;
-            let findings: Vec<Finding> = serde_json::from_value(answer.clone())?;
+            let findings: Vec<Finding> = read(answer.clone())?;
             print::<Vec<Finding>>(answer, json, |rows| table::findings(&rows))?;
             let broken = findings.iter().filter(|finding| finding.verdict == Verdict::Failure).count();
             anyhow::ensure!(broken == 0, "{broken} of {} checks failed", findings.len());
@@ -219,13 +221,19 @@ fn is_named(endpoint: &Endpoint, name: &str) -> bool {
         || name.len() >= 4 && endpoint.container_id.starts_with(name)
 }
 
+/// What the agent answered.
+fn read<T: serde::de::DeserializeOwned>(answer: Value) -> anyhow::Result<T> {
+    serde_json::from_value(answer)
+        .context("the agent's answer cannot be read; it and this command may be more than one release apart")
+}
+
 fn print<T: serde::de::DeserializeOwned>(
     value: Value,
     json: bool,
     table: impl FnOnce(T) -> String,
 ) -> anyhow::Result<()> {
     use io::Write;
-    let text = if json { serde_json::to_string_pretty(&value)? } else { table(serde_json::from_value(value)?) };
+    let text = if json { serde_json::to_string_pretty(&value)? } else { table(read(value)?) };
     writeln!(io::stdout(), "{text}")?;
     Ok(())
 }

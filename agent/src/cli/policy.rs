@@ -7,9 +7,9 @@ use clap::Subcommand;
 use ferrule_cni::agent::Agent;
 use serde_json::Value;
 
-use super::{LIMIT, PATIENCE, print, table};
+use super::{LIMIT, PATIENCE, print, read, table};
 use crate::{
-    api::view::{self, Policy},
+    api::view::{self, Policy, encoded},
     explain::{Checked, Explained},
 };
 
@@ -60,12 +60,12 @@ pub(super) fn run(agent: &Agent, command: PolicyCommand, json: bool) -> anyhow::
             print::<Vec<Policy>>(serde_json::to_value(found)?, json, |rows| table::policy(&rows))
         }
         PolicyCommand::Explain { source, destination, protocol, port, ipv6 } => {
-            let mut query = format!("?source={source}&destination={destination}");
-            query.extend(protocol.map(|protocol| format!("&protocol={protocol}")));
+            let mut query = format!("?source={}&destination={}", encoded(&source), encoded(&destination));
+            query.extend(protocol.map(|protocol| format!("&protocol={}", encoded(&protocol))));
             query.extend(port.map(|port| format!("&port={port}")));
             query.extend(ipv6.then_some("&family=6"));
             let answer = agent.get::<Value>(&format!("{}{query}", view::EXPLAIN), LIMIT)?;
-            let explained: Explained = serde_json::from_value(answer.clone())?;
+            let explained: Explained = read(answer.clone())?;
             print::<Explained>(answer, json, |explained| table::explained(&explained))?;
             anyhow::ensure!(
                 explained.agrees,
@@ -80,7 +80,7 @@ pub(super) fn run(agent: &Agent, command: PolicyCommand, json: bool) -> anyhow::
                 manifests.insert(file.display().to_string(), text);
             }
             let answer = agent.send::<Value>(view::CHECK_POLICY, &manifests, PATIENCE)?;
-            let checked: Checked = serde_json::from_value(answer.clone())?;
+            let checked: Checked = read(answer.clone())?;
             print::<Checked>(answer, json, |checked| table::checked(&checked))?;
             anyhow::ensure!(checked.problems.is_empty(), "not everything could be read");
             Ok(())

@@ -26,7 +26,7 @@ pub(super) fn run(agent: &Agent, command: &ServiceCommand, json: bool) -> anyhow
         }
         ServiceCommand::Get { service } => {
             let (namespace, name) = service.split_once('/').unwrap_or(("default", service));
-            let answer = agent.get::<Value>(&format!("{}?namespace={namespace}&name={name}", view::SERVICES), LIMIT)?;
+            let answer = agent.get::<Value>(&view::service(namespace, name), LIMIT)?;
             if answer.as_array().is_none_or(Vec::is_empty) {
                 anyhow::bail!("there is no Service {namespace}/{name}; `ferrule service list` shows those there are");
             }

@@ -97,7 +97,7 @@ fn concern(node: &str, before: &Objects, now: &Objects) -> bool {
 /// What a former agent of this node announced, and nobody has posted yet.
 fn announced(node: &str, objects: &Objects) -> impl Iterator<Item = (Own, Option<String>)> {
     let own = objects.pods.iter().filter(move |(_, pod)| pod.announced && pod.node.as_deref() == Some(node));
-    own.map(|(name, pod)| ((name.clone(), pod.uid.clone()), Some(announce::format(&pod.ips))))
+    own.map(|(name, pod)| ((name.clone(), pod.uid.clone()), Some(announce::format(&pod.uid, &pod.ips))))
 }
 
 /// What each pod of this node that has a lease and an object should have for an annotation: of several sandboxes of one
@@ -120,7 +120,8 @@ fn wanted(leases: &[Arc<Lease>], objects: &Objects) -> BTreeMap<Own, Wanted> {
         let object = objects.pods.get(&own.0);
         let posts = |ip| object.is_some_and(|pod| !pod.announced && pod.ips.contains(ip));
         let posted = lease.addresses.iter().all(posts);
-        (own, Wanted { value: announce::format(&lease.addresses), posted })
+        let value = announce::format(&own.1, &lease.addresses);
+        (own, Wanted { value, posted })
     };
     youngest.into_iter().map(announcement).collect()
 }
@@ -186,16 +187,16 @@ mod tests {
     #[test]
     fn a_pod_is_announced_until_its_kubelet_has_posted_it() {
         let own = [lease("c1", "web", "u1", "10.1.0.5", 1)];
-        check("pod shop/web a - uid:u1", &own, &["shop/web u1: 10.1.0.5"]);
-        check("pod shop/web a 10.1.0.5 uid:u1", &own, &["shop/web u1: 10.1.0.5 posted"]);
-        check("pod shop/web a 10.1.0.4 uid:u1", &own, &["shop/web u1: 10.1.0.5"]);
+        check("pod shop/web a - uid:u1", &own, &["shop/web u1: u1/10.1.0.5"]);
+        check("pod shop/web a 10.1.0.5 uid:u1", &own, &["shop/web u1: u1/10.1.0.5 posted"]);
+        check("pod shop/web a 10.1.0.4 uid:u1", &own, &["shop/web u1: u1/10.1.0.5"]);
     }
 
     #[test]
     fn a_lease_speaks_for_its_own_pod_alone() {
         let own = [lease("c1", "web", "u1", "10.1.0.5", 1)];
         check("pod shop/web a - uid:u2", &own, &[]);
-        check("pod shop/web a - uid:u2 static:u1", &own, &["shop/web u2: 10.1.0.5"]);
+        check("pod shop/web a - uid:u2 static:u1", &own, &["shop/web u2: u2/10.1.0.5"]);
         check("pod shop/web a - uid:u1 host", &own, &[]);
         check("pod shop/web a - uid:u1 ended", &own, &[]);
         check("", &own, &[]);
@@ -220,12 +221,12 @@ mod tests {
                     pod shop/db b 10.1.0.7 uid:u3 announced";
         let found: Vec<_> = announced("a", &text::cluster(pods).objects).collect();
         let own = (ObjectName::new("shop", "web"), "u1".to_owned());
-        assert_eq!(found, [(own, Some("10.1.0.5".to_owned()))]);
+        assert_eq!(found, [(own, Some("u1/10.1.0.5".to_owned()))]);
     }
 
     #[test]
     fn of_two_sandboxes_the_younger_one_counts() {
         let own = [lease("c2", "web", "u1", "10.1.0.6", 2), lease("c1", "web", "u1", "10.1.0.5", 1)];
-        check("pod shop/web a - uid:u1", &own, &["shop/web u1: 10.1.0.6"]);
+        check("pod shop/web a - uid:u1", &own, &["shop/web u1: u1/10.1.0.6"]);
     }
 }

@@ -13,28 +13,58 @@ use kube::Client;
 pub use node::forget as forget_node;
 use tokio::sync::watch;
 
-use crate::{attachment::Attachments, source::kubernetes::Health, state::NodeState, store::Reader};
+use crate::{
+    attachment::Attachments,
+    chain::sentence,
+    source::kubernetes::{self, Access, Health},
+    state::NodeState,
+    store::{Reader, Writer},
+};
 
 /// The first pause before something is told again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// The way to the API server.
 #[derive(Clone)]
-pub struct Cluster {
+struct Cluster {
     /// Its client.
-    pub client: Client,
+    client: Client,
     /// How it stands with the watches.
-    pub health: Arc<Health>,
+    health: Arc<Health>,
     /// This node's name.
-    pub node_name: String,
+    node_name: String,
 }
 
-impl Cluster {
-    /// Starts telling.
-    pub fn start(&self, attachments: &Arc<Attachments>, store: &Reader, state: watch::Receiver<Arc<NodeState>>) {
-        tokio::spawn(announce::run(self.clone(), Arc::clone(attachments), store.clone()));
-        tokio::spawn(events::run(self.clone(), store.clone(), state.clone()));
-        tokio::spawn(node::run(self.clone(), store.clone(), state));
+/// What the API server is told of.
+pub struct Told {
+    /// This node's name.
+    pub node_name: String,
+    /// This node's pods.
+    pub attachments: Arc<Attachments>,
+    /// What it said itself.
+    pub store: Reader,
+    /// What is wrong, and whether pods can be added.
+    pub state: watch::Receiver<Arc<NodeState>>,
+}
+
+/// Follows the API server, and tells it what it should know, once there are credentials that can be used: a kubeconfig may come
+/// later than the agent. Ends when nobody reads the store any more.
+pub async fn run(access: Access, health: Arc<Health>, writer: Writer, told: Told) {
+    for pause in pauses() {
+        match kubernetes::connect(&access, &health).await {
+            Ok(client) => {
+                health.way(None);
+                let Told { node_name, attachments, store, state } = told;
+                let cluster = Cluster { client: client.clone(), health: Arc::clone(&health), node_name };
+                tokio::spawn(announce::run(cluster.clone(), attachments, store.clone()));
+                tokio::spawn(events::run(cluster.clone(), store.clone(), state.clone()));
+                tokio::spawn(node::run(cluster, store, state));
+                kubernetes::run(client, health, writer).await;
+                return;
+            }
+            Err(error) => health.way(Some(sentence(&error.into()))),
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 

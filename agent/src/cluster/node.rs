@@ -1,7 +1,7 @@
 //! That this node has a network: the condition `NetworkUnavailable` and our start taint
 //! (<https://kubernetes.io/docs/reference/labels-annotations-taints/>).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::{
@@ -9,19 +9,22 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Cluster, pauses};
 use crate::{chain::chain, source::decode::START_TAINT as TAINT, state::NodeState, store::Reader};
 
 const CONDITION: &str = "NetworkUnavailable";
 const REASON: &str = "FerruleIsUp";
+/// How soon the Node object is looked at again where nothing of it has changed, at first and in the end.
+const LOOK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
 pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::Receiver<Arc<NodeState>>) {
     if state.wait_for(|state| state.ready).await.is_err() {
         return;
     }
     let mut seen = None;
+    let (mut again, mut due) = (LOOK.0, Instant::now() + LOOK.0);
     loop {
         // A Node object that was made anew has to be told anew, and one that got the taint again.
         let snapshot = store.snapshot();
@@ -29,9 +32,13 @@ pub(super) async fn run(cluster: Cluster, mut store: Reader, mut state: watch::R
         if node.is_some() && node != seen {
             settle(&cluster).await;
             seen = node;
+            due = Instant::now() + again;
         }
-        if !store.changed().await {
-            return;
+        match tokio::time::timeout_at(due, store.changed()).await {
+            Ok(false) => return,
+            Ok(true) => {}
+            // Another controller may have set the condition, which is no part of what the store holds.
+            Err(_) => (seen, again) = (None, (again * 2).min(LOOK.1)),
         }
     }
 }

@@ -65,6 +65,10 @@ impl Config {
         if let Some(mtu) = self.mtu.filter(|mtu| !(LEAST_MTU..=MOST_MTU).contains(mtu)) {
             return bad("mtu", format!("{mtu} is not between {LEAST_MTU} and {MOST_MTU}"));
         }
+        super::log_filter(&self.log_level)?;
+        if let Some(name) = self.devices.iter().find(|name| name.is_empty() || name.len() > 15) {
+            return bad("devices", format!("{name:?} is no device's name; give 1 to 15 bytes each, such as eth0"));
+        }
         if self.vxlan_port == 0 {
             return bad("vxlan-port", "0 is no port; use 8472 or 4789".into());
         }
@@ -86,8 +90,16 @@ impl Config {
             };
             return bad("cluster-cidrs", problem);
         }
-        for (key, path) in [("socket", &self.socket), ("state-dir", &self.state_dir), ("bpffs", &self.bpffs)] {
-            absolute(key, path)?;
+        for (key, path) in [
+            ("socket", Some(&self.socket)),
+            ("state-dir", Some(&self.state_dir)),
+            ("bpffs", Some(&self.bpffs)),
+            ("cni-conf-dir", self.cni_conf_dir.as_ref()),
+            ("cni-bin-dir", Some(&self.cni_bin_dir)),
+            ("sysctl-root", Some(&self.sysctl_root)),
+            ("host-local", Some(&self.host_local)),
+        ] {
+            path.map_or(Ok(()), |path| absolute(key, path))?;
         }
         Ok(())
     }
@@ -98,7 +110,7 @@ pub(super) fn absolute(key: &'static str, path: &Path) -> Result<(), ConfigError
     if path.is_absolute() {
         return Ok(());
     }
-    Err(ConfigError::Value { key, problem: format!("{} is not an absolute path", path.display()) })
+    Err(ConfigError::Value { key, problem: format!("{path:?} is not an absolute path") })
 }
 
 fn host_name() -> Result<String, ConfigError> {
@@ -146,7 +158,11 @@ mod tests {
         );
         check("cluster-cidrs = ['10.244.0.0/16', '10.244.8.0/24']", Err("overlaps 10.244.0.0/16"));
         check("cluster-cidrs = ['0.0.0.0/0']", Err("cluster-cidrs: 0.0.0.0/0 is every address"));
-        check("socket = 'agent.sock'", Err("socket: agent.sock is not an absolute path"));
+        check("socket = 'agent.sock'", Err("socket: \"agent.sock\" is not an absolute path"));
+        check("cni-conf-dir = 'net.d'", Err("cni-conf-dir: \"net.d\" is not an absolute path"));
+        check("sysctl-root = ''", Err("sysctl-root: \"\" is not an absolute path"));
+        check("devices = ['']", Err("devices: \"\" is no device's name"));
+        check("log-level = 'loud'", Err("log-level: \"loud\" is no level"));
         check("vxlan-port = 0", Err("vxlan-port"));
         check("mark = 3", Err("mark: 0x3 is not one bit"));
         check("conntrack-entries = 10", Err("conntrack-entries: 10 is not between 1024"));
@@ -158,7 +174,7 @@ mod tests {
         check("own-node-egress = 'deny'", Err("deny"));
         check("services = 'no'", Err("no"));
         check("kube-proxy = 'yes'", Err("yes"));
-        check("cgroup-root = 'cgroup'", Err("cgroup-root: cgroup is not an absolute path"));
+        check("cgroup-root = 'cgroup'", Err("cgroup-root: \"cgroup\" is not an absolute path"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod check;
 mod error;
 mod flows;
+mod log;
 mod merge;
 mod options;
 mod packets;
@@ -21,6 +22,7 @@ use ipnetwork::IpNetwork;
 
 pub use error::ConfigError;
 pub use flows::{Flows, Timeouts};
+pub use log::log_filter;
 pub use options::Options;
 pub use packets::{Attach, OwnNodeEgress, Routing};
 pub use services::{KubeProxy, Services, Switch};

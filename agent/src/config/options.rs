@@ -42,7 +42,8 @@ settings! {
         /// Where the host's sysctls can be written; within a container another place than [default: /proc/sys]
         #[arg(long, value_name = "DIR")]
         pub sysctl_root: Option<PathBuf>,
-        /// Folder of Kubernetes YAML: nodes, pods, namespaces, policies [default: /etc/ferrule/manifests]
+        /// Folder of Kubernetes YAML: Nodes, Pods, Namespaces, NetworkPolicies, Services, EndpointSlices [default:
+        /// /etc/ferrule/manifests]
         #[arg(long, value_name = "DIR")]
         pub manifests: Option<PathBuf>,
         /// The agent's socket, for the plugin and the command line [default: /run/ferrule/agent.sock]

@@ -30,10 +30,10 @@ impl Services {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
-    /// The default.
+    /// Sockets reach Services.
     #[default]
     On,
-    /// Not at all.
+    /// Services are left to others.
     Off,
 }
 
@@ -41,12 +41,12 @@ pub enum Switch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KubeProxy {
-    /// Where its rules are found.
+    /// Look for its rules.
     #[default]
     Auto,
-    /// It does, or will.
+    /// Take it that it runs.
     Present,
-    /// It does not.
+    /// Take it that it does not run.
     Absent,
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::App;
+use crate::{api::App, config::SourceConfig};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,20 +99,30 @@ fn agent(app: &App) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &state.waiting {
         _ if state.ready => findings.push(Finding::ok("agent", "ready: pods can be added")),
-        Some(reason) => findings.push(Finding::failure("agent", "", reason, "what it waits for is named above")),
+        Some(reason) => findings.push(Finding::failure(
+            "agent",
+            "",
+            reason,
+            "it goes on by itself once that is so; correct what is named",
+        )),
         None => findings.push(Finding::failure(
             "agent",
             "",
             "the source of Kubernetes objects has not been read yet",
-            "see whether the folder of --manifests can be read",
+            match app.config.source {
+                SourceConfig::Kubernetes(_) => {
+                    "see in `ferrule status` what the API server says, and whether it is reached"
+                }
+                SourceConfig::Files(_) => "see whether the folder of --manifests can be read",
+            },
         )),
     }
     let errors = state.errors.iter();
     findings.extend(errors.map(|error| Finding::failure("agent", "", error, "the agent tries again by itself")));
-    if state.issues.is_empty() {
-        findings.push(Finding::ok("objects", "nothing is wrong with nodes, pods and files"));
+    let mut issues = state.issues.iter().filter(|issue| issue.is_wrong()).peekable();
+    if issues.peek().is_none() {
+        findings.push(Finding::ok("objects", "nothing is wrong with objects and files"));
     }
-    let issues = state.issues.iter();
     findings.extend(
         issues.map(|issue| Finding::warning("objects", "", issue.to_string(), "correct the object that is named")),
     );

@@ -16,6 +16,8 @@ use crate::{chain::chain, config::Config, state::NodeState};
 
 /// Its name: runtimes take the first of the folder.
 pub const NAME: &str = "05-ferrule.conflist";
+/// The folder that runtimes read where nothing else is configured.
+pub const USUAL: &str = "/etc/cni/net.d";
 /// How often it is looked at.
 const PERIOD: Duration = Duration::from_secs(2);
 

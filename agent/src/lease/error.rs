@@ -103,7 +103,7 @@ pub enum LeaseError {
     },
     /// No endpoint index is free.
     #[error(
-        "all {capacity} endpoints of this node are in use or were until {rest_s} s ago; delete pods or raise the map's size"
+        "all {capacity} endpoints of this node are in use or were until {rest_s} s ago; this node has room for no more pods: schedule fewer here (kubelet's maxPods)"
     )]
     EndpointsFull {
         /// The highest index.

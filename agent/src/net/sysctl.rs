@@ -16,10 +16,12 @@ pub fn at(root: &Path) {
     let _ = ROOT.set(root.to_owned());
 }
 
-/// The file of a sysctl, named like `net/ipv4/ip_forward`.
+/// The file of a sysctl, named like `net/ipv4/ip_forward`. Those that are no network's are the same everywhere, and read where
+/// they always are.
 #[must_use]
 pub fn file(path: &str) -> PathBuf {
-    ROOT.get().map_or(Path::new("/proc/sys"), PathBuf::as_path).join(path)
+    let root = ROOT.get().filter(|_| path.starts_with("net/"));
+    root.map_or(Path::new("/proc/sys"), PathBuf::as_path).join(path)
 }
 
 /// Forwarding between devices, for both families where the kernel has them.

@@ -1,6 +1,6 @@
 //! What the command line asks of the API server in an operator's name: agents, and programs in pods.
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Pod;
@@ -20,8 +20,9 @@ pub const CONTAINER: &str = "agent";
 /// Where the API server is, and who asks.
 #[derive(Debug, clap::Args)]
 pub struct Credentials {
-    /// The kubeconfig with which the API server is asked [default: ~/.kube/config; within a pod, its service account]
-    #[arg(long, value_name = "PATH", env = "KUBECONFIG")]
+    /// The kubeconfig with which the API server is asked [default: of those in $KUBECONFIG the first that is there, else
+    /// ~/.kube/config; within a pod, its service account]
+    #[arg(long, value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
     /// The API server's URL, where that of the credentials leads nowhere
     #[arg(long, value_name = "URL")]
@@ -32,7 +33,12 @@ impl Credentials {
     /// Whether anything says how the API server is asked, but for a pod's service account.
     #[must_use]
     pub fn is_found(&self) -> bool {
-        self.kubeconfig.is_some() || self.api_server.is_some() || usual().is_some()
+        self.api_server.is_some() || self.kubeconfig().is_some()
+    }
+
+    fn kubeconfig(&self) -> Option<PathBuf> {
+        let named = || std::env::var_os("KUBECONFIG").and_then(|variable| listed(&variable));
+        self.kubeconfig.clone().or_else(named).or_else(usual)
     }
 
     /// A client.
@@ -40,10 +46,15 @@ impl Credentials {
     /// # Errors
     /// Where credentials are missing or cannot be used.
     pub async fn client(&self) -> Result<Client> {
-        let kubeconfig = self.kubeconfig.clone().or_else(usual);
-        let access = Access { kubeconfig, api_server: self.api_server.clone() };
+        let access = Access { kubeconfig: self.kubeconfig(), api_server: self.api_server.clone() };
         Ok(kubernetes::connect(&access, &std::sync::Arc::new(Health::default())).await?)
     }
+}
+
+/// The kubeconfig of a variable that holds a list of them, as kubectl reads it: the first that is there, else the first.
+fn listed(variable: &OsStr) -> Option<PathBuf> {
+    let all: Vec<PathBuf> = std::env::split_paths(variable).filter(|path| !path.as_os_str().is_empty()).collect();
+    all.iter().find(|path| path.exists()).or(all.first()).cloned()
 }
 
 /// The user's own kubeconfig; within a pod its service account is meant.
@@ -151,6 +162,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_list_of_kubeconfigs_means_the_first_that_is_there() {
+        let there = tempfile::NamedTempFile::new().unwrap();
+        let path = there.path().display();
+        let check = |variable: &str, expected: Option<&str>| {
+            assert_eq!(listed(OsStr::new(variable)), expected.map(PathBuf::from), "{variable:?}");
+        };
+        check("", None);
+        check("/gone", Some("/gone"));
+        check(&format!("/gone:{path}:/other"), Some(&path.to_string()));
+        check(&format!(":{path}"), Some(&path.to_string()));
+    }
 
     #[test]
     fn an_agent_is_read_from_its_pod() {

@@ -54,7 +54,7 @@ pub fn refusal(checks: &[Check]) -> Option<String> {
 #[must_use]
 pub fn table(checks: &[Check]) -> String {
     let mut table = Table::new();
-    table.load_style(comfy_table::TableStyle::new()).set_header(["WHAT", "FOUND", "", "MEANS"]);
+    table.load_style(comfy_table::TableStyle::new()).set_header(["WHAT", "FOUND", "VERDICT", "MEANS"]);
     for column in table.column_iter_mut() {
         column.set_padding((0, 3));
     }

@@ -1,6 +1,8 @@
 //! What of BPF this kernel has: program and map kinds, helpers, instructions. Each is tried with a program or a map that
 //! nobody sees.
 
+use std::error::Error;
+
 use aya::{
     maps::MapType,
     programs::ProgramType,
@@ -10,6 +12,7 @@ use aya::{
 use super::{Check, kernel};
 use crate::{
     bpf::{devices, sys},
+    chain::chain,
     config::Attach,
 };
 
@@ -23,15 +26,18 @@ const HELPERS: [(BpfHelper, &str); 5] = [
 ];
 
 /// Kinds of maps that the datapath consists of.
-const MAPS: [(MapType, &str); 4] = [
+const MAPS: [(MapType, &str); 7] = [
     (MapType::Hash, "hash"),
+    (MapType::LruHash, "lru_hash"),
     (MapType::Array, "array"),
     (MapType::PerCpuArray, "percpu_array"),
     (MapType::LpmTrie, "lpm_trie"),
+    (MapType::Queue, "queue"),
+    (MapType::RingBuf, "ringbuf"),
 ];
 
 pub(super) fn all(attach: Option<Attach>) -> Vec<Check> {
-    vec![programs(), helpers(), maps(), tcx(attach), cmpxchg(), batches(), ring_buffer()]
+    vec![programs(), helpers(), maps(), tcx(attach), cmpxchg(), batches()]
 }
 
 fn programs() -> Check {
@@ -39,34 +45,55 @@ fn programs() -> Check {
     match is_program_supported(ProgramType::SchedClassifier) {
         Ok(true) => Check::ok(WHAT, "yes", "the datapath's kind"),
         Ok(false) => Check::fails(WHAT, "no", "boot a kernel with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF"),
-        Err(error) => Check::fails(
-            WHAT,
-            format!("bpf(2) is refused: {error}"),
-            "run it as root with CAP_SYS_ADMIN; kernel lockdown or a seccomp profile may forbid it, too",
-        ),
+        Err(error) => refused(WHAT, &error),
     }
+}
+
+/// Nothing is known then of what the kernel has.
+fn refused(what: &'static str, error: &(dyn Error + 'static)) -> Check {
+    Check::fails(
+        what,
+        format!("bpf(2) is refused: {}", chain(error)),
+        "run it as root with CAP_SYS_ADMIN; kernel lockdown or a seccomp profile may forbid it, too",
+    )
+}
+
+/// The names of what is missing.
+fn missing<T: Copy, E>(all: &[(T, &'static str)], has: impl Fn(T) -> Result<bool, E>) -> Result<Vec<&'static str>, E> {
+    let mut missing = Vec::new();
+    for (one, name) in all {
+        if !has(*one)? {
+            missing.push(*name);
+        }
+    }
+    Ok(missing)
 }
 
 fn helpers() -> Check {
     const WHAT: &str = "redirects";
-    let missing = HELPERS
-        .iter()
-        .filter(|(helper, _)| !is_helper_supported(ProgramType::SchedClassifier, *helper).unwrap_or(false));
-    let missing: Vec<_> = missing.map(|(_, name)| *name).collect();
-    if missing.is_empty() {
-        Check::ok(WHAT, "redirect_peer, redirect_neigh", "packets pass the node without its stack")
-    } else {
-        Check::fails(WHAT, format!("no {}", missing.join(", ")), "they came with Linux 5.10: boot it or a newer one")
+    match missing(&HELPERS, |helper| is_helper_supported(ProgramType::SchedClassifier, helper)) {
+        Ok(none) if none.is_empty() => {
+            Check::ok(WHAT, "redirect_peer, redirect_neigh", "packets pass the node without its stack")
+        }
+        Ok(missing) => Check::fails(
+            WHAT,
+            format!("no {}", missing.join(", ")),
+            "they came with Linux 5.10: boot it or a newer one",
+        ),
+        Err(error) => refused(WHAT, &error),
     }
 }
 
 fn maps() -> Check {
-    let missing: Vec<_> =
-        MAPS.iter().filter(|(kind, _)| !is_map_supported(*kind).unwrap_or(false)).map(|(_, name)| *name).collect();
-    if missing.is_empty() {
-        Check::ok("maps", MAPS.map(|(_, name)| name).join(", "), "hold pods, nodes and counters")
-    } else {
-        Check::fails("maps", format!("no {}", missing.join(", ")), "boot a kernel with CONFIG_BPF_SYSCALL")
+    const WHAT: &str = "maps";
+    match missing(&MAPS, is_map_supported) {
+        Ok(none) if none.is_empty() => {
+            Check::ok(WHAT, MAPS.map(|(_, name)| name).join(", "), "hold pods, nodes, flows and counters")
+        }
+        Ok(missing) => {
+            Check::fails(WHAT, format!("no {}", missing.join(", ")), "boot Linux 5.10 or newer with CONFIG_BPF_SYSCALL")
+        }
+        Err(error) => refused(WHAT, &error),
     }
 }
 
@@ -96,9 +123,4 @@ fn batches() -> Check {
         Some(version) if version >= (5, 13) => Check::ok(WHAT, "hashes and tries", "the agent reads maps at once"),
         _ => Check::otherwise(WHAT, "hashes", "tries are read key by key (5.13 reads them at once)"),
     }
-}
-
-fn ring_buffer() -> Check {
-    let found = if is_map_supported(MapType::RingBuf).unwrap_or(false) { "yes" } else { "absent" };
-    Check::ok("ring buffer", found, "only a debug build of the programs writes a log")
 }

@@ -6,7 +6,8 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use super::Check;
 use crate::{
-    bpf::{Pins, memlock},
+    bpf::{Pins, PinsError, memlock},
+    chain::chain,
     net::sysctl,
 };
 
@@ -37,9 +38,15 @@ fn missing(status: &str) -> Vec<&'static str> {
 }
 
 pub(super) fn bpffs(root: &Path) -> Check {
-    match Pins::new(root).is_on_bpffs() {
+    let pins = Pins::new(root);
+    match pins.is_on_bpffs().and_then(|()| pins.is_writable()) {
         Ok(()) => Check::ok("BPF file system", root.display().to_string(), "maps and links outlive the agent there"),
-        Err(error) => Check::fails("BPF file system", "none", error.to_string()),
+        Err(error @ PinsError::NotBpf { .. }) => Check::fails("BPF file system", "none", error.to_string()),
+        Err(error) => Check::fails(
+            "BPF file system",
+            chain(&error),
+            "let it be written: as root, and in a container with appArmorProfile Unconfined and an SELinux type such as spc_t",
+        ),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What Services need: cgroup v2, socket programs, sockets that can be ended from outside, and who else serves them.
 
-use aya::programs::ProgramType;
-use aya::sys::is_program_supported;
+use aya::{programs::ProgramType, sys::is_program_supported};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 use super::Check;
 use crate::{
     bpf::sys,
+    chain::chain,
     config::{KubeProxy, Services},
     net::{kube_proxy, sockets},
 };
@@ -21,14 +22,19 @@ fn cgroup(services: &Services) -> Check {
     const WHAT: &str = "cgroup v2";
     match (services.root(), &services.cgroup_root) {
         (Some(path), None) => Check::ok(WHAT, path.display().to_string(), "sockets below it reach Services"),
-        (Some(path), Some(_)) if path.is_dir() => {
-            Check::ok(WHAT, path.display().to_string(), "sockets below it reach Services, as --cgroup-root says")
-        }
-        (Some(path), Some(_)) => Check::otherwise(
-            WHAT,
-            format!("{} is no folder", path.display()),
-            "Services are not translated at the socket: correct --cgroup-root",
-        ),
+        (Some(path), Some(_)) => match statfs(&path).map(|found| found.filesystem_type()) {
+            Ok(CGROUP2_SUPER_MAGIC) => {
+                Check::ok(WHAT, path.display().to_string(), "sockets below it reach Services, as --cgroup-root says")
+            }
+            found => Check::otherwise(
+                WHAT,
+                match found {
+                    Ok(_) => format!("{} is none", path.display()),
+                    Err(error) => format!("{}: {error}", path.display()),
+                },
+                "Services are not translated at the socket: correct --cgroup-root (/sys/fs/cgroup/unified where version 1 is in use beside it)",
+            ),
+        },
         (None, _) => Check::otherwise(
             WHAT,
             "not mounted",
@@ -42,7 +48,9 @@ fn programs() -> Check {
     match is_program_supported(ProgramType::CgroupSockAddr) {
         Ok(true) => Check::ok(WHAT, "yes", "Services are translated before there is a packet"),
         Ok(false) => Check::fails(WHAT, "no", "boot a kernel with CONFIG_CGROUP_BPF, or give --services off"),
-        Err(error) => Check::fails(WHAT, format!("bpf(2) is refused: {error}"), "run it as root with CAP_SYS_ADMIN"),
+        Err(error) => {
+            Check::fails(WHAT, format!("bpf(2) is refused: {}", chain(&error)), "run it as root with CAP_SYS_ADMIN")
+        }
     }
 }
 
@@ -81,7 +89,9 @@ fn proxy(wanted: KubeProxy) -> Check {
         (KubeProxy::Auto, Ok(true)) => {
             Check::ok(WHAT, "its rules are there", "it translates what no socket program saw")
         }
-        (KubeProxy::Auto, Ok(false)) => Check::ok(WHAT, "no rules of its", "what no socket program saw is refused"),
+        (KubeProxy::Auto, Ok(false)) => {
+            Check::ok(WHAT, "no rules of kube-proxy found", "what no socket program saw is refused")
+        }
         (KubeProxy::Auto, Err(error)) => {
             Check::otherwise(WHAT, format!("unknown: {error}"), "say by --kube-proxy whether it runs here")
         }

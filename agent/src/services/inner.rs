@@ -41,7 +41,10 @@ pub(super) struct Inner {
     pub stack: Option<bool>,
     /// What went wrong last.
     pub error: Option<String>,
-    pub compared: Instant,
+    /// When maps and programs were compared last.
+    pub compared: Option<Instant>,
+    /// When kube-proxy was looked for last.
+    pub looked: Option<Instant>,
     /// Services whose addresses pods have, and for which objects that was looked at.
     pub shared: (Arc<Objects>, Vec<Issue>),
 }
@@ -60,7 +63,8 @@ impl Inner {
             attached: false,
             stack: None,
             error: None,
-            compared: Instant::now(),
+            compared: None,
+            looked: None,
             shared: (Arc::default(), Vec::new()),
         }
     }

@@ -40,7 +40,9 @@ impl Services {
             last = Some((Instant::now(), snapshot));
             let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
             let kept = tokio::task::spawn_blocking(move || {
-                let kept = services.follow().and_then(|()| services.upkeep());
+                // Where sockets cannot be served, packets are all that kube-proxy sees.
+                let (followed, looked) = (services.follow(), services.look_beside());
+                let kept = followed.and(looked).and_then(|()| services.upkeep());
                 services.end_sockets(&pods);
                 kept
             })
@@ -66,19 +68,29 @@ impl Services {
             return Ok(());
         }
         inner.retire()?;
-        if inner.compared.elapsed() < COMPARE && inner.stack.is_some() {
+        if !self.on || inner.compared.is_some_and(|when| when.elapsed() < COMPARE) {
             return Ok(());
         }
-        inner.compared = Instant::now();
-        if !self.on {
-            inner.stack = Some(false);
-            return Ok(());
-        }
-        self.look_for_kube_proxy(&mut inner)?;
+        inner.compared = Some(Instant::now());
         let objects = Arc::clone(&self.store.clone().snapshot().objects);
         inner.look_for_shared(&objects);
         inner.compare()?;
         self.restore_programs(&mut inner)
+    }
+
+    /// Looks for kube-proxy where it is time to.
+    fn look_beside(&self) -> Result<(), ServiceError> {
+        let mut inner = self.lock();
+        if inner.engine.is_none() || inner.looked.is_some_and(|when| when.elapsed() < COMPARE) {
+            return Ok(());
+        }
+        if self.on {
+            self.look_for_kube_proxy(&mut inner)?;
+        } else {
+            inner.stack = Some(false);
+        }
+        inner.looked = Some(Instant::now());
+        Ok(())
     }
 
     fn look_for_kube_proxy(&self, inner: &mut Inner) -> Result<(), ServiceError> {

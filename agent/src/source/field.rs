@@ -153,7 +153,7 @@ impl<'a> Field<'a> {
     /// # Errors
     /// When it is not an address, or one that no pod or node can have.
     pub fn address(&self) -> Result<IpAddr, FieldError> {
-        let address: IpAddr = self.parse("an IP address")?;
+        let address: IpAddr = self.parse_address("an IP address")?;
         if let IpAddr::V6(v6) = address
             && let Some(v4) = v6.to_ipv4_mapped()
         {
@@ -175,7 +175,7 @@ impl<'a> Field<'a> {
         {
             return Err(self.error(format!("{text:?} has no prefix length; write it like 10.1.0.0/24")));
         }
-        self.parse("a CIDR")
+        self.parse_address("a CIDR")
     }
 
     /// An error about this field.
@@ -183,10 +183,30 @@ impl<'a> Field<'a> {
         FieldError { field: self.path.clone(), message: message.into() }
     }
 
-    fn parse<T: FromStr>(&self, what: &str) -> Result<T, FieldError> {
+    /// An address or a prefix, as the API server reads them (`ParseIPSloppy` and `ParseCIDRSloppy` of k8s.io/utils/net): zeros
+    /// before a number of an IPv4 address mean nothing.
+    fn parse_address<T: FromStr>(&self, what: &str) -> Result<T, FieldError> {
         let text = self.text()?;
-        text.parse().map_err(|_| self.error(format!("{text:?} is not {what}")))
+        let parsed = text.parse().or_else(|error| without_zeros(text).map_or(Err(error), |text| text.parse()));
+        parsed.map_err(|_| self.error(format!("{text:?} is not {what}")))
     }
+}
+
+/// An IPv4 address, with its prefix length if it has one, whose numbers begin with no zeros.
+fn without_zeros(text: &str) -> Option<String> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    if !address.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return None;
+    }
+    let numbers = address.split('.').map(|number| match number.trim_start_matches('0') {
+        "" if !number.is_empty() => "0",
+        short => short,
+    });
+    let address = numbers.collect::<Vec<_>>().join(".");
+    Some(match length {
+        Some(length) => format!("{address}/{length}"),
+        None => address,
+    })
 }
 
 /// A value as an error shows it: not more than one line.
@@ -195,5 +215,28 @@ fn excerpt(value: &Value) -> String {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cidr(text: &str) -> Result<String, String> {
+        let value = json!({"cidr": text});
+        let read = Field::root("spec", &value).get("cidr").and_then(|field| field.cidr());
+        read.map(|cidr| cidr.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_api_server_reads_them() {
+        assert_eq!(cidr("10.0.0.0/8"), Ok("10.0.0.0/8".into()));
+        assert_eq!(cidr("010.000.00.0/8"), Ok("10.0.0.0/8".into()));
+        assert_eq!(cidr("fd00::/64"), Ok("fd00::/64".into()));
+        for bad in ["10.0.0.0/99", "10..0.0/8", "0x10.0.0.0/8", "10.0.0/8", "010.0.0.256/8", "10.0.0.0"] {
+            assert!(cidr(bad).is_err_and(|error| error.contains(bad)), "{bad}");
+        }
     }
 }

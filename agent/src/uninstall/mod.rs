@@ -108,7 +108,8 @@ async fn behind(client: &Client, options: &Request, set: &DaemonSet) -> String {
         Err(error) => return format!("which nodes cannot be told ({})", chain(&error)),
     };
     format!(
-        "not clean: {}. `kubectl -n {namespace} logs POD` says why; `helm uninstall --no-hooks` removes the objects as it is",
+        "not clean: {}. `kubectl -n {namespace} logs POD` says why; `helm uninstall --no-hooks` removes the objects without \
+         cleaning up the nodes",
         if nodes.is_empty() { "nodes without such a pod".into() } else { nodes.join(", ") }
     )
 }

@@ -5,9 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
+    api::probes::listen,
     cleanup::cleanup,
     cluster,
     config::{Config, SourceConfig},
@@ -57,7 +58,7 @@ async fn clean(config: &Config) -> Result<()> {
 
 async fn serve(addresses: &[SocketAddr], why: &Why) -> Result<()> {
     for address in addresses {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("listen: {address}"))?;
+        let listener = listen(*address).await.with_context(|| format!("listen: {address}"))?;
         let router = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready));
         let router = router.with_state(why.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -173,13 +173,24 @@ impl Node {
         self.agent().as_ref().map(Agent::id).with_context(|| format!("{} has no running agent", self.name))
     }
 
+    /// What would be `/etc/cni` and `/opt/cni` of a machine of its own.
+    #[must_use]
+    pub fn cni(&self) -> PathBuf {
+        self.folder().join("cni")
+    }
+
     /// Runs `ferrule-agent cleanup`.
     ///
     /// # Errors
     /// What it complains about.
     pub fn cleanup(&self) -> Result<String> {
         let mut command = self.netns.command(super::binary("ferrule-agent")?);
-        run(command.arg("cleanup").args(self.agent_arguments()))
+        command.arg("cleanup").args(self.agent_arguments());
+        run(command
+            .arg("--cni-conf-dir")
+            .arg(self.cni().join("net.d"))
+            .arg("--cni-bin-dir")
+            .arg(self.cni().join("bin")))
     }
 
     /// Connects a pod, in a new namespace.

@@ -4,12 +4,16 @@ use std::{io::Write, net::SocketAddr, process::Stdio};
 
 use anyhow::{bail, ensure};
 use bpf_tests::{
-    cluster::{Node, images::AGNHOST},
+    cluster::Node,
     traffic::{Echo, Protocol, probe},
 };
 use serde_json::json;
 
-use crate::support::{Pod, Space, StaticPod, agent::signal, ferrule, nodes};
+use crate::support::{
+    Pod, Space, StaticPod,
+    agent::{kubectl, rolled_out, signal, synced},
+    ferrule, nodes,
+};
 
 #[test]
 fn a_pods_addresses_are_announced_and_withdrawn_or_posted() {
@@ -19,27 +23,81 @@ fn a_pods_addresses_are_announced_and_withdrawn_or_posted() {
     let object = space.get("pod", "web").expect("the pod");
     let announced = object["metadata"]["annotations"]["ferrule.dev/pod-ips"].as_str().expect("an announcement");
     let own: Vec<String> = pod.ips.iter().map(ToString::to_string).collect();
-    assert_eq!(announced, own.join(","));
+    let uid = object["metadata"]["uid"].as_str().expect("a uid");
+    assert_eq!(announced, format!("{uid}/{}", own.join(",")));
     let peers = ferrule(&nodes[0], "map dump fr_peers").to_string();
     assert!(own.iter().all(|ip| peers.contains(ip)), "{peers}");
 }
 
 #[test]
+fn a_pod_that_ends_is_announced_no_more() {
+    let space = Space::new("ends");
+    space.create("job", nodes()[1].name(), &[], &["pause"], json!({"spec": {"activeDeadlineSeconds": 3}}));
+    let annotation = |object: &serde_json::Value| object["metadata"]["annotations"]["ferrule.dev/pod-ips"].clone();
+    space.until("its addresses are announced", || {
+        let object = space.get("pod", "job")?;
+        ensure!(annotation(&object).is_string(), "{object}");
+        Ok(())
+    });
+    space.until("it has ended, and they are withdrawn", || {
+        let object = space.get("pod", "job")?;
+        ensure!(object["status"]["phase"] == "Failed" && annotation(&object).is_null(), "{object}");
+        Ok(())
+    });
+}
+
+#[test]
 fn nobody_else_announces_addresses() {
     let space = Space::new("forged");
-    let pod = json!({
+    let forged = "10.244.1.77";
+    // As a copy of another pod's object has it, which `kubectl debug --copy-to` makes, or a backup.
+    space.apply(json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {
-            "name": "forged", "namespace": space.name, "annotations": {"ferrule.dev/pod-ips": "10.244.1.77"},
-        },
-        "spec": {"containers": [{"name": "main", "image": AGNHOST}]},
-    });
-    let error = space.cluster.apply(&pod.to_string()).expect_err("it is refused");
-    assert!(format!("{error:#}").contains("written by Ferrule's agents alone"), "{error:#}");
+        "metadata": {"name": "copy", "annotations": {"ferrule.dev/pod-ips": format!("some-other-uid/{forged}")}},
+        "spec": {"nodeName": nodes()[1].name(), "containers": [{"name": "main", "image": "localhost/missing:1"}]},
+    }));
     let web = space.pod("web", nodes()[0].name(), &[]);
-    let change = space.kubectl(&format!("annotate --overwrite pod {} ferrule.dev/pod-ips=10.244.1.77", web.name));
+    let peers = ferrule(&nodes()[0], "map dump fr_peers").to_string();
+    assert!(!peers.contains(forged), "{peers}");
+    let own = space.get("pod", "web").expect("a pod")["metadata"]["uid"].clone();
+    let value = format!("{}/{forged}", own.as_str().expect("a uid"));
+    let change = space.kubectl(&format!("annotate --overwrite pod {} ferrule.dev/pod-ips={value}", web.name));
     assert!(change.is_err_and(|error| format!("{error:#}").contains("written by Ferrule's agents alone")));
     space.kubectl(&format!("label pod {} other=label", web.name)).expect("anything else may change");
+}
+
+#[test]
+fn a_condition_that_another_controller_sets_is_put_right() {
+    let space = Space::new("condition");
+    let node = &nodes()[1];
+    let condition = || -> anyhow::Result<String> {
+        let node = space.get("node", node.name())?;
+        let all = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let own = all.iter().find(|one| one["type"] == "NetworkUnavailable").cloned();
+        Ok(own.unwrap_or_default()["status"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(condition().expect("a condition"), "False");
+    // An agent that has started looks often at first.
+    kubectl(
+        &space,
+        &format!(
+            "-n kube-system delete pod -l app.kubernetes.io/name=ferrule --field-selector spec.nodeName={}",
+            node.name()
+        ),
+    )
+    .expect("its agent goes");
+    rolled_out(&space);
+    synced(&space, node);
+    let patch =
+        r#"{"status":{"conditions":[{"type":"NetworkUnavailable","status":"True","reason":"NoRouteCreated"}]}}"#;
+    space
+        .kubectl(&format!("patch node {} --subresource=status --type=strategic -p {patch}", node.name()))
+        .expect("a patch");
+    space.until("the condition is False again", || {
+        let found = condition()?;
+        ensure!(found == "False", "{found}");
+        Ok(())
+    });
 }
 
 #[test]
@@ -82,7 +140,11 @@ fn a_static_pod_is_known_by_its_mirror() {
     let from_file = StaticPod::start(&space, node, "quiet");
     let quiet = from_file.running(&space);
     let client = space.pod("client", nodes()[1].name(), &[]);
-    let refused = space.connects(&client, &format!("{}:8080", quiet.ip(false)));
+    let to = format!("{}:8080", quiet.ip(false));
+    let refused = space.connects(&client, &to);
+    // It serves, and the policy alone stands between.
+    space.kubectl("delete networkpolicy quiet").expect("the policy goes");
+    space.until("it is reached without the policy", || space.connects(&client, &to));
     drop(from_file);
     assert!(refused.is_err(), "its policy does not hold");
 }

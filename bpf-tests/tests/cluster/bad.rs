@@ -248,6 +248,23 @@ fn an_object_with_a_bad_value_keeps_its_last_good_state() {
     }
     event(&space, "NetworkPolicy", "only", "spec.ingress[0].from[0].ipBlock.cidr");
     holds().expect("its last good state stands");
+
+    // An agent that starts now has never known it: the policy closes what it selects, and holds up nothing else.
+    Role::of(&space).restart(&nodes[1]);
+    rolled_out(&space);
+    told(&space, &nodes[1], &[&named, "the pods that it may select are isolated"]);
+    synced(&space, &nodes[1]);
+    for client in [&friend, &stranger] {
+        assert!(
+            probe(&client.netns, web.ip(false), Protocol::Tcp).is_err(),
+            "{} reaches what may be closed",
+            client.name
+        );
+    }
+    let other = space.pod("other", nodes[1].name(), &[]);
+    let other_echo = Echo::start(&other.netns, &other.ips).expect("an echo server");
+    probe(&stranger.netns, other.ip(false), Protocol::Tcp).expect("a pod that is added meanwhile is reached");
+    drop(other_echo);
     space.apply(good);
     for node in nodes.iter().take(2) {
         space.until("nothing is wrong any more", || {
@@ -255,7 +272,7 @@ fn an_object_with_a_bad_value_keeps_its_last_good_state() {
             if all.iter().any(|words| words.contains(&named)) { bail!("{all:#?}") } else { Ok(()) }
         });
     }
-    holds().expect("it is in force");
+    space.until("it is in force", holds);
     drop(echo);
 }
 

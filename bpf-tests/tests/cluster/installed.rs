@@ -52,12 +52,26 @@ fn the_api_server_takes_chart_and_manifest_without_a_warning() {
 }
 
 #[test]
+fn the_api_server_takes_the_clean_up_pod() {
+    let cluster = cluster();
+    let text = fs::read_to_string(deployment().1.with_file_name("cleanup.yaml")).expect("the pod");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), text.replace("NODE", "n1")).expect("a file");
+    let output = cluster.kubectl_command().args(["apply", "--dry-run=server", "-f"]).arg(file.path()).output();
+    let output = output.expect("kubectl runs");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !words.contains("Warning"), "{words}");
+}
+
+#[test]
 fn a_wrong_value_is_refused_by_its_name() {
     let cluster = cluster();
     for (value, field) in [
         ("routing=geneve", "/routing"),
         ("vxlanPort=0", "/vxlanPort"),
         ("mtu=900", "/mtu"),
+        ("updateStrategy.type=Sometimes", "/updateStrategy/type"),
+        ("guardPodAddresses=perhaps", "/guardPodAddresses"),
         ("mark=3", "/mark"),
         ("clusterCIDRs={10.244.0.0}", "/clusterCIDRs/0"),
         ("apiServer=10.0.0.1:6443", "/apiServer"),

@@ -16,6 +16,7 @@ mod rights;
 mod rolls;
 mod seen;
 mod server;
+mod service_kinds;
 mod services;
 mod support;
 mod uninstall;

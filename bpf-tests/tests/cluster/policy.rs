@@ -53,12 +53,15 @@ fn changes_of_policies_pods_and_namespaces_take_effect() {
 fn a_pod_that_a_policy_isolates_never_hears_what_it_should_not_when_it_starts() {
     let space = Space::new("policy-start");
     let nodes = nodes();
-    space.apply(policy("deny", json!({"podSelector": {"matchLabels": {"app": "vault"}}})));
-    let client = space.pod("client", nodes[0].name(), &[]);
+    let friends = json!([{"from": [{"podSelector": {"matchLabels": {"role": "friend"}}}]}]);
+    space.apply(policy("friends", json!({"podSelector": {"matchLabels": {"app": "vault"}}, "ingress": friends})));
+    let (client, friend) =
+        (space.pod("client", nodes[0].name(), &[]), space.pod("friend", nodes[0].name(), &[("role", "friend")]));
     for round in 0..3 {
         let name = format!("vault-{round}");
         let vault = space.pod(&name, nodes[1].name(), &[("app", "vault")]);
         let address = std::net::SocketAddr::new(vault.ip(false), 8080).to_string();
         assert!(space.connects(&client, &address).is_err(), "{name} was open");
+        space.connects(&friend, &address).expect("whom the policy lets in reaches it at once");
     }
 }

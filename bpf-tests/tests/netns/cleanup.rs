@@ -29,6 +29,10 @@ fn check(routing: Routing) -> anyhow::Result<()> {
     says(node.cleanup(), &["another agent"])?;
     node.check(&pods[0])?;
     node.stop()?;
+    for (folder, file) in [("net.d", "05-ferrule.conflist"), ("net.d", "10-other.conflist"), ("bin", "ferrule-cni")] {
+        fs::create_dir_all(node.cni().join(folder))?;
+        fs::write(node.cni().join(folder).join(file), "{}")?;
+    }
     node.cleanup()?;
     ensure!(observe(node)? == before, "before:\n{before}\nafter:\n{}", observe(node)?);
     for pod in &pods {
@@ -37,6 +41,12 @@ fn check(routing: Routing) -> anyhow::Result<()> {
     for path in [node.pins(), node.state(), node.socket()] {
         ensure!(!path.exists(), "{} is there", path.display());
     }
+    for (file, stays) in
+        [("net.d/05-ferrule.conflist", false), ("bin/ferrule-cni", false), ("net.d/10-other.conflist", true)]
+    {
+        ensure!(node.cni().join(file).exists() == stays, "{file}");
+    }
+    fs::remove_dir_all(node.cni())?;
     let files: Vec<_> = fs::read_dir(node.folder())?.flatten().map(|entry| entry.file_name()).collect();
     let of_the_test = ["agent.log", "agent.pid", "notify.sock", "cni.log"];
     let left: Vec<_> = files.iter().filter(|name| !of_the_test.iter().any(|ours| name == ours)).collect();

@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bpf_tests::{
-    topology::{Netns, Pod, patience},
+    topology::{Netns, Pod, patience, until},
     traffic::{Echo, Flow, Ping},
 };
 
@@ -43,8 +43,9 @@ impl Lasting {
         let (mut pings, mut flows) = (Vec::new(), Vec::new());
         for address in to.iter().flat_map(|pod| &pod.addresses) {
             let ping = Ping::to(*address);
-            // What neighbour discovery on the underlay costs the first packet is nobody's doing.
-            ping.once(&from.netns).with_context(|| format!("before anything is changed, to {address}"))?;
+            // What neighbour discovery on the underlay costs the first packets is nobody's doing.
+            let what = format!("{address} is reached before anything is changed");
+            until(&what, || ping.once(&from.netns), Result::is_ok)?.map(drop)?;
             flows.push(Flow::start_within(&from.netns, *address, LIMIT)?);
             let (ends, netns) = (Arc::clone(&stop), Netns::known(from.netns.name()));
             pings.push(thread::spawn(move || again_and_again(&ping, &netns, &ends)));

@@ -2,7 +2,9 @@
 
 use std::{fs, process::Command};
 
-use bpf_tests::topology::run;
+use anyhow::Context;
+use bpf_tests::topology::{binary, run, until};
+use serde_json::Value;
 
 use crate::support::{one_node, refusal, says};
 
@@ -72,7 +74,52 @@ fn settings_that_cannot_be_used_are_named() {
     says(&refusal(&cluster, &["--mtu", "900"]), &["mtu: 900", "1280"]);
     says(&refusal(&cluster, &["--cluster-cidrs", "10.244.3.0/16"]), &["cluster-cidrs", "host bits", "10.244.0.0/16"]);
     says(&refusal(&cluster, &["--log-level", "loud=="]), &["log-level"]);
+    says(&refusal(&cluster, &["--log-level", "loud"]), &["log-level", "loud", "info"]);
     let file = cluster.nodes[0].folder().join("agent.toml");
     fs::write(&file, "routing = 'vxlan'\nmtuu = 3\n").expect("the file can be written");
     says(&refusal(&cluster, &["--config", &file.display().to_string()]), &["agent.toml", "mtuu", "line 2"]);
+}
+
+const KUBECONFIG: &str = "\
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: 'https://127.0.0.1:9'}}]
+users: [{name: u, user: {token: t}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+";
+
+#[test]
+fn without_credentials_an_agent_runs_says_so_and_takes_those_that_come() {
+    let cluster = one_node();
+    let node = &cluster.nodes[0];
+    let file = node.folder().join("late.kubeconfig");
+    let mut agent = node.netns.command(binary("ferrule-agent").expect("it was built"));
+    agent.args(["run", "--node-name", &node.name]);
+    for (flag, path) in [
+        ("--socket", node.socket()),
+        ("--state-dir", node.state()),
+        ("--bpffs", node.pins()),
+        ("--cgroup-root", node.cgroup().path().to_owned()),
+        ("--kubeconfig", file.clone()),
+    ] {
+        agent.arg(flag).arg(path);
+    }
+    let log = fs::File::create(node.folder().join("agent.log")).expect("a log");
+    let mut agent = agent.stderr(log).spawn().expect("it starts");
+    let problems = || -> anyhow::Result<String> {
+        let status: Value = node.ferrule("status")?;
+        Ok(status["source"]["problems"].as_array().context("problems")?.iter().map(Value::to_string).collect())
+    };
+    let says = |what: &str, words: &[&str]| {
+        let all = |found: &anyhow::Result<String>| {
+            found.as_ref().is_ok_and(|text| words.iter().all(|word| text.contains(word)))
+        };
+        until(what, problems, all).map(drop)
+    };
+    let without = says("it says that it has no credentials", &["cannot be asked", "late.kubeconfig"]);
+    fs::write(&file, KUBECONFIG).expect("a kubeconfig");
+    let with = says("it asks the server that they name", &["cannot be watched"]);
+    agent.kill().and_then(|()| agent.wait()).expect("it ends");
+    without.and(with).unwrap_or_else(|error| panic!("{error:#}"));
 }

@@ -26,7 +26,7 @@ pub(super) fn status(context: &mut Context) -> Result<(), Fault> {
             return Err(Fault::NotAvailable(message));
         }
         Ok(_) => {}
-        Err(error @ (AgentError::Away { .. } | AgentError::Silent { .. })) => {
+        Err(error @ (AgentError::Away { .. } | AgentError::Forbidden { .. } | AgentError::Silent { .. })) => {
             let absence = absence(&api::heartbeat(&context.conf.agent_socket), SystemTime::now());
             if let Some(fault) = fault(absence, &error) {
                 return Err(fault);

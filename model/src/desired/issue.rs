@@ -113,7 +113,9 @@ pub enum Reason {
         v6: u32,
     },
     /// More nodes than the map has room for.
-    #[error("the node map holds {capacity} nodes and is full, so this one is left out; raise its size")]
+    #[error(
+        "the node map holds {capacity} nodes and is full, so this one is left out: its pods are not reached; Ferrule has room for no more nodes"
+    )]
     NodesFull {
         /// The highest index.
         capacity: u32,
@@ -185,7 +187,7 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DesiredError {
     /// The source has no object of the node that the agent runs on.
-    #[error("node {name} has no Node object; add it to the manifests, or correct --node-name")]
+    #[error("node {name} has no Node object; add it, or correct --node-name")]
     LocalNodeUnknown {
         /// The agent's node name.
         name: String,

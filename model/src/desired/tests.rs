@@ -468,13 +468,19 @@ fn a_changed_node_gets_another_index_and_an_unchanged_one_keeps_it() {
 fn nodes_that_do_not_fit_are_named() {
     let text = format!("{TWO}\nnode c 192.0.2.3 10.0.3.0/24\npath 192.0.2.3 192.0.2.3 2 1500\ncapacity 1");
     check(&text, "prefix", &["prefix 10.0.1.0/24 a", "prefix 10.0.2.0/24 b"]);
-    check(&text, "Node", &["Node c: the node map holds 1 nodes and is full, so this one is left out; raise its size"]);
+    check(
+        &text,
+        "Node",
+        &[
+            "Node c: the node map holds 1 nodes and is full, so this one is left out: its pods are not reached; Ferrule has room for no more nodes",
+        ],
+    );
 }
 
 #[test]
 fn without_its_own_node_or_its_overlay_device_nothing_changes() {
     let error = compute(&world("node b 192.0.2.2 10.0.2.0/24")).unwrap_err();
-    assert_eq!(error.to_string(), "node a has no Node object; add it to the manifests, or correct --node-name");
+    assert_eq!(error.to_string(), "node a has no Node object; add it, or correct --node-name");
     let mut world = world(TWO);
     world.underlay.vxlan_ifindex = None;
     assert_eq!(compute(&world), Err(DesiredError::NoOverlayDevice));

@@ -46,7 +46,7 @@ impl std::fmt::Display for Subject {
 pub enum Reason {
     /// The keys of an endpoint's tables do not fit.
     #[error(
-        "the rules of the policies that select it do not fit into the policy map with its {capacity} entries; {in_force}; raise the map's size, or let the rules name fewer ports and peers"
+        "the rules of the policies that select it do not fit into the policy map with its {capacity} entries; {in_force}; let the rules name fewer ports and peers"
     )]
     KeysFull {
         /// How many fit.
@@ -64,7 +64,7 @@ pub enum Reason {
     },
     /// Too many CIDRs.
     #[error(
-        "the ipBlocks of the policies that select it do not fit into the block map with its {capacity} entries; {in_force}; raise the map's size, or let the rules name fewer CIDRs"
+        "the ipBlocks of the policies that select it do not fit into the block map with its {capacity} entries; {in_force}; let the rules name fewer CIDRs"
     )]
     BlocksFull {
         /// How many fit.
@@ -74,7 +74,7 @@ pub enum Reason {
     },
     /// A peer that no table can know.
     #[error(
-        "status.podIPs: policies cannot tell {address} from other addresses, since the policy maps are full, so rules that select it by labels do not let it in; raise the maps' sizes"
+        "status.podIPs: policies cannot tell {address} from other addresses, since the policy maps are full, so rules that select it by labels do not let it in; use fewer or simpler policies"
     )]
     PeerLeftOut {
         /// The address.

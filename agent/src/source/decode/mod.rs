@@ -108,6 +108,16 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// What stands for an object of this kind that cannot be read and was never known, where nothing would open what it may
+    /// close.
+    #[must_use]
+    pub fn stand_in(&self, identity: &Identity) -> Option<Object> {
+        let closed = || policy::closed(&identity.name, &Field::root("spec", &self.spec));
+        (identity.kind == Kind::NetworkPolicy).then(|| Object::NetworkPolicy(closed()))
+    }
+}
+
 /// What `metadata` says besides the name.
 struct Metadata {
     uid: String,
@@ -129,10 +139,12 @@ impl Metadata {
                 .ok_or_else(|| created.error(format!("{text:?} is not a time like 2026-11-22T17:00:00Z")))?,
         };
         let annotations = metadata.get("annotations")?;
+        let uid = metadata.get("uid")?.optional_text()?.unwrap_or_default();
+        let announced = annotations.get(announce::ANNOTATION)?.optional_text()?.unwrap_or_default();
         Ok(Self {
-            uid: metadata.get("uid")?.optional_text()?.unwrap_or_default().to_owned(),
+            uid: uid.to_owned(),
             static_uid: annotations.get(MIRROR)?.optional_text()?.map(Into::into),
-            announced: announce::parse(annotations.get(announce::ANNOTATION)?.optional_text()?.unwrap_or_default()),
+            announced: announce::parse(announced, uid),
             labels: metadata.get("labels")?.strings()?.into_iter().collect(),
             created,
             terminating: metadata.get("deletionTimestamp")?.is_some(),

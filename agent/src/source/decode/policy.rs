@@ -23,6 +23,23 @@ pub(super) fn decode(name: &ObjectName, spec: &Field<'_>) -> Result<NetworkPolic
     })
 }
 
+/// What stands for a policy that cannot be read: what it may select lets nobody in or out by it. Policies only add up, so that
+/// others' rules allow what they allow.
+pub(super) fn closed(name: &ObjectName, spec: &Field<'_>) -> NetworkPolicy {
+    let read = |field: &str| spec.get(field);
+    let has_egress = read("egress").and_then(|rules| rules.list()).is_ok_and(|rules| !rules.is_empty());
+    let everything = || Selector::new(Vec::new());
+    NetworkPolicy {
+        name: name.clone(),
+        pod_selector: read("podSelector").and_then(|field| selector(&field)).unwrap_or_else(|_| everything()),
+        isolates: read("policyTypes")
+            .and_then(|field| directions(&field, has_egress))
+            .unwrap_or_else(|_| vec![Direction::Ingress, Direction::Egress]),
+        ingress: Vec::new(),
+        egress: Vec::new(),
+    }
+}
+
 /// `policyTypes`; where it is absent, ingress always and egress where there are rules for it.
 fn directions(field: &Field<'_>, has_egress: bool) -> Result<Vec<Direction>, FieldError> {
     let listed = field.list()?;

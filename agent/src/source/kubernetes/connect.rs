@@ -57,7 +57,7 @@ pub enum ConnectError {
     Client(#[source] kube::Error),
 }
 
-/// A client that reads rotated tokens and certificates anew, and tells `health` of every answer.
+/// A client that reads rotated tokens anew (certificates only when the agent starts), and tells `health` of every answer.
 ///
 /// # Errors
 /// Where credentials are missing or cannot be used.

@@ -28,6 +28,8 @@ struct State {
     answered: Option<SystemTime>,
     /// When the objects were last brought up to date.
     synced_at: Option<SystemTime>,
+    /// Since when there is no way to ask it, and why.
+    no_way: Option<(SystemTime, String)>,
     /// Since when a kind's watch does not work, and why.
     broken: BTreeMap<Kind, (SystemTime, Refusal)>,
     /// Since when the API server does not take what it is told, by resource, and why.
@@ -80,6 +82,18 @@ impl Health {
         state.broken.insert(kind, (since, refusal));
     }
 
+    /// Whether there is a way to ask the API server: credentials that can be used.
+    pub fn way(&self, words: Option<String>) {
+        let mut state = self.state();
+        let since = state.no_way.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
+        if let Some(error) = words.as_deref()
+            && state.no_way.as_ref().is_none_or(|(_, last)| last != error)
+        {
+            tracing::error!(error, "the API server cannot be asked; tried again");
+        }
+        state.no_way = words.map(|words| (since, words));
+    }
+
     /// The API server was told something of a resource, and took it or refused.
     pub fn told(&self, resource: &'static str, error: Option<&kube::Error>) {
         let mut state = self.state();
@@ -106,6 +120,8 @@ impl Health {
     #[must_use]
     pub fn report(&self) -> Report {
         let state = self.state();
+        let no_way = state.no_way.iter();
+        let no_way = no_way.map(|(since, words)| format!("cannot be asked for {} s: {words}", age(*since)));
         let broken = state.broken.iter().map(|(kind, (since, refusal))| {
             format!("{} cannot be watched for {} s: {}", plural(*kind), age(*since), refusal.words)
         });
@@ -117,7 +133,7 @@ impl Health {
             synced: state.missing.as_ref().is_some_and(BTreeSet::is_empty),
             answered: state.answered,
             synced_at: state.synced_at,
-            problems: broken.chain(untold).collect(),
+            problems: no_way.chain(broken).chain(untold).collect(),
         }
     }
 
@@ -190,6 +206,15 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_credentials_it_cannot_be_asked() {
+        let health = Health::default();
+        health.way(Some("no credentials".into()));
+        assert_eq!(health.report().problems, ["cannot be asked for 0 s: no credentials"]);
+        health.way(None);
+        assert!(health.report().problems.is_empty());
+    }
 
     #[test]
     fn it_is_synced_when_nothing_is_missing() {

@@ -1,7 +1,7 @@
 //! What the API server has said so far, as one set of objects: pure, without a connection.
 //!
 //! A list that is under way changes nothing until it is whole; then it replaces its kind in one step. An object with a
-//! bad value keeps its last good state.
+//! bad value keeps its last good state; a policy that has none is closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,8 +46,17 @@ struct State {
 struct Bad {
     identity: Identity,
     error: FieldError,
-    /// Its last good state stands.
-    kept: bool,
+    stands: Stands,
+}
+
+/// What is in force of an object with a bad value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// Its last good state.
+    Known,
+    /// What closes all that it may: see [`Parts::stand_in`].
+    Closed,
+    Nothing,
 }
 
 impl Mirror {
@@ -73,8 +82,16 @@ impl Mirror {
                 match read(kind, &parts) {
                     Ok((_, object)) => _ = gather::enter(list, object, &self.objects, &mut self.shared),
                     Err((Some(identity), error)) => {
-                        let kept = gather::keep(list, &identity, &self.objects);
-                        bad.insert(identity.name.clone(), Bad { identity, error, kept });
+                        let known = !state.bad.get(&identity.name).is_some_and(|bad| bad.stands != Stands::Known);
+                        let stands = if known && gather::keep(list, &identity, &self.objects) {
+                            Stands::Known
+                        } else if let Some(object) = parts.stand_in(&identity) {
+                            gather::enter(list, object, &self.objects, &mut self.shared);
+                            Stands::Closed
+                        } else {
+                            Stands::Nothing
+                        };
+                        bad.insert(identity.name.clone(), Bad { identity, error, stands });
                     }
                     // The API server gives every object a name.
                     Err((None, error)) => tracing::error!(%error, ?kind, "an object without a name"),
@@ -124,8 +141,16 @@ impl Mirror {
                 changed || mended
             }
             Err((Some(identity), error)) => {
-                let kept = gather::has(&self.objects, &identity);
-                state.bad.insert(identity.name.clone(), Bad { identity, error, kept });
+                let known = !state.bad.get(&identity.name).is_some_and(|bad| bad.stands != Stands::Known);
+                let stands = if known && gather::has(&self.objects, &identity) {
+                    Stands::Known
+                } else if let Some(object) = parts.stand_in(&identity) {
+                    gather::set(&mut self.objects, object, &mut self.shared);
+                    Stands::Closed
+                } else {
+                    Stands::Nothing
+                };
+                state.bad.insert(identity.name.clone(), Bad { identity, error, stands });
                 true
             }
             Err((None, error)) => {
@@ -145,10 +170,8 @@ impl Mirror {
     pub fn snapshot(&self) -> Snapshot {
         let synced = self.missing().next().is_none();
         let bad = || self.kinds.values().flat_map(|state| state.bad.values());
-        // What a policy isolates that could never be read is not known.
-        let unknown = bad().any(|bad| bad.identity.kind == Kind::NetworkPolicy && !bad.kept);
         let notes = bad().map(Bad::note).collect();
-        Snapshot { objects: self.believed().into(), synced, whole: synced && !unknown, notes, since: None }
+        Snapshot { objects: self.believed().into(), synced, whole: synced, notes, since: None }
     }
 
     /// The objects without addresses that an agent cannot announce: a pod's lie in the pod CIDRs of its node. (Whoever may
@@ -182,7 +205,11 @@ impl Mirror {
 
 impl Bad {
     fn note(&self) -> Note {
-        let stands = if self.kept { "its last good state stands" } else { "it is not used" };
+        let stands = match self.stands {
+            Stands::Known => "its last good state stands",
+            Stands::Closed => "the pods that it may select are isolated, and it lets nobody in or out",
+            Stands::Nothing => "it is not used",
+        };
         Note {
             level: Level::Error,
             file: SOURCE.to_owned(),

@@ -1,5 +1,6 @@
 //! What a watch says, event by event, and what is then to be seen.
 
+use ferrule_model::selector::Selector;
 use serde_json::{Value, json};
 
 use super::*;
@@ -23,7 +24,9 @@ fn pod(name: &str, node: &str, ip: &str) -> Parts {
 
 fn announced(name: &str, node: &str, ips: &str) -> Parts {
     parts(json!({
-        "metadata": {"name": name, "namespace": "default", "annotations": {"ferrule.dev/pod-ips": ips}},
+        "metadata": {
+            "name": name, "namespace": "default", "uid": name, "annotations": {"ferrule.dev/pod-ips": format!("{name}/{ips}")},
+        },
         "spec": {"nodeName": node},
     }))
 }
@@ -124,15 +127,54 @@ fn an_object_with_a_bad_value_keeps_its_last_good_state_and_is_named() {
     assert!(mirror.snapshot().notes.is_empty());
 }
 
+/// What is in force of the only policy: what it selects, the directions, how many rules.
+fn in_force(mirror: &Mirror) -> String {
+    let objects = mirror.snapshot().objects;
+    assert_eq!(objects.policies.len(), 1);
+    let policy = objects.policies.values().next().expect("a policy");
+    let rules = policy.ingress.len() + policy.egress.len();
+    let selected = if policy.pod_selector == Selector::new(Vec::new()) { "everything" } else { "web" };
+    format!("{selected} {:?} {rules}", policy.isolates)
+}
+
 #[test]
-fn a_policy_that_could_never_be_read_leaves_the_source_incomplete() {
+fn a_policy_that_could_never_be_read_closes_what_it_may_select() {
+    let bad = |spec: serde_json::Value| {
+        let metadata = json!({"name": "p", "namespace": "default"});
+        Event::Apply(parts(json!({"metadata": metadata, "spec": spec})))
+    };
+    let web = json!({"matchLabels": {"app": "web"}});
+    let wrong_rule = json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/99"}}]}]);
     let mut mirror = synced();
-    mirror.take(Kind::NetworkPolicy, Event::Apply(policy("p", "Sideways")));
-    assert!(mirror.snapshot().synced && !mirror.snapshot().whole);
-    mirror.take(Kind::NetworkPolicy, Event::Apply(policy("p", "Ingress")));
-    assert!(mirror.snapshot().whole);
-    mirror.take(Kind::NetworkPolicy, Event::Apply(policy("p", "Sideways")));
-    assert!(mirror.snapshot().whole, "its last good state is known");
+    for (spec, expected) in [
+        (json!({"podSelector": web, "ingress": wrong_rule}), "web [Ingress] 0"),
+        (json!({"podSelector": web, "egress": [{}], "ingress": wrong_rule}), "web [Ingress, Egress] 0"),
+        (json!({"podSelector": web, "policyTypes": ["Egress"], "ingress": wrong_rule}), "web [Egress] 0"),
+        (json!({"podSelector": web, "policyTypes": ["Sideways"]}), "web [Ingress, Egress] 0"),
+        (json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}}), "everything [Ingress] 0"),
+    ] {
+        mirror.take(Kind::NetworkPolicy, bad(spec.clone()));
+        assert_eq!(in_force(&mirror), expected, "{spec}");
+        let snapshot = mirror.snapshot();
+        assert!(snapshot.synced && snapshot.whole, "nothing else waits for it");
+        assert!(
+            snapshot.notes[0].to_string().contains("the pods that it may select are isolated"),
+            "{}",
+            snapshot.notes[0]
+        );
+    }
+    let metadata = json!({"name": "p", "namespace": "default"});
+    let spec = json!({"podSelector": web, "ingress": wrong_rule});
+    list(&mut mirror, Kind::NetworkPolicy, vec![parts(json!({"metadata": metadata, "spec": spec}))]);
+    assert_eq!(in_force(&mirror), "web [Ingress] 0", "a list is no good state either");
+
+    mirror.take(Kind::NetworkPolicy, bad(json!({"ingress": [{}]})));
+    assert_eq!(in_force(&mirror), "everything [Ingress] 1");
+    assert!(mirror.snapshot().notes.is_empty());
+    mirror.take(Kind::NetworkPolicy, bad(spec));
+    assert_eq!(in_force(&mirror), "everything [Ingress] 1", "its last good state is known");
+    mirror.take(Kind::NetworkPolicy, Event::Delete(policy("p", "Ingress")));
+    assert!(mirror.snapshot().objects.policies.is_empty() && mirror.snapshot().notes.is_empty());
 }
 
 #[test]

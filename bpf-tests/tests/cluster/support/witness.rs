@@ -55,10 +55,14 @@ impl Witness {
         assert_eq!(Account::read(space), before);
     }
 
-    /// Ends it where other components than ours may disturb the cluster: no connection broke or stood still for long.
+    /// Ends it where other components than ours may disturb the cluster: no connection broke or stood still for long, and no
+    /// datagram was lost or came twice.
     #[track_caller]
     pub fn went_on(self, space: &Space) {
-        let (longest, _) = self.end(space);
+        let (longest, tallies) = self.end(space);
+        for tally in &tallies {
+            assert!(tally.sent > 0 && tally.gaps.is_empty() && tally.doubled == 0, "{tally}");
+        }
         assert!(longest < Duration::from_secs(1), "an exchange took {longest:?}");
     }
 

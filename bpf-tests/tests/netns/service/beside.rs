@@ -71,3 +71,25 @@ fn kube_proxy_is_found_and_translates_what_no_socket_program_saw() {
         Ok(())
     });
 }
+
+#[test]
+fn kube_proxy_translates_packets_where_sockets_cannot_be_served() {
+    // No cgroup v2: what a node with version 1 alone has.
+    let arguments = &["--kube-proxy", "present", "--cgroup-root", "/tmp"];
+    open(&Layout { arguments, ..Layout::default() }, |shop| {
+        let node = shop.node(0);
+        proxy(shop, node, "b")?;
+        let status = || node.ferrule("status").unwrap_or_default();
+        let told = |status: &serde_json::Value| status["errors"].to_string().contains("not translated at the socket");
+        until("what is wrong is told", status, told)?;
+        for to in shop.addresses() {
+            let answer = until(
+                "kube-proxy's rules are used",
+                || shop.clients[0].netns.enter(|| tcp(to)),
+                |answer| matches!(answer, Ok(Ok(answer)) if answer.name == "b" && answer.from == to),
+            );
+            answer.map(drop)?;
+        }
+        Ok(())
+    });
+}

@@ -7,6 +7,17 @@ app.kubernetes.io/part-of: ferrule
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- /* A runtime's own AppArmor profile and SELinux label forbid what is in BPF's file system and the node's folders. */ -}}
+{{- define "ferrule.confinement" -}}
+{{- if semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version -}}
+appArmorProfile: {type: Unconfined}
+{{- end }}
+{{- with .Values.seLinuxOptions }}
+seLinuxOptions:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- /* The agent's configuration file: settings whose values are given. */ -}}
 {{- define "ferrule.config" -}}
 source = "kubernetes"
@@ -16,6 +27,7 @@ api-server = {{ . | quote }}
 {{- with .Values.clusterCIDRs }}
 cluster-cidrs = {{ . | toJson }}
 {{- end }}
+require-pod-object = {{ .Values.requirePodObject }}
 routing = {{ .Values.routing | quote }}
 vxlan-port = {{ .Values.vxlanPort | int }}
 {{- if .Values.mtu }}
@@ -42,7 +54,7 @@ kube-proxy = {{ .Values.kubeProxy | quote }}
 cgroup-root = "/host/cgroup"
 events-per-second = {{ .Values.eventsPerSecond | int }}
 log-level = {{ .Values.logLevel | quote }}
-listen = [{{ printf "127.0.0.1:%d" (.Values.probes.port | int) | quote }}{{ if .Values.metrics.enabled }}, {{ printf "0.0.0.0:%d" (.Values.metrics.port | int) | quote }}{{ end }}]
+listen = [{{ printf "127.0.0.1:%d" (.Values.probes.port | int) | quote }}{{ if .Values.metrics.enabled }}, {{ printf "[::]:%d" (.Values.metrics.port | int) | quote }}{{ end }}]
 cni-bin-dir = "/host/cni/bin"
 cni-conf-dir = "/host/cni/net.d"
 state-dir = {{ .Values.stateDir | quote }}

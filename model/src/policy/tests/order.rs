@@ -192,7 +192,7 @@ fn what_does_not_fit_leaves_what_was_and_says_so() {
     let full = |pod, still| {
         format!(
             "Pod {pod}: the rules of the policies that select it do not fit into the policy map with its 2 entries; \
-             {still}; raise the map's size, or let the rules name fewer ports and peers"
+             {still}; let the rules name fewer ports and peers"
         )
     };
     let before = "what was in force before stays";
