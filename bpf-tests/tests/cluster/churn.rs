@@ -38,6 +38,10 @@ fn sixty_pods_come_and_go_and_leave_nothing() {
     let space = Space::new("churn");
     let nodes = nodes();
     space.alone();
+    space.until("other tests' policies are gone", || {
+        let left: Vec<Value> = nodes.iter().map(|node| ferrule(node, "map dump fr_policy")).collect();
+        if left.iter().all(|left| *left == json!([])) { Ok(()) } else { bail!("{left:?}") }
+    });
     let before: Vec<_> = nodes.iter().map(held).collect();
     // Tables and classes come with the pods, and go with them.
     space.apply(json!({
