@@ -327,6 +327,8 @@ impl Node {
             ("--bpffs", self.pins().display().to_string()),
             ("--cgroup-root", self.cgroup.path().display().to_string()),
         ];
-        own.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(self.arguments.clone()).collect()
+        // What a test's layout says goes before what is the node's own.
+        let own = own.into_iter().filter(|(flag, _)| !self.arguments.iter().any(|given| given == flag));
+        own.flat_map(|(flag, value)| [flag.to_owned(), value]).chain(self.arguments.clone()).collect()
     }
 }
