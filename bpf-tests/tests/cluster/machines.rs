@@ -111,9 +111,13 @@ fn gets_another_object(space: &Space, third: &Third, others: [&Pod; 2]) {
     let later = space.pod("later", third.node.name(), &[]);
     assert!(later.ips.iter().all(|ip| within(&cidrs, *ip)), "{:?} is not of {cidrs:?}", later.ips);
     reached(space, &later, others);
-    let status = space.get("node", "n3").expect("a Node")["status"]["conditions"].clone();
-    let available = |one: &Value| one["type"] == "NetworkUnavailable" && one["status"] == "False";
-    assert!(status.as_array().is_some_and(|all| all.iter().any(available)), "{status}");
+    // It may have been told over a connection of the former address, which takes its time to fail.
+    space.until("the Node says that its network is available", || {
+        let status = space.get("node", "n3")?["status"]["conditions"].clone();
+        let available = |one: &Value| one["type"] == "NetworkUnavailable" && one["status"] == "False";
+        ensure!(status.as_array().is_some_and(|all| all.iter().any(available)), "{status}");
+        Ok(())
+    });
 }
 
 /// Its pods start anew, with addresses of the present pod CIDRs, and nothing is left of those that they had.

@@ -125,6 +125,8 @@ impl Drop for Bare {
         let _ = self.kubectl(&format!("delete serviceaccount {LESS}"));
         let manifest = fs::read_to_string(install::deployment().1).expect("the manifest");
         install::apply(&self.cluster, &manifest).expect("the manifest is applied");
+        // The new DaemonSet counts its templates anew, and might take a pod of the former one for one of a later template.
+        self.kubectl("delete pods -l app.kubernetes.io/name=ferrule").expect("the former one's pods go");
         install::await_ready(&self.cluster).expect("Ferrule is ready again");
     }
 }
