@@ -13,7 +13,10 @@ mod refusal;
 mod watch;
 mod wire;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use connect::{Access, ConnectError, check_url, connect};
 use ferrule_model::objects::Kind;
@@ -30,6 +33,10 @@ use crate::store::{Snapshot, Writer};
 const BURST: usize = 1_000;
 /// Events that were read and wait for the mirror: half a page, so that the API server works on the next one meanwhile.
 const WAITING: usize = 256;
+/// A change that comes so soon after the last snapshot is one of many.
+const THICK: Duration = Duration::from_millis(15);
+/// How long it then waits for more.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Watches everything in use and replaces the store's snapshot at each burst of changes. Ends when nobody reads the store
 /// any more; to stop it, drop the future.
@@ -42,8 +49,13 @@ pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
     }
     drop(sender);
     let mut mirror = Mirror::default();
+    let mut last: Option<Instant> = None;
     while let Some(first) = events.recv().await {
         let since = Some(Instant::now());
+        // Where changes come thick, those that follow go into the same snapshot, at which everybody looks.
+        if last.is_some_and(|last| last.elapsed() < THICK) {
+            tokio::time::sleep(GATHER).await;
+        }
         let mut changed = take(&mut mirror, &health, first);
         // What is there already goes into the same snapshot.
         for _ in 0..BURST {
@@ -56,6 +68,7 @@ pub async fn run(client: Client, health: Arc<Health>, mut store: Writer) {
             if !store.replace(Snapshot { since, ..mirror.snapshot() }) {
                 return;
             }
+            last = Some(Instant::now());
         }
     }
 }
