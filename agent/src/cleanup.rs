@@ -16,8 +16,8 @@ use crate::{
     reconcile::OVERLAY,
 };
 
-/// Removes pods' links, the overlay device, routes, attachments, pins, state and socket; where the folder of CNI configurations
-/// is set, ours and the plugin before all else. Goes on past errors.
+/// Removes the CNI configuration and the plugin, then pods' links, the overlay device, routes, attachments, pins, state and
+/// socket. Goes on past errors.
 ///
 /// # Errors
 /// While an agent runs, and where something could not be removed: every failure, a line each.

@@ -82,7 +82,7 @@ impl Mirror {
                 match read(kind, &parts) {
                     Ok((_, object)) => _ = gather::enter(list, object, &self.objects, &mut self.shared),
                     Err((Some(identity), error)) => {
-                        let known = !state.bad.get(&identity.name).is_some_and(|bad| bad.stands != Stands::Known);
+                        let known = had_good_state(&state.bad, &identity.name);
                         let stands = if known && gather::keep(list, &identity, &self.objects) {
                             Stands::Known
                         } else if let Some(object) = parts.stand_in(&identity) {
@@ -141,7 +141,7 @@ impl Mirror {
                 changed || mended
             }
             Err((Some(identity), error)) => {
-                let known = !state.bad.get(&identity.name).is_some_and(|bad| bad.stands != Stands::Known);
+                let known = had_good_state(&state.bad, &identity.name);
                 let stands = if known && gather::has(&self.objects, &identity) {
                     Stands::Known
                 } else if let Some(object) = parts.stand_in(&identity) {
@@ -218,6 +218,11 @@ impl Bad {
             message: format!("{}; correct it, until then {stands}", self.error),
         }
     }
+}
+
+/// Whether what is in force of an object, if anything is, was read from it.
+fn had_good_state(bad: &BTreeMap<ObjectName, Bad>, name: &ObjectName) -> bool {
+    bad.get(name).is_none_or(|bad| bad.stands == Stands::Known)
 }
 
 type Unread = (Option<Identity>, FieldError);
