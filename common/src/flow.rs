@@ -1,4 +1,5 @@
-//! `fr_conntrack` and what keeps it within bounds: `fr_flow_queue`, `fr_shares`, `fr_fragments`.
+//! `fr_conntrack` and what keeps it within bounds: `fr_flow_queue`, `fr_shares`, `fr_tenants`, `fr_quota`,
+//! `fr_fragments`.
 //!
 //! One entry stands for both directions of a flow. It says who opened the flow and which words of `fr_ep_state` its local
 //! ends had when that was allowed; while those words stand, so does the decision.
@@ -66,7 +67,7 @@ value! {
         pub lower_tcp: u8,
         /// Of the higher end's TCP packets: [`FIN`], [`RST`].
         pub higher_tcp: u8,
-        /// 1 once the end that did not open it has answered.
+        /// How far it has got: [`UNANSWERED`], [`SYN_SENT`], [`SYN_RECEIVED`] or [`CONFIRMED`].
         pub answered: u8,
         /// 1 if the host's stack carried it towards a pod: what answers it goes by the stack, too.
         pub via_stack: u8,
@@ -74,8 +75,27 @@ value! {
         pub remote_pod: u8,
         /// What its opener is not asked for: [`EXEMPT_EGRESS`], [`EXEMPT_INGRESS`].
         pub exempt: u8,
+        /// The tenant that it counts for: an index into `fr_tenants`, or 0.
+        pub tenant: u32,
+        /// Where it counts in `fr_shares`: [`INCOMING`], [`POOLED`].
+        pub counted: u32,
     }
 }
+
+/// [`Flow::answered`]: nobody has answered its opener; any answer confirms it.
+pub const UNANSWERED: u8 = 0;
+/// [`Flow::answered`]: both ends have spoken; of TCP that began with a SYN, its opener again after the answer.
+pub const CONFIRMED: u8 = 1;
+/// [`Flow::answered`]: TCP that began with a SYN, which nobody has answered.
+pub const SYN_SENT: u8 = 2;
+/// [`Flow::answered`]: TCP whose SYN was answered, and whose opener has not spoken again. Whoever forges a source gets as far
+/// as this.
+pub const SYN_RECEIVED: u8 = 3;
+
+/// [`Flow::counted`]: somebody else opened it towards the endpoint that is charged. Else that endpoint opened it.
+pub const INCOMING: u32 = 1;
+/// [`Flow::counted`]: it takes room that any endpoint may take. Else it takes the endpoint's own reserve.
+pub const POOLED: u32 = 2;
 
 /// [`Flow::exempt`]: a pod's way to its own node.
 pub const EXEMPT_EGRESS: u8 = 1;
@@ -107,11 +127,97 @@ value! {
 }
 
 value! {
-    /// The value of `fr_shares`: what an endpoint's index has of the table.
+    /// The value of `fr_shares`: what an endpoint's index has of the table. Index 0 is the node itself. The four counts are
+    /// indexed by [`Flow::counted`].
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Share {
-        /// Flows charged to it.
-        pub flows: u64,
+        /// Flows that it opened, in its reserve.
+        pub reserved_out: u32,
+        /// Flows that others opened towards it, in its reserve.
+        pub reserved_in: u32,
+        /// Flows that it opened, beyond its reserve.
+        pub pooled_out: u32,
+        /// Flows that others opened towards it, beyond its reserve.
+        pub pooled_in: u32,
+        /// How often there was no room for a flow of its own; the packet was dropped, or it passed where nothing isolates.
+        pub refused: u32,
+        /// Zero.
+        pub pad: u32,
+    }
+}
+
+impl Share {
+    /// All flows.
+    #[must_use]
+    pub const fn flows(&self) -> u64 {
+        self.reserved_out as u64 + self.reserved_in as u64 + self.pooled_out as u64 + self.pooled_in as u64
+    }
+
+    /// The count that a flow stands in.
+    #[must_use]
+    pub const fn count(&mut self, counted: u32) -> &mut u32 {
+        match (counted & INCOMING != 0, counted & POOLED != 0) {
+            (false, false) => &mut self.reserved_out,
+            (true, false) => &mut self.reserved_in,
+            (false, true) => &mut self.pooled_out,
+            (true, true) => &mut self.pooled_in,
+        }
+    }
+}
+
+value! {
+    /// The value of `fr_tenants`: what the endpoints of one namespace have of the pool; index 0 holds the sum of all.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Tenant {
+        /// Flows beyond their endpoints' reserves.
+        pub pooled: u32,
+        /// Zero.
+        pub pad: u32,
+    }
+}
+
+/// The value of `fr_quota`, which has one entry: how the table is shared out. One aligned word, so that programs see both
+/// parts as of one moment. 0: nobody has shared it out, and only its size is a limit.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Quota(pub u64);
+
+/// Flows in each direction that an endpoint's index has for itself, where the table has room for it.
+pub const RESERVE: u32 = 64;
+/// A tenant may take so many times of the pool what is left of it. So one tenant gets two thirds, two get two fifths each,
+/// and something is left for whoever comes next.
+pub const TENANT_FACTOR: u32 = 2;
+
+impl Quota {
+    /// From its parts.
+    #[must_use]
+    pub const fn new(reserve: u32, pool: u32) -> Self {
+        Self(reserve as u64 | (pool as u64) << 32)
+    }
+
+    /// Of a table of `entries` with so many `endpoints`, the node among them: at most a quarter is reserved, and a
+    /// sixty-fourth stays free for what is counted on two CPUs at once.
+    #[must_use]
+    pub const fn of(entries: u32, endpoints: u32) -> Self {
+        let (entries, endpoints) = (entries as u64, if endpoints == 0 { 1 } else { endpoints as u64 });
+        let fair = entries / 4 / (2 * endpoints);
+        let reserve = if fair < RESERVE as u64 { fair } else { RESERVE as u64 };
+        let pool = entries - entries / 64 - reserve * 2 * endpoints;
+        Self(reserve | pool << 32)
+    }
+
+    /// Flows in each direction that each endpoint has for itself.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reserve(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Flows beyond all reserves.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pool(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 

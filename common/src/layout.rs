@@ -5,10 +5,10 @@
 
 use core::mem::size_of;
 
-use crate::{Address, endpoint, event, flow, link, metric, peer, policy, prefix, service, source};
+use crate::{Address, endpoint, event, flow, link, metric, path, peer, policy, prefix, service, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 9 + if OTHER { 1_000_000 } else { 0 };
+pub const VERSION: u32 = 10 + if OTHER { 1_000_000 } else { 0 };
 
 /// Tests only (the feature `other-layout`): every map has more entries and fields stand in another order, for an agent that
 /// takes over from one with the usual layout.
@@ -104,7 +104,7 @@ pub const EVENTS: u32 = 1 << 18;
 const LPM: usize = 4 + size_of::<prefix::PrefixKey>();
 
 /// Every pinned map.
-pub const MAPS: [Map; 27] = [
+pub const MAPS: [Map; 30] = [
     hash("fr_endpoints", size_of::<Address>(), size_of::<endpoint::Endpoint>(), ENDPOINTS, false),
     hash("fr_links", 4, size_of::<link::Link>(), LINKS, false),
     hash("fr_peers", size_of::<Address>(), size_of::<peer::Peer>(), PEERS, true),
@@ -135,6 +135,9 @@ pub const MAPS: [Map; 27] = [
         no_prealloc: false,
     },
     array("fr_shares", size_of::<flow::Share>(), LINKS),
+    array("fr_tenants", size_of::<flow::Tenant>(), LINKS),
+    array("fr_quota", size_of::<flow::Quota>(), entries(1)),
+    array("fr_sent", size_of::<path::Sent>(), entries(path::Sent::SLOTS)),
     array("fr_removals", size_of::<flow::Removals>(), entries(1)),
     Map {
         name: "fr_fragments",

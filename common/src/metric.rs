@@ -104,7 +104,7 @@ numbered! {
         SpoofedNeighbor = 23, "spoofed-neighbor";
         /// A router advertisement or a redirect from a pod.
         RouterAdvertisement = 24, "router-advertisement";
-        /// VXLAN from a pod towards something that is not a pod.
+        /// VXLAN from a pod towards something that is not a pod, or that the node forwards under its own address.
         TunnelFromPod = 25, "tunnel-from-pod";
         /// An IPv6 header with an IPv4-mapped address.
         V4Mapped = 26, "v4-mapped";
@@ -144,6 +144,12 @@ numbered! {
         FragmentUnknown = 43, "fragment-unknown";
         /// For a Service's address, which no socket program translated and no kube-proxy of this node does.
         Service = 44, "service";
+        /// For a loopback address, or for no address at all, from a pod.
+        Loopback = 45, "loopback";
+        /// The source's owner is not behind the device that the packet came by.
+        WrongDevice = 46, "wrong-device";
+        /// An ICMP error about a packet that its receiver did not send, or that its sender did not get.
+        UnrelatedError = 47, "unrelated-error";
     }
 }
 

@@ -1,6 +1,6 @@
 //! Userspace only: which types aya may copy to and from maps byte by byte.
 
-use crate::{Address, Mac, endpoint, event, flow, link, metric, peer, policy, prefix, service, source};
+use crate::{Address, Mac, endpoint, event, flow, link, metric, path, peer, policy, prefix, service, source};
 
 macro_rules! pod {
     ($($type:ty),+) => {
@@ -36,6 +36,9 @@ pod!(
     flow::QueuedFlow,
     flow::Removals,
     flow::Share,
+    flow::Tenant,
+    flow::Quota,
+    path::Sent,
     flow::FragmentKey,
     flow::Fragment,
     event::Event,

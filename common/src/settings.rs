@@ -38,5 +38,14 @@ pub const DEFAULT_OPEN_MARK: u32 = 1 << 20;
 pub const SERVICES_ON: &str = "SERVICES_ON";
 /// The global, a byte: 1 where a socket program can say why it refuses (`bpf_set_retval`, Linux 5.18).
 pub const SET_RETVAL: &str = "SET_RETVAL";
+/// The global with the bytes of layer 3 that the way between two nodes over IPv4 has to carry at least: what claims less is not
+/// believed. Over IPv6 it is 20 more.
+pub const TUNNEL_FLOOR: &str = "TUNNEL_FLOOR";
+/// [`TUNNEL_FLOOR`] where pods have IPv6: its least MTU (RFC 8200 section 5) and the tunnel's headers.
+pub const FLOOR_V6: u32 = 1280 + 50;
+/// [`TUNNEL_FLOOR`] where pods have IPv4 alone: what every host has to take (RFC 791 section 3.1), and the tunnel's headers.
+pub const FLOOR_V4: u32 = 576 + 50;
+/// `__sk_buff.tc_index` of what the overlay device has encapsulated.
+pub const TUNNELLED: u32 = 0xfe11;
 /// The global with the events that one CPU may write in a second.
 pub const EVENTS_A_SECOND: &str = "EVENTS_A_SECOND";

@@ -20,11 +20,19 @@ value! {
         pub v4: Address,
         /// The pod's first IPv6 address, or `::`.
         pub v6: Address,
+        /// The pod's tenant: an index into `fr_tenants`.
+        pub tenant: u32,
     }
 }
 
 impl Source {
     /// The entry of a free index.
-    pub const FREE: Self =
-        Self { ifindex: 0, mac: Mac { octets: [0; 6] }, flags: 0, v4: Address::UNSPECIFIED, v6: Address::UNSPECIFIED };
+    pub const FREE: Self = Self {
+        ifindex: 0,
+        mac: Mac { octets: [0; 6] },
+        flags: 0,
+        v4: Address::UNSPECIFIED,
+        v6: Address::UNSPECIFIED,
+        tenant: 0,
+    };
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::bpf_jiffies64;
 use ferrule_common::{
-    flow::{FIN, Flow, RST},
+    flow::{CONFIRMED, FIN, Flow, RST, SYN_RECEIVED, SYN_SENT},
     wire::protocol,
 };
 
@@ -24,14 +24,23 @@ pub fn timeout(flow: &Flow, protocol: u8) -> u32 {
     }
     match protocol {
         protocol::TCP if is_closed(flow) => TIMEOUT_CLOSING.load(),
-        protocol::TCP if flow.answered == 0 => TIMEOUT_OPENING.load(),
+        protocol::TCP if flow.answered != CONFIRMED => TIMEOUT_OPENING.load(),
         protocol::TCP => TIMEOUT_TCP.load(),
         protocol::UDP | protocol::SCTP => {
-            let lasting = flow.seen.wrapping_sub(flow.opened) > JIFFIES.load() * 2;
-            if lasting && flow.answered != 0 { TIMEOUT_STREAM.load() } else { TIMEOUT_UDP.load() }
+            if is_unconfirmed(flow, protocol) { TIMEOUT_UDP.load() } else { TIMEOUT_STREAM.load() }
         }
         _ => TIMEOUT_OTHER.load(),
     }
+}
+
+/// Whether nobody has shown that both ends want it: TCP whose opener has not acknowledged the answer, an exchange that is not
+/// a lasting one. Where its endpoint has no room it gives way to another of the same endpoint's.
+#[inline(always)]
+pub fn is_unconfirmed(flow: &Flow, protocol: u8) -> bool {
+    if protocol == protocol::TCP {
+        return flow.answered != CONFIRMED;
+    }
+    flow.answered != CONFIRMED || flow.seen.wrapping_sub(flow.opened) <= JIFFIES.load() * 2
 }
 
 /// Whether a TCP connection has ended.
@@ -43,7 +52,10 @@ pub const fn is_closed(flow: &Flow) -> bool {
 /// Whether it was silent for too long.
 #[inline(always)]
 pub fn is_expired(flow: &Flow, protocol: u8, now: u32) -> bool {
-    now.wrapping_sub(flow.seen) > timeout(flow, protocol)
+    // What answers nobody's SYN is sent again and again, which keeps nothing.
+    let opening = matches!(flow.answered, SYN_SENT | SYN_RECEIVED) && flow.denied == 0;
+    let since = if opening { flow.opened } else { flow.seen };
+    now.wrapping_sub(since) > timeout(flow, protocol)
 }
 
 /// Whether another flow may have its place where there is no other: it has expired or has ended.

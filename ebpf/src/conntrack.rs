@@ -1,15 +1,16 @@
-//! The table of flows: how an entry comes, and how it goes.
+//! The table of flows: how an entry comes, and how it goes. [`crate::share`] says who may have how many.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_map_pop_elem};
 use ferrule_common::{
     Drop,
-    flow::{Flow, FlowKey, QueuedFlow},
+    flow::{Flow, FlowKey, INCOMING, QueuedFlow},
 };
 
 use crate::{
     clock,
-    maps::{CONNTRACK, FLOW_QUEUE, FLOW_SHARE, SHARES},
+    maps::{CONNTRACK, FLOW_QUEUE},
     question::Question,
+    share,
 };
 
 /// How far the clock's hand moves for one packet.
@@ -30,52 +31,47 @@ pub fn find(key: &FlowKey) -> Option<*mut Flow> {
 pub extern "C" fn fr_insert() -> u32 {
     let Some(question) = Question::current() else { return Drop::ConntrackFull as u32 };
     let Question { key, draft, queued, .. } = question;
-    let (key, flow) = (&*key, &*draft);
-    let charged = flow.charged;
-    if share(charged) >= u64::from(FLOW_SHARE.load()) && fr_turn(charged) == 0 {
-        return Drop::ConntrackShare as u32;
+    let (key, flow) = (&*key, draft);
+    if share::place(flow) != DONE {
+        // One that is over, or one of its own that nobody has confirmed, makes room for it; or it goes by what the hand freed.
+        let replaced = fr_turn(flow.charged, flow.counted & INCOMING) != 0;
+        let refused = share::place(flow);
+        if refused != DONE && !replaced {
+            share::refuse(flow.charged);
+            return refused;
+        }
     }
-    if let Err(error) = CONNTRACK.insert(key, flow, BPF_NOEXIST.into()) {
+    if let Err(error) = CONNTRACK.insert(key, &*flow, BPF_NOEXIST.into()) {
         if error == EEXIST {
             // Another CPU's packet of the same flow came first.
             return DONE;
         }
-        if fr_turn(EVERYBODY) == 0 || CONNTRACK.insert(key, flow, BPF_NOEXIST.into()).is_err() {
+        if fr_turn(EVERYBODY, 0) == 0 || CONNTRACK.insert(key, &*flow, BPF_NOEXIST.into()).is_err() {
+            share::refuse(flow.charged);
             return Drop::ConntrackFull as u32;
         }
     }
-    charge(charged, 1);
+    share::count(flow.charged, flow.tenant, flow.counted, 1);
     (queued.key, queued.stamp) = (*key, flow.stamp);
     if FLOW_QUEUE.push(&*queued, 0).is_err() {
         // Full of keys whose entries have gone otherwise.
-        fr_turn(NOBODY);
+        fr_turn(NOBODY, 0);
         if FLOW_QUEUE.push(&*queued, 0).is_err() {
-            remove(key, charged);
+            remove(key, flow);
             return Drop::ConntrackFull as u32;
         }
     }
     DONE
 }
 
-/// Removes an entry that counts in `charged`'s share.
+/// Removes an entry, and counts it out.
 #[inline(always)]
-pub fn remove(key: &FlowKey, charged: u32) {
+pub fn remove(key: &FlowKey, flow: &Flow) {
+    // Read before it goes: its memory may be another flow's after that.
+    let (charged, tenant, counted) = (flow.charged, flow.tenant, flow.counted);
     // Of several that try, one succeeds.
     if CONNTRACK.remove(key).is_ok() {
-        charge(charged, -1);
-    }
-}
-
-#[inline(always)]
-fn share(endpoint: u32) -> u64 {
-    SHARES.get(endpoint).map_or(0, |share| share.flows)
-}
-
-#[inline(always)]
-fn charge(endpoint: u32, flows: i64) {
-    if let Some(share) = SHARES.get_ptr_mut(endpoint) {
-        // SAFETY: an aligned word of an array, which is never freed while the program is loaded.
-        unsafe { add(&raw mut (*share).flows, flows as u64) };
+        share::count(charged, tenant, counted, -1);
     }
 }
 
@@ -99,18 +95,38 @@ pub unsafe fn add(counter: *mut u64, summand: u64) {
     }
 }
 
+/// As [`add`], of half a word.
+///
+/// # Safety
+/// As [`add`].
+#[inline(always)]
+pub unsafe fn add32(counter: *mut u32, summand: u32) {
+    // SAFETY: the caller's.
+    #[cfg(target_arch = "bpf")]
+    unsafe {
+        use core::intrinsics::{AtomicOrdering, atomic_xadd};
+        atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(counter, summand);
+    }
+    // SAFETY: as above.
+    #[cfg(not(target_arch = "bpf"))]
+    unsafe {
+        use core::sync::atomic::{AtomicU32, Ordering};
+        AtomicU32::from_ptr(counter).fetch_add(summand, Ordering::Relaxed);
+    }
+}
+
 /// For [`fr_turn`]: whosever place it is.
 const EVERYBODY: u32 = u32::MAX;
 /// For [`fr_turn`]: no entry, but a place in the queue.
 const NOBODY: u32 = u32::MAX - 1;
 
-/// Moves the clock's hand until a place of `wanted`'s share is free. Gives 1 if one is.
+/// Moves the clock's hand until a place is free that an endpoint, `wanted`, had in the direction `incoming`. Gives 1 if one is.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn fr_turn(wanted: u32) -> u32 {
+pub extern "C" fn fr_turn(wanted: u32, incoming: u32) -> u32 {
     let now = clock::now();
     for _ in 0..STEPS {
-        let end = fr_step(wanted, now);
+        let end = fr_step(wanted, incoming, now);
         if end != GO_ON {
             return end;
         }
@@ -134,7 +150,7 @@ const GO_ON: u32 = 2;
 /// each turn of a loop.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn fr_step(wanted: u32, now: u32) -> u32 {
+pub extern "C" fn fr_step(wanted: u32, incoming: u32, now: u32) -> u32 {
     let Some(question) = Question::current() else { return 0 };
     let queued = &mut question.popped;
     if !pop(queued) {
@@ -149,15 +165,16 @@ pub extern "C" fn fr_step(wanted: u32, now: u32) -> u32 {
     if flow.stamp != queued.stamp {
         return if wanted == NOBODY { 1 } else { GO_ON };
     }
-    let charged = flow.charged;
-    if clock::gives_way(flow, queued.key.protocol, now) {
-        remove(&queued.key, charged);
-        let anothers = wanted != NOBODY && wanted != EVERYBODY && wanted != charged;
-        return if anothers { GO_ON } else { 1 };
+    let own = wanted == flow.charged && incoming == flow.counted & INCOMING;
+    let protocol = queued.key.protocol;
+    if clock::gives_way(flow, protocol, now) || own && clock::is_unconfirmed(flow, protocol) {
+        let enough = own || wanted == NOBODY || wanted == EVERYBODY;
+        remove(&queued.key, flow);
+        return if enough { 1 } else { GO_ON };
     }
     if FLOW_QUEUE.push(&*queued, 0).is_err() {
         // An entry that nothing would ever look at again.
-        remove(&queued.key, charged);
+        remove(&queued.key, flow);
     }
     GO_ON
 }

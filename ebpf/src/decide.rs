@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_get_prandom_u32};
 use ferrule_common::{
-    flow::{self, DENIED_EGRESS, DENIED_INGRESS, Flow},
+    flow::{self, DENIED_EGRESS, DENIED_INGRESS, EXEMPT_EGRESS, Flow, INCOMING, SYN_SENT, UNANSWERED},
     peer,
 };
 
@@ -11,7 +11,7 @@ use crate::{
     judge::{DENIED_BY_EGRESS, DENIED_BY_INGRESS, FORWARD, REASON, exempt, judge, opened_by},
     maps::PEERS,
     question::{BY_NODE, CARRIED, End, QUOTED, Question},
-    recent,
+    recent, share,
     standing::{note, passes},
     transport::{ECHO_REPLY, ERROR, KIND, OPENS, RESETS},
     verdict::{NO_FLOW, PASSES, VIA_STACK},
@@ -68,8 +68,7 @@ pub extern "C" fn fr_decide(skb: *mut __sk_buff) -> u32 {
                 return reason;
             }
         }
-        let charged = flow.charged;
-        conntrack::remove(&question.key, charged);
+        conntrack::remove(&question.key, flow);
         recent::forget();
     } else if question.circumstances & QUOTED != 0 {
         return NO_FLOW;
@@ -86,9 +85,8 @@ const fn recorded(end: &End, reason: u32) -> u64 {
 /// Judges the packet's sender, and makes an entry for what may pass.
 #[inline(always)]
 fn open(skb: *mut __sk_buff, question: &mut Question, now: u32) -> u32 {
-    let (source, destination) = (question.source, question.destination);
     let exempt = exempt(question);
-    let judged = judge(question, &source, &destination, FORWARD, exempt);
+    let judged = judge(question, &question.source, &question.destination, FORWARD, exempt);
     let by_node = question.circumstances & BY_NODE != 0;
     if judged & REASON != 0 {
         return judged & REASON;
@@ -99,33 +97,43 @@ fn open(skb: *mut __sk_buff, question: &mut Question, now: u32) -> u32 {
         return PASSES;
     }
     let carried = question.circumstances & CARRIED != 0 && !by_node;
-    let (lower, higher) = question.ends();
-    let (lower, higher) = (*lower, *higher);
-    question.draft = Flow {
-        lower_word: lower.word,
-        higher_word: higher.word,
-        lower_endpoint: lower.endpoint,
-        higher_endpoint: higher.endpoint,
-        seen: now,
-        // SAFETY: takes nothing and gives a number.
-        stamp: unsafe { bpf_get_prandom_u32() },
-        charged: if source.endpoint != 0 { source.endpoint } else { destination.endpoint },
-        opened: now,
-        opened_by_higher: u8::from(question.source_is_lower == 0),
-        denied: 0,
-        lower_tcp: 0,
-        higher_tcp: 0,
-        answered: 0,
-        via_stack: carried.into(),
-        remote_pod: is_remote_pod(question).into(),
-        exempt: exempt as u8,
-    };
+    draft(question, now, exempt as u8, by_node, carried);
     let full = conntrack::fr_insert();
-    if full != conntrack::DONE && !by_node {
+    if full != conntrack::DONE && !needs_none(question, exempt, by_node, carried) {
         return full;
     }
     event::fr_allowed(skb, judged >> 8);
     if carried { PASSES | VIA_STACK } else { PASSES }
+}
+
+/// Drafts the flow's entry, in the question itself: it would not fit the stack.
+#[inline(always)]
+fn draft(question: &mut Question, now: u32, exempt: u8, by_node: bool, carried: bool) {
+    let remote_pod = is_remote_pod(question);
+    let Question { source, destination, source_is_lower, message, draft, .. } = question;
+    let by_lower = *source_is_lower != 0;
+    let (lower, higher) = if by_lower { (&*source, &*destination) } else { (&*destination, &*source) };
+    (draft.lower_word, draft.higher_word) = (lower.word, higher.word);
+    (draft.lower_endpoint, draft.higher_endpoint) = (lower.endpoint, higher.endpoint);
+    (draft.seen, draft.opened) = (now, now);
+    // SAFETY: takes nothing and gives a number.
+    draft.stamp = unsafe { bpf_get_prandom_u32() };
+    // The node pays for what it opens: whoever fills a pod's share does not keep its own node's probes from it.
+    draft.charged = if source.endpoint != 0 || by_node { source.endpoint } else { destination.endpoint };
+    draft.counted = if source.endpoint == 0 && !by_node { INCOMING } else { 0 };
+    draft.tenant = share::tenant(draft.charged);
+    draft.answered = if *message & OPENS != 0 { SYN_SENT } else { UNANSWERED };
+    (draft.opened_by_higher, draft.denied) = (u8::from(!by_lower), 0);
+    (draft.lower_tcp, draft.higher_tcp) = (0, 0);
+    (draft.via_stack, draft.remote_pod, draft.exempt) = (carried.into(), remote_pod.into(), exempt);
+}
+
+/// Whether a flow may go on without an entry: its own node's, a pod's to its own node, and one that nothing isolates, unless its
+/// answers have to find the host's NAT again.
+#[inline(always)]
+const fn needs_none(question: &Question, exempt: u32, by_node: bool, carried: bool) -> bool {
+    let open = question.source.is_open() && question.destination.is_open() && !carried;
+    by_node || open || exempt & EXEMPT_EGRESS as u32 != 0
 }
 
 /// Whether the end that is no pod of this node is a known pod.

@@ -15,6 +15,7 @@
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics), expect(internal_features, reason = "atomic addition"))]
 
 mod arp;
+mod arrival;
 mod clock;
 mod conntrack;
 mod count;
@@ -30,12 +31,14 @@ mod mark;
 mod nd;
 mod owner;
 mod packet;
+mod path_mtu;
 mod policy;
 mod question;
 mod recent;
 mod related;
 mod scope;
 mod service;
+mod share;
 mod socket;
 mod stages;
 mod standing;

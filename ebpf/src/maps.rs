@@ -10,10 +10,11 @@ use ferrule_common::{
     Address,
     endpoint::Endpoint,
     event::{Event, Sampling, Watch},
-    flow::{Flow, FlowKey, Fragment, FragmentKey, QueuedFlow, Removals, Share},
+    flow::{Flow, FlowKey, Fragment, FragmentKey, QueuedFlow, Quota, Removals, Share, Tenant},
     layout,
     link::Link,
     metric::{self, Counter},
+    path::Sent,
     peer::{Node, Peer},
     policy::{Block, Class, ClassKey, Rule, RuleKey, Table, Word},
     prefix::{Cidr, PrefixKey, Route},
@@ -97,6 +98,18 @@ pub static FLOW_QUEUE: Queue<QueuedFlow, { (layout::CONNTRACK + layout::QUEUE_SL
 #[btf_map(name = "fr_shares")]
 pub static SHARES: Array<Share, { layout::LINKS as usize }> = Array::new();
 
+/// How many flows each tenant has beyond its endpoints' reserves.
+#[btf_map(name = "fr_tenants")]
+pub static TENANTS: Array<Tenant, { layout::LINKS as usize }> = Array::new();
+
+/// How the table of flows is shared out.
+#[btf_map(name = "fr_quota")]
+pub static QUOTA: Array<Quota, { layout::entries(1) as usize }> = Array::new();
+
+/// Which nodes were sent something large, by which source port.
+#[btf_map(name = "fr_sent")]
+pub static SENT: Array<Sent, { layout::entries(Sent::SLOTS) as usize }> = Array::new();
+
 /// How often flows were removed that were not old.
 #[btf_map(name = "fr_removals")]
 pub static REMOVALS: Array<Removals, { layout::entries(1) as usize }> = Array::new();
@@ -172,6 +185,7 @@ globals! {
     OWN_NODE_POLICED: u8 = 0;
     SERVICES_ON: u8 = 1;
     SET_RETVAL: u8 = 0;
+    TUNNEL_FLOOR: u32 = settings::FLOOR_V6;
     OPEN_MARK: u32 = settings::DEFAULT_OPEN_MARK;
     EVENTS_A_SECOND: u32 = 100;
 }

@@ -3,6 +3,8 @@
 
 use aya_ebpf::programs::TcContext;
 
+use ferrule_common::settings;
+
 use crate::maps::OPEN_MARK;
 
 /// Says so.
@@ -10,6 +12,28 @@ use crate::maps::OPEN_MARK;
 pub fn set_open(ctx: &TcContext) {
     // SAFETY: the context pointer is valid while the program runs, and the mark is a classifier's to write.
     unsafe { (*ctx.skb.skb).mark |= OPEN_MARK.load() };
+}
+
+/// Says that the overlay device made what leaves now. A number of its own, since over IPv6 the kernel's tunnel keeps the device
+/// that the inner packet came by; and a pod, which may set it on its own side, reaches no tunnel's port by it.
+#[inline(always)]
+pub fn set_tunnelled(ctx: &TcContext) {
+    // SAFETY: as in `set_open`.
+    unsafe { (*ctx.skb.skb).tc_index = settings::TUNNELLED };
+}
+
+/// Whether it was said.
+#[inline(always)]
+pub fn is_tunnelled(ctx: &TcContext) -> bool {
+    // SAFETY: as in `set_open`.
+    unsafe { (*ctx.skb.skb).tc_index == settings::TUNNELLED }
+}
+
+/// A pod says nothing of the kind.
+#[inline(always)]
+pub fn clear_tunnelled(ctx: &TcContext) {
+    // SAFETY: as in `set_open`.
+    unsafe { (*ctx.skb.skb).tc_index = 0 };
 }
 
 /// Whether it was said; it is not any more.

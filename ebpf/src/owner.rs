@@ -40,6 +40,12 @@ impl Owner {
         self.kind == peer::NODE
     }
 
+    /// One of this node's own addresses.
+    #[inline(always)]
+    pub const fn is_own_node(&self) -> bool {
+        self.is_self() && self.is_node()
+    }
+
     /// How the owner is reached. This node's own entry is empty, and nobody has none.
     #[inline(always)]
     pub fn node(&self) -> Option<&'static Node> {

@@ -16,53 +16,74 @@ use crate::{
 /// Bytes of an ICMP error before what it quotes.
 const ERROR: u32 = 8;
 
-/// What [`fr_related`] gives where the quoted packet has no flow.
-pub const NO_FLOW: u32 = 0;
-/// What [`fr_related`] gives where it has one, and the question is about it.
-const A_FLOW: u32 = 1;
+/// What [`fr_related`] gives where the quoted packet is none that the error's sender may speak of.
+const UNREAD: u32 = 0;
+/// What [`fr_related`] gives where it has a flow, and the question is about it.
+pub const A_FLOW: u32 = 1;
+/// What [`fr_related`] gives where it has none.
+const NO_FLOW: u32 = 2;
+
+/// ICMP: destination unreachable, fragmentation needed (RFC 1191).
+const TOO_LARGE_V4: [u8; 2] = [3, 4];
+/// ICMPv6: packet too big (RFC 4443 section 3.2).
+const TOO_LARGE_V6: u8 = 2;
+
+/// Whether an ICMP error at `l4`, of which [`fr_related`] gave `related`, goes nowhere: 1, or 0. A pod speaks of packets that it
+/// got, and of no others; and nobody tells a pod that packets of no flow are too large. Kernels believe both: they would send
+/// smaller packets, or none, to whoever the error names.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_unrelated(skb: *mut __sk_buff, l4: u32, related: u32, by_pod: u32, v4: u32) -> u32 {
+    if by_pod != 0 {
+        // It may tell its own node, whose packets need no flow, what it did not take.
+        return (related == UNREAD).into();
+    }
+    let Ok(kind) = TcContext::new(skb).load::<[u8; 2]>(l4 as usize) else { return 1 };
+    if v4 != 0 { kind == TOO_LARGE_V4 } else { kind[0] == TOO_LARGE_V6 }.into()
+}
 
 /// Turns the question into one about the packet that an ICMP error at `l4` quotes, which the error's receiver once sent.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_related(skb: *mut __sk_buff, l4: u32) -> u32 {
-    let Some(question) = Question::current() else { return NO_FLOW };
+    let Some(question) = Question::current() else { return UNREAD };
     let ctx = TcContext::new(skb);
     let inner = l4 + ERROR;
     let (from, to, mut protocol, mut start);
     if question.circumstances & V4 != 0 {
-        let Ok(ip) = ctx.load::<Ipv4>(inner as usize) else { return NO_FLOW };
+        let Ok(ip) = ctx.load::<Ipv4>(inner as usize) else { return UNREAD };
         // Later fragments quote no ports.
         if u16::from_be(ip.fragment_be) & 0x1fff != 0 {
-            return NO_FLOW;
+            return UNREAD;
         }
         (from, to, protocol) = (packet::v4(ip.source), packet::v4(ip.destination), ip.protocol);
         start = inner + u32::from(ip.version_ihl & 0xf) * 4;
     } else {
-        let Ok(ip) = ctx.load::<Ipv6>(inner as usize) else { return NO_FLOW };
+        let Ok(ip) = ctx.load::<Ipv6>(inner as usize) else { return UNREAD };
         (from, to, protocol) = (packet::v6(ip.source), packet::v6(ip.destination), ip.next_header);
         start = inner + wire::IPV6 as u32;
         if packet::is_extension(protocol) {
             let end = packet::fr_extensions(skb, protocol.into(), start);
             if end == MALFORMED || end == TOO_MANY || end & LATER_FRAGMENT != 0 {
-                return NO_FLOW;
+                return UNREAD;
             }
             (protocol, start) = (end as u8, end >> L4_SHIFT);
         }
     }
     if !question.turn_to(&from, &to) {
-        return NO_FLOW;
+        return UNREAD;
     }
-    let Ok([first, second]) = ctx.load::<[u16; 2]>(start as usize) else { return NO_FLOW };
+    let Ok([first, second]) = ctx.load::<[u16; 2]>(start as usize) else { return UNREAD };
     let v4 = question.circumstances & V4 != 0;
     let transport = match protocol {
         protocol::TCP | protocol::UDP | protocol::SCTP => {
             Transport { source_port_be: first, destination_port_be: second, message: PORTS }
         }
         protocol::ICMP | protocol::ICMPV6 => {
-            let Ok(identifier) = ctx.load::<u16>(start as usize + 4) else { return NO_FLOW };
+            let Ok(identifier) = ctx.load::<u16>(start as usize + 4) else { return UNREAD };
             let message = transport::message(v4, first.to_ne_bytes()[0]);
             if message != ECHO_REQUEST && message != ECHO_REPLY {
-                return NO_FLOW;
+                return UNREAD;
             }
             Transport { source_port_be: identifier, destination_port_be: identifier, message }
         }

@@ -20,6 +20,14 @@ pub const fn is_multicast_v4(address: &Address) -> bool {
     u32::from_be(address.words()[3]) >= 0xe000_0000
 }
 
+/// IPv4 loopback, `127.0.0.0/8`, and this network, `0.0.0.0/8` (RFC 1122 section 3.2.1.3); IPv6 loopback and unspecified.
+#[inline(always)]
+pub const fn is_of_host(address: &Address, v4: bool) -> bool {
+    let words = address.words();
+    let last = u32::from_be(words[3]);
+    if v4 { matches!(last >> 24, 0 | 127) } else { words[0] | words[1] | words[2] == 0 && last <= 1 }
+}
+
 /// The first word, in host byte order.
 #[inline(always)]
 const fn first(address: &Address) -> u32 {

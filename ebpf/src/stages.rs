@@ -9,12 +9,12 @@ use ferrule_common::{
 };
 
 use crate::{
-    arp,
+    arp, arrival,
     count::{Passed, finish},
     deliver::{self, Origin},
     endpoint, foreign,
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
-    mark, nd, owner,
+    mark, nd, owner, path_mtu,
     packet::{Packet, came_by, ethertype, has_vlan, ifindex},
     question::{self, End},
     scope, service, tunnel, verdict,
@@ -57,6 +57,9 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     if foreign && foreign::is_of_many(ctx, &packet)? {
         return foreign::from_pod(ctx, &packet, sender.index);
     }
+    if scope::is_of_host(&packet.destination, packet.v4) {
+        return Err(Drop::Loopback);
+    }
     let owner = owner::of(&packet.destination, packet.v4);
     if (owner.is_nobody() || owner.is_node()) && packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
         return Err(Drop::TunnelFromPod);
@@ -79,6 +82,7 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
                 // Whatever the host's NAT makes of it is judged by the ends that it then has.
                 mark::set_open(ctx);
             }
+            mark::clear_tunnelled(ctx);
             // This node itself, or nobody's address, which the stack answers or its routes call unreachable.
             deliver::to_stack()
         }
@@ -112,7 +116,11 @@ fn reach_pod(ctx: &TcContext) -> Result<Passed, Drop> {
     if let Some(own) = endpoint::local(&packet.destination)
         && own.ifindex == ifindex(ctx)
     {
-        return if nd::is_discovery(ctx, &packet)? { on(Outcome::Pod) } else { reach_own(ctx, &packet, own.index) };
+        if nd::is_discovery(ctx, &packet)? {
+            return on(Outcome::Pod);
+        }
+        arrival::check(ctx, &packet, endpoint::is_foreign(own.flags))?;
+        return reach_own(ctx, &packet, own.index);
     }
     if let Some(link) = endpoint::behind(ctx)
         && endpoint::is_foreign_link(ctx, link)
@@ -219,7 +227,15 @@ pub fn to_overlay(ctx: &TcContext) -> i32 {
 fn reach_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     let packet = Packet::parse(ctx)?.ok_or(Drop::Ethertype)?;
     close(ctx, &packet, Program::ToOverlay)?;
-    if endpoint::local(&packet.source).is_some() || owner::of(&packet.source, packet.v4).is_self() {
+    let by = came_by(ctx);
+    let own = match endpoint::local(&packet.source) {
+        Some(pod) if pod.ifindex == by => true,
+        Some(_) => arrival::check(ctx, &packet, false).map(|()| true)?,
+        // Of its pods' addresses none but a pod's own, unless the node itself made it.
+        None => owner::known(&packet.source).is_own_node() || by == 0 && owner::of(&packet.source, packet.v4).is_self(),
+    };
+    if own {
+        mark::set_tunnelled(ctx);
         return on(Outcome::Overlay);
     }
     let multicast = scope::is_multicast_v6(&packet.destination) && !packet.v4;
@@ -242,18 +258,21 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
         // What does not parse is not a pod's; the stack judges it.
         _ => return deliver::leave(),
     };
-    let pod = endpoint::local(&packet.destination);
-    // The tunnel's own packets: `from_overlay` judges what is in them.
-    if pod.is_none() && packet.is_udp_to(ctx, VXLAN_PORT.load()) {
+    // The tunnel's own packets, to this node: `from_overlay` judges what is in them.
+    if packet.is_udp_to(ctx, VXLAN_PORT.load()) && owner::known(&packet.destination).is_own_node() {
         return deliver::leave();
     }
     if endpoint::local(&packet.source).is_some() {
         return Err(Drop::LocalSource);
     }
-    let Some(pod) = pod else {
+    let Some(pod) = endpoint::local(&packet.destination) else {
         let owner = owner::known(&packet.source);
+        if owner.is_own_node() {
+            // IPv6: the stack itself sees to that of IPv4.
+            return Err(Drop::LocalSource);
+        }
         if owner.is_nobody() || owner.is_node() || owner.is_native() {
-            return if packet.is_too_large_error(ctx) { on(Outcome::PathMtu) } else { deliver::leave() };
+            return reach_stack(ctx, &packet);
         }
         return Err(Drop::Unencapsulated);
     };
@@ -274,6 +293,18 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     if owner.is_node() { deliver::leave() } else { Err(Drop::Unencapsulated) }
 }
 
+/// What is not for a pod, which the host's stack judges; but not whom to believe about the ways between nodes.
+#[inline(always)]
+fn reach_stack(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
+    if !packet.is_too_large_error(ctx) {
+        return deliver::leave();
+    }
+    if path_mtu::fr_is_credible(ctx.skb.skb, packet.l4, packet.v4.into()) != path_mtu::CREDIBLE {
+        return Err(Drop::UnrelatedError);
+    }
+    on(Outcome::PathMtu)
+}
+
 /// What leaves by the node's own device.
 #[inline(always)]
 pub fn to_netdev(ctx: &TcContext) -> i32 {
@@ -284,9 +315,10 @@ pub fn to_netdev(ctx: &TcContext) -> i32 {
 fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };
     close(ctx, &packet, Program::ToNetdev)?;
-    if packet.is_udp_to(ctx, VXLAN_PORT.load()) {
-        return deliver::leave();
+    if packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
+        return leave_for_tunnel(ctx, &packet);
     }
+    arrival::check(ctx, &packet, true)?;
     let mut owner = owner::known(&packet.destination);
     if owner.is_nobody() {
         if service::is_address(&packet.destination) {
@@ -298,6 +330,22 @@ fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
         owner = owner::of_prefix(&packet.destination, packet.v4);
     }
     if owner.is_node() || owner.is_native() { deliver::leave() } else { Err(Drop::Unowned) }
+}
+
+/// VXLAN leaves the node if it made it, or if it is somebody else's, under another address. What NAT made of a pod's or a guest's
+/// packet would speak for this node.
+#[inline(always)]
+fn leave_for_tunnel(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
+    let by = came_by(ctx);
+    if by == 0 || mark::is_tunnelled(ctx) {
+        path_mtu::remember(ctx, packet);
+        return deliver::leave();
+    }
+    if endpoint::behind_link(by).is_some() || owner::known(&packet.source).is_own_node() {
+        return Err(Drop::TunnelFromPod);
+    }
+    arrival::check(ctx, packet, true)?;
+    deliver::leave()
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! A flow's entry as it stands: whether a packet may go by it, and what the packet means for it.
 
-use ferrule_common::flow::{self, Flow};
+use ferrule_common::flow::{self, CONFIRMED, Flow, SYN_RECEIVED, SYN_SENT, UNANSWERED};
 
 use crate::{
     clock,
@@ -43,8 +43,8 @@ pub fn stands(question: &Question, entry: *mut Flow) -> bool {
 #[inline(always)]
 pub fn note(question: &Question, flow: &mut Flow, by_opener: bool, now: u32) {
     let message = question.message;
-    if !by_opener && flow.answered == 0 && message & RESETS == 0 {
-        flow.answered = 1;
+    if flow.answered != CONFIRMED && message & RESETS == 0 {
+        flow.answered = answered(flow.answered, by_opener, message);
     }
     if message & (ENDS | RESETS | OPENS) == 0 && (flow.lower_tcp | flow.higher_tcp) & flow::RST == 0 {
         return;
@@ -52,7 +52,10 @@ pub fn note(question: &Question, flow: &mut Flow, by_opener: bool, now: u32) {
     if message & OPENS != 0 {
         if flow.lower_tcp | flow.higher_tcp != 0 {
             // The same ports again.
-            (flow.lower_tcp, flow.higher_tcp, flow.answered, flow.opened) = (0, 0, 0, now);
+            (flow.lower_tcp, flow.higher_tcp, flow.answered, flow.opened) = (0, 0, SYN_SENT, now);
+        } else if flow.answered != CONFIRMED {
+            // The opener is still at it.
+            flow.opened = now;
         }
         return;
     }
@@ -67,6 +70,17 @@ pub fn note(question: &Question, flow: &mut Flow, by_opener: bool, now: u32) {
     } else {
         // An end that goes on has not reset it.
         *own &= !flow::RST;
+    }
+}
+
+/// How far a flow that is not confirmed has got with a packet.
+#[inline(always)]
+const fn answered(before: u8, by_opener: bool, message: u32) -> u8 {
+    match (before, by_opener) {
+        (UNANSWERED, false) => CONFIRMED,
+        (SYN_SENT, false) => SYN_RECEIVED,
+        (SYN_RECEIVED, true) if message & OPENS == 0 => CONFIRMED,
+        _ => before,
     }
 }
 

@@ -77,11 +77,10 @@ pub extern "C" fn fr_sweep_next(what: u32, now: u32) -> u32 {
     };
     question.swept.seen += 1;
     let asked = what == ALL || what == OF_ADDRESS && (queued.key.lower == address || queued.key.higher == address);
-    let charged = flow.charged;
     let expired = clock::is_expired(flow, queued.key.protocol, now);
     let goes = asked || expired || is_orphan(&queued.key, flow);
     if goes || FLOW_QUEUE.push(&queued, 0).is_err() {
-        conntrack::remove(&queued.key, charged);
+        conntrack::remove(&queued.key, flow);
         if !expired {
             recent::forget();
         }

@@ -183,8 +183,8 @@ pub const fn message(v4: bool, kind: u8) -> u32 {
     match (v4, kind) {
         (true, 8) | (false, 128) => ECHO_REQUEST,
         (true, 0) | (false, 129) => ECHO_REPLY,
-        // Destination unreachable, source quench, time exceeded, parameter problem.
-        (true, 3 | 4 | 11 | 12) | (false, 1..=4) => ERROR,
+        // Destination unreachable, source quench, redirect, time exceeded, parameter problem.
+        (true, 3..=5 | 11 | 12) | (false, 1..=4) => ERROR,
         _ => BARE,
     }
 }

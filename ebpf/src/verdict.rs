@@ -77,11 +77,16 @@ pub fn between(
         if circumstances & BY_NODE != 0 {
             return Ok(Passage { via_stack: false, answers: false });
         }
-        if related::fr_related(ctx.skb.skb, packet.l4) != related::NO_FLOW {
+        let related = related::fr_related(ctx.skb.skb, packet.l4);
+        if related == related::A_FLOW {
             let answer = fr_decide(ctx.skb.skb);
             if answer != NO_FLOW {
                 return passage(answer);
             }
+        }
+        let by_pod = u32::from(source.endpoint != 0);
+        if related::fr_unrelated(ctx.skb.skb, packet.l4, related, by_pod, packet.v4.into()) != 0 {
+            return Err(Drop::UnrelatedError);
         }
         question.ask(packet, source, destination, ERROR, circumstances, program);
     }

@@ -19,5 +19,6 @@ pub mod plan;
 pub mod policy;
 pub mod selector;
 pub mod service;
+pub mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

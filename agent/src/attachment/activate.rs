@@ -63,7 +63,12 @@ impl Attachments {
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
             all.policy.install(own.endpoint_index, subject(&own))?;
-            all.maps().insert(&local_pod(&own, ifindex)).map_err(|source| AttachmentError::Map { source })
+            let pod = all.local_pod(&own, ifindex);
+            let endpoints = all.tenants().endpoints();
+            let mut maps = all.maps();
+            // Its reserve first.
+            maps.share_out(endpoints).map_err(|source| AttachmentError::Map { source })?;
+            maps.insert(&pod).map_err(|source| AttachmentError::Map { source })
         })
         .await?;
         if lease.enforce_only {
@@ -73,18 +78,22 @@ impl Attachments {
         net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await?;
         Ok(())
     }
-}
 
-/// An attachment as the maps have it.
-pub(super) fn local_pod(lease: &Lease, ifindex: u32) -> LocalPod {
-    LocalPod {
-        index: lease.endpoint_index,
-        ifindex,
-        mtu: lease.mtu,
-        mac: lease.pod_mac.0,
-        host_mac: lease.host_mac.0,
-        addresses: lease.addresses.clone(),
-        via_stack: lease.shaped || lease.limits.is_some(),
-        foreign: lease.enforce_only,
+    /// An attachment as the maps have it.
+    pub(super) fn local_pod(&self, lease: &Lease, ifindex: u32) -> LocalPod {
+        let index = lease.endpoint_index;
+        let former = self.maps().source(index).map(|source| source.tenant);
+        let namespace = lease.pod.as_ref().map_or("", |pod| pod.namespace.as_str());
+        LocalPod {
+            index,
+            ifindex,
+            mtu: lease.mtu,
+            mac: lease.pod_mac.0,
+            host_mac: lease.host_mac.0,
+            addresses: lease.addresses.clone(),
+            via_stack: lease.shaped || lease.limits.is_some(),
+            foreign: lease.enforce_only,
+            tenant: self.tenants().enter(index, namespace, former),
+        }
     }
 }

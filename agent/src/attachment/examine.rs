@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferrule_common::Program;
 
-use super::{AttachmentError, Attachments, activate::local_pod};
+use super::{AttachmentError, Attachments};
 use crate::{
     bpf::Direction,
     lease::Lease,
@@ -88,7 +88,8 @@ impl Attachments {
 
     fn compare_maps(&self, lease: &Lease, ifindex: u32) -> Result<Vec<Damage>, AttachmentError> {
         let word = self.policy.difference(lease.endpoint_index).map_err(|source| AttachmentError::Map { source })?;
-        let differences = self.maps().differences(&local_pod(lease, ifindex));
+        let pod = self.local_pod(lease, ifindex);
+        let differences = self.maps().differences(&pod);
         Ok(differences.into_iter().chain(word).map(Damage::mendable).collect())
     }
 }

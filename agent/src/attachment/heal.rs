@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{AttachmentError, Attachments, activate::local_pod, blocking, now_ms, subject, sweep::who};
+use super::{AttachmentError, Attachments, blocking, now_ms, subject, sweep::who};
 use crate::{
     chain::chain,
     lease::Lease,
@@ -25,7 +25,7 @@ impl Attachments {
             let device = links.iter().find(|link| link.name == lease.host_ifname);
             let (Some(device), Some(lease)) = (device, self.leases.get(&lease.id)) else { continue };
             self.policy.know(lease.endpoint_index, subject(&lease));
-            let (all, pod) = (Arc::clone(self), local_pod(&lease, device.ifindex));
+            let (all, pod) = (Arc::clone(self), self.local_pod(&lease, device.ifindex));
             blocking(move || {
                 let mut maps = all.maps();
                 if maps.differences(&pod).is_empty() {
@@ -35,6 +35,12 @@ impl Attachments {
             })
             .await?;
         }
+        let all = Arc::clone(self);
+        blocking(move || {
+            let endpoints = all.tenants().endpoints();
+            all.maps().share_out(endpoints).map_err(|source| AttachmentError::Map { source })
+        })
+        .await?;
         self.policy.all_known();
         self.filled.store(true, Ordering::Release);
         Ok(())

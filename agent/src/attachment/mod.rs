@@ -40,7 +40,7 @@ use std::{
 };
 
 use ferrule_cni::api::AttachmentId;
-use ferrule_model::{desired::LocalEndpoint, objects::ObjectName, policy};
+use ferrule_model::{desired::LocalEndpoint, objects::ObjectName, policy, tenants::Tenants};
 use rtnetlink::Handle;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
 
@@ -61,6 +61,8 @@ const LOCKS: usize = 256;
 pub struct Attachments {
     leases: Arc<Leases>,
     maps: Mutex<EndpointMaps>,
+    /// Whose endpoints share an allowance of the connection table.
+    tenants: Mutex<Tenants>,
     programs: Arc<Mutex<Programs>>,
     net: Handle,
     remover: Remover,
@@ -122,6 +124,7 @@ impl Attachments {
             remover: Remover::start(parts.net.clone()),
             leases: Arc::new(parts.leases),
             maps: Mutex::new(parts.maps),
+            tenants: Mutex::default(),
             programs: parts.programs,
             net: parts.net,
             state: parts.state,
@@ -220,6 +223,10 @@ impl Attachments {
 
     fn maps(&self) -> MutexGuard<'_, EndpointMaps> {
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, Tenants> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn programs(&self) -> MutexGuard<'_, Programs> {

@@ -44,7 +44,14 @@ impl Attachments {
         }
         if lease.is_some() {
             let (all, id) = (Arc::clone(self), id.clone());
-            blocking(move || Ok(all.leases.release(&id, now_ms())?)).await?;
+            let index = lease.as_ref().map(|lease| lease.endpoint_index);
+            blocking(move || {
+                all.leases.release(&id, now_ms())?;
+                index.into_iter().for_each(|index| all.tenants().leave(index));
+                let endpoints = all.tenants().endpoints();
+                all.maps().share_out(endpoints).map_err(|source| AttachmentError::Map { source })
+            })
+            .await?;
             self.leases_changed();
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! it, and whether its answers go through the stack, is what must not be lost.
 
 use std::{
+    collections::BTreeSet,
     io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -14,8 +15,9 @@ use aya::{
     maps::{MapData, MapError},
 };
 use ferrule_common::{
-    flow::{Flow, FlowKey, QueuedFlow, Share, UNDECIDED},
+    flow::{Flow, FlowKey, INCOMING, POOLED, QueuedFlow, Share, Tenant, UNDECIDED},
     service::{Affinity, AffinityKey, Socket, SocketKey},
+    source::Source,
     wire::protocol::TCP,
 };
 
@@ -45,11 +47,17 @@ pub fn carry(pins: &Pins) -> io::Result<usize> {
 fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
     let (theirs, ours) = (open(path)?, open(&pins.map("fr_conntrack"))?);
     let (queue, shares) = (open(&pins.map("fr_flow_queue"))?, open(&pins.map("fr_shares"))?);
+    let (tenants, sources) = (open(&pins.map("fr_tenants"))?, open(&pins.map("fr_sources"))?);
     let (their_shape, our_shape) = (shape(theirs.as_fd())?, shape(ours.as_fd())?);
     let mut carried = 0;
     for (key, value) in batch::raw_entries(theirs.as_fd(), their_shape.key_size, their_shape.value_size)? {
         let key: FlowKey = converted(&key, &their_shape.key, &our_shape.key);
         let mut flow: Flow = converted(&value, &their_shape.value, &our_shape.value);
+        // Beyond the reserve, whichever it was: as flows end, the reserve is there again.
+        flow.counted = POOLED | if flow.counted & INCOMING != 0 || is_incoming(&flow) { INCOMING } else { 0 };
+        let mut source = Source::FREE;
+        sys::lookup(sources.as_fd(), &flow.charged, &mut source)?;
+        flow.tenant = source.tenant;
         for word in [&mut flow.lower_word, &mut flow.higher_word] {
             *word = if *word == 0 { 0 } else { UNDECIDED };
         }
@@ -59,11 +67,23 @@ fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
         sys::push(queue.as_fd(), &QueuedFlow { key, stamp: flow.stamp })?;
         let mut share = Share::default();
         sys::lookup(shares.as_fd(), &flow.charged, &mut share)?;
-        share.flows += 1;
+        *share.count(flow.counted) += 1;
         sys::update(shares.as_fd(), &flow.charged, &share)?;
+        for tenant in BTreeSet::from([0, flow.tenant]) {
+            let mut pool = Tenant::default();
+            sys::lookup(tenants.as_fd(), &tenant, &mut pool)?;
+            pool.pooled += 1;
+            sys::update(tenants.as_fd(), &tenant, &pool)?;
+        }
         carried += 1;
     }
     Ok(carried)
+}
+
+/// Whether the endpoint that a flow is charged to did not open it.
+const fn is_incoming(flow: &Flow) -> bool {
+    let opener = if flow.opened_by_higher != 0 { flow.higher_endpoint } else { flow.lower_endpoint };
+    opener != flow.charged
 }
 
 /// Takes along what sockets asked Services for, and which backends clients had; how many entries. Those that are there

@@ -6,7 +6,7 @@ use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError};
 use ferrule_common::{
     Address,
     endpoint::Endpoint,
-    flow::Share,
+    flow::{Quota, Share, Tenant},
     layout,
     link::Link,
     peer::{self, Node, Peer},
@@ -81,6 +81,7 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
                     ("flags", format!("{:#x}", source.flags)),
                     ("v4", shown(source.v4)),
                     ("v6", shown(source.v6)),
+                    ("tenant", source.tenant.to_string()),
                 ])
             })
         }),
@@ -127,7 +128,22 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
         }),
         "fr_blocks" => prefixes(map(Map::LpmTrie)?, |block: &Block| ("class", block.class.to_string())),
         "fr_shares" => array(map(Map::Array)?, |index, share: &Share| {
-            (share.flows != 0).then(|| row([("endpoint", index.to_string()), ("flows", share.flows.to_string())]))
+            (*share != Share::default()).then(|| {
+                row([
+                    ("endpoint", index.to_string()),
+                    ("reserved_out", share.reserved_out.to_string()),
+                    ("reserved_in", share.reserved_in.to_string()),
+                    ("pooled_out", share.pooled_out.to_string()),
+                    ("pooled_in", share.pooled_in.to_string()),
+                    ("refused", share.refused.to_string()),
+                ])
+            })
+        }),
+        "fr_tenants" => array(map(Map::Array)?, |index, tenant: &Tenant| {
+            (tenant.pooled != 0).then(|| row([("tenant", index.to_string()), ("pooled", tenant.pooled.to_string())]))
+        }),
+        "fr_quota" => array(map(Map::Array)?, |index, quota: &Quota| {
+            (index == 0).then(|| row([("reserve", quota.reserve().to_string()), ("pool", quota.pool().to_string())]))
         }),
         "fr_services" => hash(map(Map::HashMap)?, |key: &FrontendKey, word: &PortWord| {
             row([

@@ -1,4 +1,4 @@
-//! `fr_endpoints`, `fr_links` and `fr_sources`: written when a pod is added and removed, and nowhere else.
+//! `fr_endpoints`, `fr_links`, `fr_sources` and `fr_quota`: written when a pod is added and removed, and nowhere else.
 
 use std::net::IpAddr;
 
@@ -6,6 +6,7 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use ferrule_common::{
     Address, Mac,
     endpoint::{self, Endpoint},
+    flow::Quota,
     link::Link,
     source::Source,
 };
@@ -31,17 +32,22 @@ pub struct LocalPod {
     pub via_stack: bool,
     /// Another plugin made its link and delivers its packets.
     pub foreign: bool,
+    /// Its tenant: an index into `fr_tenants`.
+    pub tenant: u32,
 }
 
-/// The three maps, open for writing.
+/// The four maps, open for writing.
 pub struct EndpointMaps {
     endpoints: HashMap<MapData, Address, Endpoint>,
     links: HashMap<MapData, u32, Link>,
     sources: Array<MapData, Source>,
+    quota: Array<MapData, Quota>,
+    /// Flows that the connection table has room for.
+    flows: u32,
 }
 
 impl EndpointMaps {
-    pub(super) fn new(endpoints: Map, links: Map, sources: Map) -> Result<Self, LoadError> {
+    pub(super) fn new(endpoints: Map, links: Map, sources: Map, quota: Map, flows: u32) -> Result<Self, LoadError> {
         let failed = |name: &str| {
             let name = name.to_owned();
             move |source| LoadError::Map { name, source }
@@ -50,7 +56,18 @@ impl EndpointMaps {
             endpoints: endpoints.try_into().map_err(failed("fr_endpoints"))?,
             links: links.try_into().map_err(failed("fr_links"))?,
             sources: sources.try_into().map_err(failed("fr_sources"))?,
+            quota: quota.try_into().map_err(failed("fr_quota"))?,
+            flows,
         })
+    }
+
+    /// Shares the connection table out among so many endpoints, beside the node itself.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn share_out(&mut self, endpoints: u32) -> Result<(), MapError> {
+        let quota = Quota::of(self.flows, endpoints.saturating_add(1));
+        if self.quota.get(&0, 0)? == quota { Ok(()) } else { self.quota.set(0, quota, 0) }
     }
 
     /// Makes a pod known: its link first, so that no address is known whose link is not.
@@ -161,5 +178,12 @@ fn flags(pod: &LocalPod) -> u16 {
 fn source(pod: &LocalPod) -> Source {
     let first = |v4| pod.addresses.iter().copied().find(|ip: &IpAddr| ip.is_ipv4() == v4);
     let address = |v4| first(v4).map_or(Address::UNSPECIFIED, Address::from);
-    Source { ifindex: pod.ifindex, mac: Mac::new(pod.mac), flags: flags(pod), v4: address(true), v6: address(false) }
+    Source {
+        ifindex: pod.ifindex,
+        mac: Mac::new(pod.mac),
+        flags: flags(pod),
+        v4: address(true),
+        v6: address(false),
+        tenant: pod.tenant,
+    }
 }

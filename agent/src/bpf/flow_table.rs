@@ -90,11 +90,11 @@ impl FlowTable {
         self.entries
     }
 
-    /// How many flows each endpoint is charged with, where it is any.
+    /// What each endpoint has of the table, or was refused; index 0 is the node itself.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn shares(&self) -> io::Result<Vec<(u32, u64)>> {
+    pub fn shares(&self) -> io::Result<Vec<(u32, Share)>> {
         let every = batch::entries::<u32, Share>(self.all_shares.as_fd())?;
         let every = match every {
             Some(every) => every,
@@ -102,7 +102,7 @@ impl FlowTable {
                 .map(|index| Ok((index, self.shares.get(&index, 0).map_err(io::Error::other)?)))
                 .collect::<io::Result<_>>()?,
         };
-        Ok(every.into_iter().filter(|(_, share)| share.flows != 0).map(|(index, share)| (index, share.flows)).collect())
+        Ok(every.into_iter().filter(|(_, share)| *share != Share::default()).collect())
     }
 
     /// Every flow.
@@ -121,7 +121,7 @@ impl FlowTable {
     /// # Errors
     /// The kernel's.
     pub fn sweep(&self, what: Sweep) -> io::Result<Swept> {
-        let there: u64 = self.shares()?.iter().map(|(_, flows)| *flows).sum();
+        let there: u64 = self.shares()?.iter().map(|(_, share)| share.flows()).sum();
         let mut swept = Swept::default();
         let mut frame = [0_u8; 14 + 40];
         frame[12..15].copy_from_slice(&[0x86, 0xdd, 0x60]);

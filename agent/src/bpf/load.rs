@@ -149,11 +149,14 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
     if globals.serves() {
         cgroup::load(&mut ebpf)?;
     }
+    let flows = FlowTable::new(map(&mut ebpf, "fr_conntrack")?, map(&mut ebpf, "fr_shares")?, sweeper(&mut ebpf)?)?;
     Ok(Loaded {
         endpoints: EndpointMaps::new(
             map(&mut ebpf, "fr_endpoints")?,
             map(&mut ebpf, "fr_links")?,
             map(&mut ebpf, "fr_sources")?,
+            map(&mut ebpf, "fr_quota")?,
+            flows.capacity(),
         )?,
         remote: RemoteMaps::new(
             map(&mut ebpf, "fr_nodes")?,
@@ -177,7 +180,7 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
             sockets: map(&mut ebpf, "fr_svc_socks")?,
             streams: map(&mut ebpf, "fr_svc_tcp")?,
         })?,
-        flows: FlowTable::new(map(&mut ebpf, "fr_conntrack")?, map(&mut ebpf, "fr_shares")?, sweeper(&mut ebpf)?)?,
+        flows,
         events: Events::new(map(&mut ebpf, "fr_events")?, map(&mut ebpf, "fr_watch")?)?,
         programs: Programs::new(ebpf, pins.clone()),
         adopted,

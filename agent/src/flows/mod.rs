@@ -98,7 +98,15 @@ impl Flows {
     /// The kernel's.
     pub fn count(&self) -> io::Result<(u64, u32)> {
         let table = self.table();
-        Ok((table.shares()?.iter().map(|(_, flows)| *flows).sum(), table.capacity()))
+        Ok((table.shares()?.iter().map(|(_, share)| share.flows()).sum(), table.capacity()))
+    }
+
+    /// How many flows found no room in the table since it was made, of all endpoints.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn refused(&self) -> io::Result<u64> {
+        Ok(self.table().shares()?.iter().map(|(_, share)| u64::from(share.refused)).sum())
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, FlowTable> {

@@ -109,7 +109,7 @@ fn forget(bench: &mut Bench, flows: &[(FlowKey, Flow)], frame: &[u8]) {
     for (key, flow) in flows {
         hash::<FlowKey, Flow>(bench, "fr_conntrack").remove(key).expect("it is there");
         let mut shares: Array<_, Share> = map(bench, "fr_shares").try_into().expect("an array");
-        shares.set(flow.charged, Share { flows: 0 }, 0).expect("it is within bounds");
+        shares.set(flow.charged, Share::default(), 0).expect("it is within bounds");
         let mut queue: Queue<_, QueuedFlow> = map(bench, "fr_flow_queue").try_into().expect("a queue");
         queue.pop(0).expect("each flow waits there");
     }

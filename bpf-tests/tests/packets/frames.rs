@@ -5,7 +5,7 @@ use etherparse::{
     PacketBuilderStep,
 };
 
-use crate::world::{A4, A6, B4, B6, HOST_A, MAC_A};
+use crate::world::{A4, A6, B4, B6, HOST_A, MAC_A, NODE1, NODE1_6, SELF4, SELF6};
 
 /// The payload of most packets.
 const PAYLOAD: &[u8] = b"ferrule";
@@ -82,6 +82,31 @@ pub fn echo4(source: [u8; 4], destination: [u8; 4], id: u16, reply: bool) -> Vec
 pub fn error4(source: [u8; 4], destination: [u8; 4], quoted: &[u8]) -> Vec<u8> {
     let builder = ethernet().ipv4(source, destination, TTL).icmpv4_raw(3, 3, [0; 4]);
     written(|out| builder.write(out, &quoted[14..]))
+}
+
+/// A router's word that a frame's packet is larger than `mtu` (RFC 1191), from A's MAC.
+pub fn too_large4(source: [u8; 4], destination: [u8; 4], mtu: u16, quoted: &[u8]) -> Vec<u8> {
+    let [high, low] = mtu.to_be_bytes();
+    let builder = ethernet().ipv4(source, destination, TTL).icmpv4_raw(3, 4, [0, 0, high, low]);
+    written(|out| builder.write(out, &quoted[14..]))
+}
+
+/// The same of IPv6 (RFC 4443 section 3.2).
+pub fn too_large6(source: [u8; 16], destination: [u8; 16], mtu: u32, quoted: &[u8]) -> Vec<u8> {
+    let builder = ethernet().ipv6(source, destination, TTL).icmpv6_raw(2, 0, mtu.to_be_bytes());
+    written(|out| builder.write(out, &quoted[14..]))
+}
+
+/// UDP of so many bytes, from port 40,000.
+pub fn large(v4: bool, bytes: usize, port: u16) -> Vec<u8> {
+    let payload = vec![0; bytes];
+    if v4 {
+        let builder = ethernet().ipv4(SELF4, NODE1, TTL).udp(40_000, port);
+        written(|out| builder.write(out, &payload))
+    } else {
+        let builder = ethernet().ipv6(SELF6, NODE1_6, TTL).udp(40_000, port);
+        written(|out| builder.write(out, &payload))
+    }
 }
 
 /// A fragment of a datagram: its first eight bytes of payload with `later` unset, else what follows.

@@ -5,7 +5,9 @@
 //! takes (34 bytes for IPv4, 54 for IPv6) are sent over real veths in the `netns` tests.
 
 mod arp;
+mod arrival;
 mod carried;
+mod errors;
 mod extensions;
 mod flows;
 mod foreign;

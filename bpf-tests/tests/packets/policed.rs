@@ -3,7 +3,7 @@
 use aya::maps::{Array, HashMap, LpmTrie, lpm_trie::Key};
 use ferrule_common::{
     Address,
-    flow::{Flow, FlowKey, Removals, Share},
+    flow::{Flow, FlowKey, Quota, Removals, Share, Tenant},
     policy::{ANY_PROTOCOL, ANYONE, BY_ANYONE, BY_CLASS, BY_POD, Block, Class, ClassKey, Rule, RuleKey, Table, Word},
     prefix::PrefixKey,
 };
@@ -101,12 +101,32 @@ impl Bench {
 
     /// How many flows an endpoint is charged with.
     pub fn share(&mut self, endpoint: u32) -> u64 {
-        self.array::<Share>("fr_shares").get(&endpoint, 0).expect("it is within bounds").flows
+        self.shares(endpoint).flows()
     }
 
-    /// Has an endpoint charged with so many flows.
-    pub fn set_share(&mut self, endpoint: u32, flows: u64) {
-        self.array("fr_shares").set(endpoint, Share { flows }, 0).expect("it is within bounds");
+    /// What an endpoint has of the table.
+    pub fn shares(&mut self, endpoint: u32) -> Share {
+        self.array::<Share>("fr_shares").get(&endpoint, 0).expect("it is within bounds")
+    }
+
+    /// Has an endpoint charged with flows.
+    pub fn set_share(&mut self, endpoint: u32, share: Share) {
+        self.array("fr_shares").set(endpoint, share, 0).expect("it is within bounds");
+    }
+
+    /// Shares the table out.
+    pub fn set_quota(&mut self, reserve: u32, pool: u32) {
+        self.array("fr_quota").set(0, Quota::new(reserve, pool), 0).expect("it is within bounds");
+    }
+
+    /// What a tenant has of the pool; 0 for all of them.
+    pub fn pooled(&mut self, tenant: u32) -> u32 {
+        self.array::<Tenant>("fr_tenants").get(&tenant, 0).expect("it is within bounds").pooled
+    }
+
+    /// Has a tenant, or all of them, have so much of the pool.
+    pub fn set_pooled(&mut self, tenant: u32, pooled: u32) {
+        self.array("fr_tenants").set(tenant, Tenant { pooled, pad: 0 }, 0).expect("it is within bounds");
     }
 }
 

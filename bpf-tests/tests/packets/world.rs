@@ -25,6 +25,8 @@ pub const THERE: u32 = 77;
 pub const CLASS_A: u32 = 1;
 /// B's.
 pub const CLASS_B: u32 = 2;
+/// The tenant of both.
+pub const TENANT: u32 = 4;
 /// A pod whose bandwidth is limited, on the same device as A in these tests.
 pub const LIMITED4: [u8; 4] = [10, 244, 1, 33];
 /// A second address of A's, which `fr_sources` does not hold.
@@ -132,14 +134,16 @@ fn endpoints(ebpf: &mut Ebpf) {
     let limited = Endpoint { index: 3, flags: VIA_STACK, ..a };
     map.insert(address(LIMITED4), limited, 0).expect("the map has room");
     let mut map: Array<_, Source> = ebpf.map_mut("fr_sources").expect("the map is there").try_into().expect("an array");
-    let a = Source { ifindex: HERE, mac: Mac::new(MAC_A), flags: 0, v4: address(A4), v6: address(A6) };
+    let a = Source { ifindex: HERE, mac: Mac::new(MAC_A), flags: 0, v4: address(A4), v6: address(A6), tenant: TENANT };
     map.set(CLASS_A, a, 0).expect("the map has room");
-    let b = Source { ifindex: THERE, mac: Mac::new(MAC_B), flags: 0, v4: address(B4), v6: address(B6) };
+    let b = Source { ifindex: THERE, mac: Mac::new(MAC_B), flags: 0, v4: address(B4), v6: address(B6), tenant: TENANT };
     map.set(CLASS_B, b, 0).expect("the map has room");
     let mut map: HashMap<_, u32, Link> =
         ebpf.map_mut("fr_links").expect("the map is there").try_into().expect("a hash");
     let link = Link { index: CLASS_A, mac: Mac::new(MAC_A), host_mac: Mac::new(HOST_A) };
     map.insert(HERE, link, 0).expect("the map has room");
+    let link = Link { index: CLASS_B, mac: Mac::new(MAC_B), host_mac: Mac::new(HOST_A) };
+    map.insert(THERE, link, 0).expect("the map has room");
 }
 
 /// Nothing isolates any of them.

@@ -135,12 +135,14 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
             node_names.insert(*index, Arc::from(name));
         }
     }
-    let peers::Peers { peers, contested, suppressed } = peers::peers(input, &claims, &indices, &mut issues);
+    let peers::Peers { mut peers, contested, suppressed } = peers::peers(input, &claims, &indices, &mut issues);
+    let own = claims.own();
+    let own_addresses = routes::own_addresses(own);
+    // What the host's masquerading gives to forwarded packets of a family without an InternalIP is this node's, too.
+    peers.extend(own_addresses.iter().map(|address| (*address, Peer { node: LOCAL, kind: PeerKind::Node })));
     let cluster_cidrs = input.settings.cluster_cidrs.iter().copied().map(cidr::normalised).collect();
     let remote = Remote { nodes, peers, prefixes, cluster_cidrs };
 
-    let own = claims.own();
-    let own_addresses = routes::own_addresses(own);
     let routes = routes::routes(&remote, own, input.underlay.vxlan_mtu);
     Ok(Desired {
         routes,

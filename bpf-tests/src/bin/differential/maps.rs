@@ -97,7 +97,7 @@ impl Maps {
         let mac = Mac::new(mac);
         let first = |v4| addresses.iter().find(|ip: &&IpAddr| ip.is_ipv4() == v4).map(|ip| Address::from(*ip));
         let [v4, v6] = [first(true), first(false)].map(|one| one.unwrap_or(Address::UNSPECIFIED));
-        self.sources.set(index, Source { ifindex: DEVICE, mac, flags: 0, v4, v6 }, 0)?;
+        self.sources.set(index, Source { ifindex: DEVICE, mac, flags: 0, v4, v6, tenant: 0 }, 0)?;
         for address in addresses {
             let endpoint = Endpoint { ifindex: DEVICE, index, mtu: MTU, mac, flags: 0 };
             self.endpoints.insert(Address::from(*address), endpoint, 0)?;

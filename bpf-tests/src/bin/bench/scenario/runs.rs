@@ -90,7 +90,7 @@ pub fn put_ends(ebpf: &mut Ebpf) -> Result<()> {
     let mut sources: Array<_, Source> = ebpf.map_mut("fr_sources").context("fr_sources")?.try_into()?;
     for (index, address) in [(1, A), (2, B)] {
         let (mac, v4, v6) = (Mac::new(MAC), Address::v4(address), Address::UNSPECIFIED);
-        sources.set(index, Source { ifindex: 1, mac, flags: 0, v4, v6 }, 0)?;
+        sources.set(index, Source { ifindex: 1, mac, flags: 0, v4, v6, tenant: 0 }, 0)?;
     }
     Ok(())
 }
