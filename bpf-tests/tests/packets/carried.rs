@@ -12,7 +12,7 @@ use crate::{
     frames::{Tcp, from_mac, segment},
     policed::Ports,
     run::Bench,
-    world::{A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, OTHER_NETDEV, OUTSIDE4, POD1, SELF4},
+    world::{self, A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, OTHER_NETDEV, OUTSIDE4, POD1, SELF4},
 };
 
 const TCP: u8 = 6;
@@ -32,6 +32,7 @@ fn a_pods_way_to_its_own_node_is_open_and_marked() {
 #[test]
 fn what_was_dnated_to_a_pod_is_judged_by_the_real_ends_and_answered_through_the_stack() {
     let mut bench = Bench::alone();
+    world::put_behind(bench.ebpf(), A4, OTHER_NETDEV);
     bench.table(5);
     bench.word(CLASS_B, 5, 0, 2);
     let carried = segment(A, B, Tcp::Syn);

@@ -243,7 +243,7 @@ fn what_goes_is_counted_out_where_it_was_counted_in() {
     let counted: Vec<u32> = bench.flows().into_iter().map(|(_, flow)| flow.counted).collect();
     assert!(counted.contains(&INCOMING) && counted.contains(&(INCOMING | POOLED)), "{counted:?}");
     let_all_expire(&mut bench);
-    bench.set_share(CLASS_B, full_out(TOO_MANY));
+    bench.set_share(CLASS_B, Share { reserved_out: 1, ..full_out(TOO_MANY) });
     bench.by(CLASS_B);
     // The hand goes round.
     bench.outcome(FromPod, &from_mac(segment((B4, 1), (A4, 80), Tcp::Syn), MAC_B));

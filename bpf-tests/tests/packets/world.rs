@@ -107,6 +107,15 @@ pub fn put_together(ebpf: &mut Ebpf) {
     map.set(CLASS_B, Source { ifindex: HERE, ..b }, 0).expect("the map has room");
 }
 
+/// Puts a pod's address behind another link.
+pub fn put_behind(ebpf: &mut Ebpf, pod: [u8; 4], ifindex: u32) {
+    let mut map: HashMap<_, Address, Endpoint> =
+        ebpf.map_mut("fr_endpoints").expect("the map is there").try_into().expect("a hash");
+    let key = address(pod);
+    let endpoint = map.get(&key, 0).expect("it is there");
+    map.insert(key, Endpoint { ifindex, ..endpoint }, 0).expect("the map has room");
+}
+
 /// Makes A a pod whose link another plugin made.
 pub fn make_foreign(ebpf: &mut Ebpf) {
     let flags = VIA_STACK | FOREIGN;
