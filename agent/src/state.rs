@@ -31,6 +31,8 @@ pub struct NodeState {
     pub remote_pods: usize,
     /// The node's own devices that carry programs.
     pub devices: Vec<String>,
+    /// Its other devices, which lead to no other node, and carry programs all the same.
+    pub other_devices: Vec<String>,
     /// Addresses that Pod objects of this node have, with namespace and name.
     pub claimed: Arc<HashMap<IpAddr, (String, String)>>,
     /// What the datapath and the host's routes should be like.

@@ -16,12 +16,27 @@ pub enum Program {
     FromNetdev = 4,
     /// What leaves by the node's own device.
     ToNetdev = 5,
+    /// What arrives on a device of the node that leads to no other node.
+    FromOther = 6,
+    /// What leaves by such a device.
+    ToOther = 7,
+    /// What leaves by such a device that has no Ethernet headers.
+    ToBare = 8,
 }
 
 impl Program {
     /// All programs, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::FromPod, Self::ToPod, Self::FromOverlay, Self::ToOverlay, Self::FromNetdev, Self::ToNetdev];
+    pub const ALL: [Self; 9] = [
+        Self::FromPod,
+        Self::ToPod,
+        Self::FromOverlay,
+        Self::ToOverlay,
+        Self::FromNetdev,
+        Self::ToNetdev,
+        Self::FromOther,
+        Self::ToOther,
+        Self::ToBare,
+    ];
 
     /// The program's name in the object, in bpftool and in metrics.
     #[must_use]
@@ -33,6 +48,9 @@ impl Program {
             Self::ToOverlay => "to_overlay",
             Self::FromNetdev => "from_netdev",
             Self::ToNetdev => "to_netdev",
+            Self::FromOther => "from_other",
+            Self::ToOther => "to_other",
+            Self::ToBare => "to_bare",
         }
     }
 }
@@ -156,7 +174,7 @@ numbered! {
 /// Slots a program has in `fr_metrics`.
 pub const SLOTS: u32 = 64;
 /// Entries of `fr_metrics`.
-pub const ENTRIES: u32 = crate::layout::entries(8 * SLOTS);
+pub const ENTRIES: u32 = crate::layout::entries(16 * SLOTS);
 
 /// The index into `fr_metrics` of `program`'s counter for an [`Outcome`]'s or a [`Drop`]'s number.
 #[inline(always)]

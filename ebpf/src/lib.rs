@@ -29,6 +29,7 @@ mod judge;
 mod maps;
 mod mark;
 mod nd;
+mod others;
 mod owner;
 mod packet;
 mod path_mtu;
@@ -47,6 +48,7 @@ mod transport;
 mod tunnel;
 mod verdict;
 
+pub use others::{from_other, to_bare, to_other};
 pub use socket::{connect, getpeername, recvmsg, release, sendmsg};
 pub use stages::{from_netdev, from_overlay, from_pod, to_netdev, to_overlay, to_pod};
 pub use sweep::sweep;

@@ -43,6 +43,24 @@ pub fn to_netdev(ctx: TcContext) -> i32 {
     ferrule_ebpf::to_netdev(&ctx)
 }
 
+/// What arrives on a device that leads to no other node (ingress).
+#[classifier]
+pub fn from_other(ctx: TcContext) -> i32 {
+    ferrule_ebpf::from_other(&ctx)
+}
+
+/// What leaves by a device that leads to no other node (egress).
+#[classifier]
+pub fn to_other(ctx: TcContext) -> i32 {
+    ferrule_ebpf::to_other(&ctx)
+}
+
+/// What leaves by a device without Ethernet headers (egress).
+#[classifier]
+pub fn to_bare(ctx: TcContext) -> i32 {
+    ferrule_ebpf::to_bare(&ctx)
+}
+
 /// A socket connects to an IPv4 address.
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {

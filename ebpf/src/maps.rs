@@ -176,7 +176,7 @@ macro_rules! globals {
 globals! {
     JIFFIES: u32 = 250;
     TIMEOUT_TCP: u32 = 250 * 8000;
-    TIMEOUT_OPENING: u32 = 250 * 60;
+    TIMEOUT_OPENING: u32 = 250 * 10;
     TIMEOUT_CLOSING: u32 = 250 * 10;
     TIMEOUT_UDP: u32 = 250 * 30;
     TIMEOUT_STREAM: u32 = 250 * 120;

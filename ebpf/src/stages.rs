@@ -210,7 +210,7 @@ fn unjudged(ctx: &TcContext, packet: &Packet) -> Option<End> {
 
 /// Judges what left a pod for its own node and got other ends from the host's NAT since.
 #[inline(always)]
-fn close(ctx: &TcContext, packet: &Packet, program: Program) -> Result<(), Drop> {
+pub(crate) fn close(ctx: &TcContext, packet: &Packet, program: Program) -> Result<(), Drop> {
     if let Some(sender) = unjudged(ctx, packet) {
         verdict::between(ctx, packet, sender, End::REMOTE, question::CARRIED, program)?;
     }
@@ -295,7 +295,7 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
 
 /// What is not for a pod, which the host's stack judges; but not whom to believe about the ways between nodes.
 #[inline(always)]
-fn reach_stack(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
+pub(crate) fn reach_stack(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
     if !packet.is_too_large_error(ctx) {
         return deliver::leave();
     }
@@ -335,7 +335,7 @@ fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
 /// VXLAN leaves the node if it made it, or if it is somebody else's, under another address. What NAT made of a pod's or a guest's
 /// packet would speak for this node.
 #[inline(always)]
-fn leave_for_tunnel(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
+pub(crate) fn leave_for_tunnel(ctx: &TcContext, packet: &Packet) -> Result<Passed, Drop> {
     let by = came_by(ctx);
     if by == 0 || mark::is_tunnelled(ctx) {
         path_mtu::remember(ctx, packet);

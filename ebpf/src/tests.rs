@@ -120,6 +120,24 @@ pub fn test_from_netdev(ctx: TcContext) -> i32 {
 
 /// As above.
 #[classifier]
+pub fn test_from_other(ctx: TcContext) -> i32 {
+    ferrule_ebpf::from_other(&ctx)
+}
+
+/// As above.
+#[classifier]
+pub fn test_to_other(ctx: TcContext) -> i32 {
+    ferrule_ebpf::to_other(&ctx)
+}
+
+/// As above.
+#[classifier]
+pub fn test_to_bare(ctx: TcContext) -> i32 {
+    ferrule_ebpf::to_bare(&ctx)
+}
+
+/// As above.
+#[classifier]
 pub fn sweep(ctx: TcContext) -> i32 {
     ferrule_ebpf::sweep(&ctx)
 }

@@ -49,6 +49,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         pod_cidrs: state.pod_cidrs.iter().map(ToString::to_string).collect(),
         internal_ips: text(&state.internal_ips),
         devices: state.devices.clone(),
+        other_devices: state.other_devices.clone(),
         endpoints: leases.len(),
         leased: leases.iter().map(|lease| lease.addresses.len()).sum(),
         resting: app.attachments.resting(),

@@ -38,6 +38,7 @@ struct Figures {
     addresses: usize,
     /// Flows, and the room for them.
     flows: (u64, u32),
+    refused_flows: u64,
     policy: policy::Summary,
     policy_issues: usize,
     services: service::Summary,
@@ -62,6 +63,7 @@ impl Figures {
             leases: leases.len(),
             addresses: leases.iter().map(|lease| lease.addresses.len()).sum(),
             flows: app.flows.count().unwrap_or_default(),
+            refused_flows: app.flows.refused().unwrap_or_default(),
             policy: app.policy.summary().0,
             policy_issues: app.policy.issues().len(),
             services: app.services.summary(),
@@ -138,6 +140,9 @@ fn maps(told: &Figures, registry: &mut Registry) {
     }
     registry.register("map_entries", "Entries of a map", entries);
     registry.register("map_max_entries", "Entries that a map has room for", at_most);
+    let refused = Counter::<u64>::default();
+    refused.inc_by(told.refused_flows);
+    registry.register("conntrack_refused", "Connections that found no room in the connection table", refused);
 }
 
 fn figures(told: &Figures, registry: &mut Registry) {
@@ -229,6 +234,7 @@ mod tests {
             leases: 0,
             addresses: 0,
             flows: (0, 0),
+            refused_flows: 0,
             policy: policy::Summary::default(),
             policy_issues: 0,
             services: service::Summary::default(),

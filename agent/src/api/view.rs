@@ -121,6 +121,9 @@ pub struct Status {
     pub internal_ips: Vec<String>,
     /// The node's own devices that carry programs.
     pub devices: Vec<String>,
+    /// Its other devices, which lead to no other node, and carry programs all the same.
+    #[serde(default)]
+    pub other_devices: Vec<String>,
     /// Pods of this node.
     pub endpoints: usize,
     /// Addresses leased.

@@ -2,6 +2,7 @@
 
 use aya::EbpfLoader;
 use ferrule_common::{layout, settings};
+use ipnetwork::IpNetwork;
 use nix::time::{ClockId, clock_getres};
 
 use super::sys;
@@ -15,6 +16,7 @@ pub struct Globals {
     services_on: u8,
     set_retval: u8,
     mark: u32,
+    tunnel_floor: u32,
     jiffies: u32,
     tcp: u32,
     opening: u32,
@@ -42,6 +44,7 @@ impl Globals {
             // Where it cannot be told, the older way works everywhere.
             set_retval: sys::accepts_set_retval().unwrap_or_default().into(),
             mark: config.mark,
+            tunnel_floor: tunnel_floor(&config.cluster_cidrs),
             jiffies,
             tcp: ticks(timeouts.tcp),
             opening: ticks(timeouts.tcp_opening),
@@ -85,6 +88,7 @@ impl Globals {
         loader.override_global(settings::SET_RETVAL, &self.set_retval, true);
         for (name, value) in [
             (settings::OPEN_MARK, &self.mark),
+            (settings::TUNNEL_FLOOR, &self.tunnel_floor),
             (settings::JIFFIES, &self.jiffies),
             (settings::TIMEOUT_TCP, &self.tcp),
             (settings::TIMEOUT_OPENING, &self.opening),
@@ -100,6 +104,12 @@ impl Globals {
         loader.map_max_entries("fr_conntrack", self.entries);
         loader.map_max_entries("fr_flow_queue", self.queue);
     }
+}
+
+/// How small a packet between two nodes may be claimed to have to be: as long as nobody says otherwise, pods have IPv6.
+fn tunnel_floor(cluster_cidrs: &[IpNetwork]) -> u32 {
+    let v4_alone = !cluster_cidrs.is_empty() && cluster_cidrs.iter().all(IpNetwork::is_ipv4);
+    if v4_alone { settings::FLOOR_V4 } else { settings::FLOOR_V6 }
 }
 
 /// The kernel's ticks in a second (`CONFIG_HZ`): the coarse clock moves once a tick.

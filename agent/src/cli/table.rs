@@ -332,6 +332,7 @@ pub(super) fn map(name: &str, rows: &[Map<String, Value>]) -> String {
         "fr_routes" | "fr_cidrs" | "fr_blocks" => &["prefix"],
         "fr_ep_state" | "fr_shares" => &["endpoint"],
         "fr_tables" => &["table"],
+        "fr_tenants" => &["tenant"],
         "fr_policy" => &["table", "class", "protocol", "port"],
         "fr_metrics" => &["program", "outcome"],
         _ => &["address"],

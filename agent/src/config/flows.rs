@@ -27,7 +27,7 @@ pub struct Flows {
 pub struct Timeouts {
     /// An established TCP connection.
     pub tcp: u32,
-    /// A TCP connection that nobody has answered.
+    /// A TCP connection whose opener has not acknowledged an answer, from its SYN.
     pub tcp_opening: u32,
     /// A TCP connection that has ended.
     pub tcp_closing: u32,
@@ -41,7 +41,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { tcp: 8000, tcp_opening: 60, tcp_closing: 10, udp: 30, udp_stream: 120, other: 30 }
+        Self { tcp: 8000, tcp_opening: 10, tcp_closing: 10, udp: 30, udp_stream: 120, other: 30 }
     }
 }
 

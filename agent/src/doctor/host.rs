@@ -14,7 +14,7 @@ use crate::{
         firewall::{self, Dropping, Hook},
         link, sysctl,
     },
-    reconcile::OVERLAY,
+    reconcile::{self, OVERLAY},
 };
 
 pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
@@ -77,13 +77,22 @@ fn dropping(app: &App, dropping: &Dropping) -> Option<Finding> {
 
 async fn devices(app: &Arc<App>) -> Vec<Finding> {
     let state = Arc::clone(&app.state.borrow());
-    let own = state.devices.iter().map(|name| (name.clone(), Program::FromNetdev, Program::ToNetdev));
+    let own = state.devices.iter().map(|name| (name.clone(), Some((Program::FromNetdev, Program::ToNetdev))));
+    let others = state.other_devices.iter().map(|name| (name.clone(), None));
     let overlay =
-        (app.config.routing != Routing::Native).then(|| (OVERLAY.to_owned(), Program::FromOverlay, Program::ToOverlay));
+        (app.config.routing != Routing::Native).then(|| (OVERLAY.to_owned(), Some((Program::FromOverlay, Program::ToOverlay))));
     let mut findings = Vec::new();
-    for (name, ingress, egress) in own.chain(overlay) {
+    for (name, programs) in own.chain(overlay).chain(others) {
         match link::by_name(&app.net, &name).await {
-            Ok(Some(device)) => findings.extend(device_findings(app, &device, ingress, egress)),
+            Ok(Some(device)) => {
+                let (ingress, egress) = match programs {
+                    Some((ingress, egress)) => (Some(ingress), egress),
+                    None => reconcile::programs(&device),
+                };
+                findings.extend(device_findings(app, &device, ingress, egress));
+            }
+            // It leads nowhere, and may go.
+            Ok(None) if programs.is_none() => {}
             Ok(None) => findings.push(Finding::mendable("devices", name, "the device does not exist")),
             Err(error) => findings.push(Finding::failure("devices", name, chain(&error), "see the kernel's log")),
         }
@@ -94,10 +103,12 @@ async fn devices(app: &Arc<App>) -> Vec<Finding> {
     findings
 }
 
-fn device_findings(app: &App, device: &link::Device, ingress: Program, egress: Program) -> Vec<Finding> {
+fn device_findings(app: &App, device: &link::Device, ingress: Option<Program>, egress: Program) -> Vec<Finding> {
     let name = &device.name;
     let mut findings = Vec::new();
-    if !device.up {
+    // One that leads to no other node may be down.
+    let leads = matches!(egress, Program::ToNetdev | Program::ToOverlay);
+    if !device.up && leads {
         findings.push(match name.as_str() {
             OVERLAY => Finding::mendable("devices", name, "the device is down"),
             _ => Finding::failure("devices", name, "the device is down", format!("ip link set {name} up")),
@@ -111,7 +122,8 @@ fn device_findings(app: &App, device: &link::Device, ingress: Program, egress: P
             findings.push(Finding::mendable("devices", name, format!("it has MTU {} and not {mtu}", device.mtu)));
         }
     }
-    for (program, direction) in [(ingress, Direction::Ingress), (egress, Direction::Egress)] {
+    let hooks = [(ingress, Direction::Ingress), (Some(egress), Direction::Egress)];
+    for (program, direction) in hooks.into_iter().filter_map(|(program, hook)| Some((program?, hook))) {
         let mut programs = app.programs.lock().unwrap_or_else(PoisonError::into_inner);
         match programs.is_attached(program, name, device.ifindex, direction) {
             Ok(true) => {}

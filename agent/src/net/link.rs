@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use futures::TryStreamExt;
 use netlink_packet_route::{
     address::AddressAttribute,
-    link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
+    link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage},
 };
 use rtnetlink::{Handle, LinkUnspec};
 
@@ -26,6 +26,10 @@ pub struct Device {
     pub kind: Option<InfoKind>,
     /// Administratively up.
     pub up: bool,
+    /// Frames have Ethernet headers (`ARPHRD_ETHER`).
+    pub ethernet: bool,
+    /// The bridge, bond or VRF that it is part of; 0 where it is of none.
+    pub master: u32,
 }
 
 impl From<&LinkMessage> for Device {
@@ -37,12 +41,15 @@ impl From<&LinkMessage> for Device {
             mac: Vec::new(),
             kind: None,
             up: message.header.flags.contains(netlink_packet_route::link::LinkFlags::Up),
+            ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+            master: 0,
         };
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => device.name.clone_from(name),
                 LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
                 LinkAttribute::Address(mac) => device.mac.clone_from(mac),
+                LinkAttribute::Controller(index) => device.master = *index,
                 LinkAttribute::LinkInfo(infos) => {
                     device.kind = infos.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(kind.clone()),

@@ -4,28 +4,48 @@ use std::sync::{Mutex, PoisonError};
 
 use ferrule_common::Program;
 
-use super::{Ways, chain};
+use super::{Ways, chain, others};
 use crate::{
     bpf::{Direction, Programs},
     net::link::Device,
 };
 
-/// Puts every program on its device; a sentence for each that is not there then, and whether all are.
+/// What came of it.
+pub(super) struct Attached {
+    /// Every program is on its device.
+    pub all: bool,
+    /// The names of devices that lead to no other node.
+    pub others: Vec<String>,
+    /// A sentence for each program that is not on its device.
+    pub errors: Vec<String>,
+}
+
+/// Puts every program on its device.
 /// `is_pod` knows links that other plugins made for pods.
 pub(super) fn attach(
     programs: &Mutex<Programs>,
     ways: &Ways,
     whole: bool,
     is_pod: &dyn Fn(&str, u32) -> bool,
-) -> (bool, Vec<String>) {
+) -> Attached {
     let mut errors = Vec::new();
     let mut programs = programs.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = ways.devices.iter().map(|device| (device, Program::FromNetdev, Program::ToNetdev));
-    let overlay = ways.overlay.iter().map(|device| (device, Program::FromOverlay, Program::ToOverlay));
-    for (Device { name, ifindex, .. }, ingress, egress) in overlay.chain(own) {
+    let own = ways.devices.iter().map(|device| (device, Some(Program::FromNetdev), Program::ToNetdev));
+    let overlay = ways.overlay.iter().map(|device| (device, Some(Program::FromOverlay), Program::ToOverlay));
+    let others: Vec<&Device> =
+        ways.others.iter().filter(|device| !is_pod(&device.name, device.ifindex)).collect();
+    let guarded = others.iter().map(|device| {
+        let (ingress, egress) = others::programs(device);
+        (*device, ingress, egress)
+    });
+    for (Device { name, ifindex, .. }, ingress, egress) in overlay.chain(own).chain(guarded) {
         // What leaves first, so that nothing comes in that could not be answered.
-        for (program, direction) in [(egress, Direction::Egress), (ingress, Direction::Ingress)] {
-            errors.extend(programs.attach_device(program, name, *ifindex, direction).err().map(|error| chain(&error)));
+        let hooks = [(Some(egress), Direction::Egress), (ingress, Direction::Ingress)];
+        for (program, direction) in hooks.into_iter().filter_map(|(program, hook)| Some((program?, hook))) {
+            let attached = programs.attach_device(program, name, *ifindex, direction);
+            // One that goes in this moment carries nothing.
+            let gone = || nix::net::if_::if_nametoindex(name.as_str()).ok() != Some(*ifindex);
+            errors.extend(attached.err().filter(|_| !gone()).map(|error| chain(&error)));
         }
     }
     let attached = errors.is_empty();
@@ -35,8 +55,10 @@ pub(super) fn attach(
                 .into(),
         );
     } else if whole {
-        let names: Vec<&str> = ways.overlay.iter().chain(&ways.devices).map(|device| device.name.as_str()).collect();
+        let kept = ways.overlay.iter().chain(&ways.devices).chain(others.iter().copied());
+        let names: Vec<&str> = kept.map(|device| device.name.as_str()).collect();
         errors.extend(programs.detach_others(&names, is_pod).err().map(|error| chain(&error)));
     }
-    (attached, errors)
+    let others = others.iter().map(|device| device.name.clone()).collect();
+    Attached { all: attached, others, errors }
 }

@@ -36,8 +36,10 @@ impl Reconciler {
         }
         let attachments = &self.with.attachments;
         let is_pod = |name: &str, ifindex| attachments.is_pod_link(name, ifindex);
-        let (attached, errors) = devices::attach(&self.with.programs, &self.ways, whole, &is_pod);
+        let devices::Attached { all: attached, others, errors } =
+            devices::attach(&self.with.programs, &self.ways, whole, &is_pod);
         self.errors.devices = errors;
+        state.other_devices = others;
         state.ready = attached;
         state.waiting = (!attached).then(|| self.errors.devices.join("; "));
         if let Some(device) = self.ways.overlay.as_ref().filter(|_| attached) {

@@ -13,6 +13,7 @@ mod devices;
 mod enforce;
 mod follow;
 mod host;
+mod others;
 mod remote;
 mod ways;
 
@@ -44,6 +45,7 @@ use crate::{
     store::{Reader, Snapshot},
 };
 
+pub(crate) use others::programs;
 pub use ways::OVERLAY;
 
 /// Rounds without a reason, which find what no event told.
@@ -242,7 +244,7 @@ impl Reconciler {
             net::sysctl::forwarding()?;
             let With { config, net, .. } = &self.with;
             let ways = self.ways.look(config, net, &snapshot, parts.has(Part::Underlay)).await?;
-            stale |= ways != self.ways;
+            stale |= !ways.lead_as(&self.ways);
             self.ways = ways;
         }
         stale |= self.keeper.look(parts.has(Part::Maps))?;

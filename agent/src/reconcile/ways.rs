@@ -15,6 +15,8 @@ use crate::{
     store::Snapshot,
 };
 
+use super::others;
+
 /// The overlay device's name.
 pub const OVERLAY: &str = "ferrule-vxlan";
 /// Where neither a device nor a path tells: Ethernet's.
@@ -23,10 +25,12 @@ const DEFAULT_MTU: u32 = 1500;
 const AT_ONCE: usize = 32;
 
 /// What was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Ways {
-    /// The node's own devices that carry programs.
+    /// The node's own devices, which lead to other nodes.
     pub devices: Vec<link::Device>,
+    /// Those that lead to none.
+    pub others: Vec<link::Device>,
     /// The overlay device, where there is one.
     pub overlay: Option<link::Device>,
     /// By the other node's address.
@@ -49,7 +53,14 @@ impl Ways {
         let paths = self.paths(net, &all_ips, &mtus, anew).await?;
         let pod_mtu = config.mtu.unwrap_or_else(|| pod_mtu(config.routing, &devices, &paths, &own_ips));
         let overlay = overlay_device(config, net, pod_mtu).await?;
-        Ok(Self { devices, overlay, paths, pod_mtu })
+        let others = others::others(&all, &devices);
+        Ok(Self { devices, others, overlay, paths, pod_mtu })
+    }
+
+    /// Whether the ways are the same, whatever other devices there are.
+    pub fn lead_as(&self, other: &Self) -> bool {
+        let Self { devices, others: _, overlay, paths, pod_mtu } = self;
+        (devices, overlay, paths, pod_mtu) == (&other.devices, &other.overlay, &other.paths, &other.pod_mtu)
     }
 
     async fn paths(

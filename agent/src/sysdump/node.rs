@@ -38,7 +38,7 @@ const ANSWERS: [(&str, &str); 11] = [
     ("doctor.json", view::DOCTOR),
 ];
 
-const MAPS: [&str; 17] = [
+const MAPS: [&str; 19] = [
     "fr_endpoints",
     "fr_links",
     "fr_sources",
@@ -52,6 +52,8 @@ const MAPS: [&str; 17] = [
     "fr_classes",
     "fr_blocks",
     "fr_shares",
+    "fr_tenants",
+    "fr_quota",
     "fr_services",
     "fr_backends",
     "fr_svc_members",

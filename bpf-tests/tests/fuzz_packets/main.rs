@@ -83,7 +83,8 @@ fn outcome(bench: &mut Bench, input: &[u8]) -> String {
     if frame.len() < least {
         return "too short".into();
     }
-    let program = Program::ALL[usize::from(way % 6)];
+    let (first, among) = if way & 0x80 == 0 { (0, 6) } else { (6, 3) };
+    let program = Program::ALL[first + usize::from(way % among)];
     let other_way = way & 0x40 != 0;
     match program {
         Program::FromOverlay if other_way => {

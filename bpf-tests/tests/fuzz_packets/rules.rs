@@ -167,11 +167,16 @@ fn may_pass(case: &Case<'_>) {
                 enters(case, packet);
             }
         }
+        // Packets come by a device that leads to nobody: of this node's addresses they may have what masquerading gives.
         Program::ToOverlay => {
-            let own = pod(packet.source).is_some() || is_self(packet.source);
+            let own = [SELF4.into(), SELF6.into()].contains(&packet.source);
             case.demand(own, "a packet into the tunnel is this node's");
         }
+        Program::FromOther | Program::ToOther => belongs_to_nobody(case, packet),
+        // It looks at marks alone.
+        Program::ToBare => {}
         Program::ToNetdev => {
+            belongs_to_nobody(case, packet);
             let held = is_of_node(packet.destination, 1) && !is_address_of_node(packet.destination);
             case.demand(!held || packet.is_udp_to(VXLAN), "what is reached through the tunnel leaves by no other way");
         }
@@ -184,7 +189,7 @@ fn no_packet_may_pass(case: &Case<'_>) {
     match case.program {
         Program::FromPod | Program::ToPod => case.demand(arp, "what is no packet passes no pod"),
         Program::FromOverlay | Program::ToOverlay => case.demand(false, "what is no packet passes no tunnel"),
-        Program::FromNetdev | Program::ToNetdev => {
+        Program::FromNetdev | Program::ToNetdev | Program::FromOther | Program::ToOther | Program::ToBare => {
             case.demand(case.seen.returned == UNSPEC, "what is no packet is left alone");
         }
     }
@@ -193,6 +198,8 @@ fn no_packet_may_pass(case: &Case<'_>) {
 /// A may send to port 53, to itself, to its own node, and to its gateway's neighbour discovery.
 fn leaves_a(case: &Case<'_>, packet: &Packet) {
     case.demand(case.frame[6..12] == MAC_A, "A sends from its own MAC");
+    let unroutable = packet.destination.is_loopback() || packet.destination.is_unspecified();
+    case.demand(!unroutable, "what is for a loopback address leaves no pod");
     if is_of_link(packet) {
         return is_discovery(case, packet);
     }
@@ -212,9 +219,20 @@ fn reaches(case: &Case<'_>, packet: &Packet) {
     };
     let discovery = packet.icmp6().is_some_and(|kind| (133..=137).contains(&kind));
     let source = pod(packet.source);
-    if !case.own && !discovery && source != Some(target) {
+    if !case.own && !discovery {
         allows(case, packet, target);
-        case.demand(matches!(source, None | Some(Pod::A)), "the other pods may send nothing");
+        case.demand(source.is_none(), "a local pod's address comes by its link");
+    }
+}
+
+/// A device that leads to no pod and no node carries none of their addresses, and no tunnel of this node's.
+fn belongs_to_nobody(case: &Case<'_>, packet: &Packet) {
+    let pods = pod(packet.source).is_some() || (1..=2).any(|node| is_of_node(packet.source, node));
+    case.demand(!pods || is_address_of_node(packet.source), "pods' addresses come by the ways to them");
+    let own = [SELF4.into(), SELF6.into()].contains(&packet.source);
+    match case.program {
+        Program::FromOther => case.demand(!own, "nobody else sends as this node"),
+        _ => case.demand(!own || !packet.is_udp_to(VXLAN), "what NAT made speaks no VXLAN"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Networks of namespaces with the real agent and plugin: what a user of a cluster relies on.
 
 mod agent_dies;
+mod attack;
 mod attach;
 mod bandwidth;
 mod check;

@@ -11,5 +11,5 @@ mod objects;
 mod own_node;
 mod reasons;
 mod tables;
-mod town;
+pub(crate) mod town;
 mod wires;

@@ -1,0 +1,79 @@
+//! Devices of the node that lead to none of the cluster's nodes: a second network card, a bridge of guests, a tunnel of somebody
+//! else's. Nothing is delivered here; what came by them has nobody's address, and what leaves by them was judged.
+
+use aya_ebpf::programs::TcContext;
+use ferrule_common::{Drop, Program, policy::Word};
+
+use crate::{
+    arrival,
+    count::{Passed, finish},
+    deliver, endpoint,
+    maps::VXLAN_PORT,
+    mark, owner,
+    packet::{Packet, came_by, ifindex},
+    question::End,
+    stages::{close, leave_for_tunnel, reach_stack},
+};
+
+/// What arrives on another device.
+#[inline(always)]
+pub fn from_other(ctx: &TcContext) -> i32 {
+    finish(ctx, Program::FromOther, leave_other(ctx))
+}
+
+#[inline(always)]
+fn leave_other(ctx: &TcContext) -> Result<Passed, Drop> {
+    let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };
+    if let Some(pod) = endpoint::local(&packet.source) {
+        // Pods behind another plugin's bridge come by that.
+        return if endpoint::is_foreign(pod.flags) { deliver::leave() } else { Err(Drop::LocalSource) };
+    }
+    let owner = owner::known(&packet.source);
+    if owner.is_own_node() {
+        return Err(Drop::LocalSource);
+    }
+    if !owner.is_nobody() && !owner.is_node() && owner.node().is_none_or(|node| node.ifindex != ifindex(ctx)) {
+        return Err(Drop::WrongDevice);
+    }
+    reach_stack(ctx, &packet)
+}
+
+/// What leaves by another device.
+#[inline(always)]
+pub fn to_other(ctx: &TcContext) -> i32 {
+    finish(ctx, Program::ToOther, reach_other(ctx))
+}
+
+#[inline(always)]
+fn reach_other(ctx: &TcContext) -> Result<Passed, Drop> {
+    let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };
+    close(ctx, &packet, Program::ToOther)?;
+    if packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
+        return leave_for_tunnel(ctx, &packet);
+    }
+    arrival::check(ctx, &packet, true)?;
+    deliver::leave()
+}
+
+/// What leaves by a device without Ethernet headers, which no program here parses.
+#[inline(always)]
+pub fn to_bare(ctx: &TcContext) -> i32 {
+    finish(ctx, Program::ToBare, reach_bare(ctx))
+}
+
+/// Of a pod whose egress is not judged yet, nothing passes that its policies may forbid.
+#[inline(always)]
+fn reach_bare(ctx: &TcContext) -> Result<Passed, Drop> {
+    if mark::take_open(ctx)
+        && let Some(link) = endpoint::behind_link(came_by(ctx))
+    {
+        let sender = End::local(link.index);
+        if sender.is_unknown() {
+            return Err(Drop::PolicyUnknown);
+        }
+        if Word(sender.word).egress() != 0 {
+            return Err(Drop::PolicyEgress);
+        }
+    }
+    deliver::leave()
+}
