@@ -38,6 +38,8 @@ pub struct Summary {
     pub addresses: usize,
     /// Prefixes of blocks.
     pub blocks: usize,
+    /// Directions of endpoints whose policies are not in force as they are written.
+    pub stuck: usize,
 }
 
 impl Engine {
@@ -64,6 +66,11 @@ impl Engine {
         self.space.addresses.get(address)?.held.map(|held| (held.class, held.pod))
     }
 
+    /// The numbers of its tables, superseded ones included.
+    pub fn tables(&self) -> impl Iterator<Item = u32> {
+        self.space.tables.iter().map(|(number, _)| number)
+    }
+
     /// How much there is.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -75,6 +82,7 @@ impl Engine {
             classes: space.classes.len(),
             addresses: space.addresses.len(),
             blocks: space.blocks.len(),
+            stuck: self.locals.iter().map(|(_, local)| local.stuck.iter().flatten().count()).sum(),
         }
     }
 

@@ -114,10 +114,6 @@ impl Book {
             None => account.excess.filter(|_| account.refused.contains(spec)).map(Refusal::Namespace),
         }
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 #[cfg(test)]
