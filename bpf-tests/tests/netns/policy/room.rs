@@ -22,8 +22,9 @@ use super::{
 const STRANGE: u32 = 12_345;
 /// An endpoint's index whose lease was lost.
 const LOST: u32 = 4_000;
-/// More than a half of `fr_policy`, and what leaves less room than the policies below need.
-const MANY: u32 = 480_000;
+/// All of `fr_policy`.
+const ROOM: u32 = ferrule_common::layout::POLICY;
+const VALUES: &str = include_str!("../../../../deploy/helm/ferrule/values.yaml");
 /// How soon an agent is ready that has to make room first.
 const READY: Duration = Duration::from_secs(20);
 
@@ -85,6 +86,9 @@ fn counted(node: &Node) -> Result<usize> {
 struct Fortress {
     locked: Pod,
     stranger: Pod,
+    /// The keys of all policies.
+    keys: usize,
+    _served: Vec<Pod>,
     _door: Door,
 }
 
@@ -92,21 +96,20 @@ impl Fortress {
     fn new(town: &Town<'_>) -> Result<Self> {
         town.namespaces(&[("x", "team: red"), ("y", "team: blue"), ("z", "team: green")])?;
         let (locked, stranger) = (town.pod("x/locked", 1, "app: locked")?, town.pod("x/stranger", 1, "app: free")?);
-        for name in ["y/one", "y/two", "z/one", "z/two"] {
-            town.pod(name, 1, &format!("app: {}", &name[2..]))?;
-        }
-        Self::policies(town, &[])?;
-        town.settle()?;
-        Ok(Self { _door: Door::open(&locked.netns)?, locked, stranger })
-    }
-
-    /// Four times 30,000 keys, and one that lets some others in.
-    fn policies(town: &Town<'_>, more: &[(&str, &str)]) -> Result<()> {
+        let served =
+            ["y/one", "y/two", "z/one", "z/two"].map(|name| town.pod(name, 1, &format!("app: {}", &name[2..])));
+        let served = served.into_iter().collect::<Result<_>>()?;
+        // Four times 30,000 keys, and one that lets some others in.
         let (one, two) = (product("app: one", 1000, 30), product("app: two", 1000, 30));
         let friends = "podSelector: {matchLabels: {app: locked}}, ingress: [{from: [{podSelector: {matchLabels: {app: friend}}}]}]";
-        let mut all = vec![("x/friends", friends), ("y/one", &one), ("y/two", &two), ("z/one", &one), ("z/two", &two)];
-        all.extend(more);
-        town.policies(&all)
+        town.policies(&[("x/friends", friends), ("y/one", &one), ("y/two", &two), ("z/one", &one), ("z/two", &two)])?;
+        let node = town.node(1);
+        let full =
+            until("the policies in force", || counted(node).ok(), |keys| keys.is_some_and(|keys| keys >= 120_000));
+        let keys = full?.context("fr_policy")?;
+        town.settle()?;
+        ensure!(told(node, "fr_policy")? == keys, "{} told of {keys}", told(node, "fr_policy")?);
+        Ok(Self { _door: Door::open(&locked.netns)?, locked, stranger, keys, _served: served })
     }
 
     fn knocking(&self) -> Knocking {
@@ -119,7 +122,7 @@ fn one_node() -> Layout {
 }
 
 /// Starts the agent, waits until it is ready, and that the maps hold nothing but what it wrote.
-fn starts_again(town: &Town<'_>) -> Result<()> {
+fn starts_again(town: &Town<'_>, keys: usize) -> Result<()> {
     let node = town.node(1);
     let begun = Instant::now();
     node.start_within(patience(READY))?;
@@ -137,14 +140,14 @@ fn an_agent_that_starts_with_more_than_half_of_the_map_in_use_removes_garbage_fi
     within(&one_node(), |town| {
         let fortress = Fortress::new(town)?;
         let node = town.node(1);
-        ensure!((counted(node)?, told(node, "fr_policy")?) == (120_001, 120_001), "{}", counted(node)?);
         let knocking = fortress.knocking();
         node.kill()?;
         // Some were written, and of some only keys are left.
-        fill(node, STRANGE, MANY - 240_000)?;
+        let free = ROOM - u32::try_from(fortress.keys)?;
+        fill(node, STRANGE, free / 2)?;
         written(node, STRANGE)?;
-        fill(node, STRANGE + 1, 524_288 - (MANY - 240_000) - 120_001)?;
-        starts_again(town)?;
+        fill(node, STRANGE + 1, free - free / 2)?;
+        starts_again(town, fortress.keys)?;
         knocking.was_never_let_in()?;
         Ok(())
     });
@@ -160,7 +163,7 @@ fn keys_that_are_left_of_a_table_open_nothing_when_its_number_is_given_again() {
             fill(node, table, 256)?;
         }
         let knocking = fortress.knocking();
-        starts_again(town)?;
+        starts_again(town, fortress.keys)?;
         knocking.was_never_let_in()?;
         Ok(())
     });
@@ -174,9 +177,9 @@ fn what_a_lost_endpoint_holds_is_closed_rather_than_that_an_agent_never_gets_rea
         let knocking = fortress.knocking();
         node.kill()?;
         written(node, STRANGE)?;
-        fill(node, STRANGE, 524_288 - 120_001)?;
+        fill(node, STRANGE, ROOM - u32::try_from(fortress.keys)?)?;
         words(node)?.set(LOST, Word::new(STRANGE, 0, 1), 0)?;
-        starts_again(town)?;
+        starts_again(town, fortress.keys)?;
         let word = words(node)?.get(&LOST, 0)?;
         ensure!(word.ingress() == ferrule_model::policy::CLOSED && word.egress() == 0, "{word:?}");
         knocking.was_never_let_in()?;
@@ -196,7 +199,7 @@ fn an_agent_that_is_killed_at_any_moment_of_its_start_is_followed_by_one_that_ge
             thread::sleep(Duration::from_millis(250 + 110 * round));
             node.kill()?;
         }
-        starts_again(town)?;
+        starts_again(town, fortress.keys)?;
         knocking.was_never_let_in()?;
         Ok(())
     });
@@ -207,9 +210,8 @@ fn a_tenants_policies_never_open_or_close_anothers_pods() {
     within(&one_node(), |town| {
         town.namespaces(&[("x", "team: red"), ("y", "team: blue")])?;
         let (locked, stranger) = (town.pod("x/locked", 1, "app: locked")?, town.pod("x/stranger", 1, "app: free")?);
-        for n in 0..4 {
-            town.pod(&format!("y/p{n}"), 1, &format!("app: p{n}"))?;
-        }
+        let served: Vec<Result<Pod>> = (0..4).map(|n| town.pod(&format!("y/p{n}"), 1, &format!("app: p{n}"))).collect();
+        let _served = served.into_iter().collect::<Result<Vec<_>>>()?;
         let _door = Door::open(&locked.netns)?;
         // As much as fits into manifests: each pod of it asks for 30,000 keys, two of them for more than anybody may have.
         let mut specs: Vec<(String, String)> =
