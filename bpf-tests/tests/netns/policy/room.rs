@@ -129,10 +129,7 @@ fn starts_again(town: &Town<'_>, keys: usize) -> Result<()> {
     eprintln!("ready after {:?}", begun.elapsed());
     town.settle()?;
     let clean = || Some((counted(node).ok()?, told(node, "fr_policy").ok()?));
-    let (kernel, told) =
-        until("the former tables to go", clean, |found| *found == Some((120_001, 120_001)))?.context("")?;
-    ensure!((kernel, told) == (120_001, 120_001), "{kernel} {told}");
-    Ok(())
+    until("the former tables to go", clean, |found| *found == Some((keys, keys))).map(drop)
 }
 
 #[test]
@@ -238,8 +235,10 @@ fn a_tenants_policies_never_open_or_close_anothers_pods() {
         let memory = std::fs::read_to_string(format!("/proc/{process}/status"))?;
         let most =
             memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
-        ensure!(most.is_some_and(|kb| kb < 300 * 1024), "{most:?} kB at most");
         eprintln!("{most:?} kB at most");
+        // A quarter of the chart's limit, which is for the maps, too.
+        ensure!(VALUES.contains("limits:\n    memory: 1Gi\n"), "the chart has another limit: change this test");
+        ensure!(most.is_some_and(|kb| kb < 256 * 1024), "{most:?} kB at most");
         Ok(())
     });
 }
