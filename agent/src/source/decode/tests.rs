@@ -142,8 +142,9 @@ fn a_policy_that_asks_for_more_than_any_pod_may_have_is_told_by_field() {
         format!("{{ingress: [{{from: [{}]}}]}}", labels(1_025)),
         "ingress: asks for 1025 selectors of peers, and a policy may have 1024",
     );
-    let fits = format!("spec: {{ingress: [{{from: [{}], ports: [{}]}}]}}", cidrs(4_096), ports(8));
-    assert!(decode("NetworkPolicy", &fits).is_ok());
+    let fits =
+        format!("metadata: {{name: x}}\nspec: {{ingress: [{{from: [{}], ports: [{}]}}]}}", cidrs(4_096), ports(8));
+    assert_eq!(decode("NetworkPolicy", &fits).err(), None);
 }
 
 #[test]
