@@ -95,7 +95,8 @@ impl fmt::Display for Issue {
 
 #[cfg(test)]
 mod tests {
-    use ferrule_model::objects::ObjectName;
+    use ferrule_model::objects::{Direction, ObjectName};
+    use ferrule_model::policy::{Excess, Measure};
 
     use super::*;
 
@@ -111,8 +112,11 @@ mod tests {
         let issue = desired::Issue { object: node, reason: desired::Reason::NoPodCidr };
         check(&Issue::Node(issue), Some("Node n1"), "Node n1: ");
         let full = |subject| {
-            let in_force = policy::InForceStill::Before;
-            Issue::Policies(policy::Issue { subject, reason: policy::Reason::TablesFull { capacity: 4, in_force } })
+            let (direction, in_force) = (Direction::Ingress, policy::InForceStill::Before);
+            Issue::Policies(policy::Issue {
+                subject,
+                reason: policy::Reason::TablesFull { direction, capacity: 4, in_force },
+            })
         };
         let pod = Identity::new(Kind::Pod, &ObjectName::new("shop", "web-0"));
         check(&full(policy::Subject::Object(pod)), Some("Pod shop/web-0"), "Pod shop/web-0: ");
@@ -134,6 +138,7 @@ mod tests {
     fn reasons() -> Vec<&'static str> {
         use ferrule_model::cidr::Family;
         let (address, cidr) = ([10, 0, 0, 1].into(), "10.0.0.0/8".parse().unwrap());
+        let (direction, excess) = (Direction::Ingress, Excess { measure: Measure::Keys, asked: 2, limit: 1 });
         let (owner, name, in_force) = (String::new(), ObjectName::new("a", "b"), policy::InForceStill::Before);
         let nodes = [
             desired::Reason::NoPodCidr,
@@ -151,17 +156,14 @@ mod tests {
             desired::Reason::DuplicateAddress { address, owner },
         ];
         let policies = [
-            policy::Reason::KeysFull { capacity: 1, in_force },
-            policy::Reason::TablesFull { capacity: 1, in_force },
-            policy::Reason::BlocksFull { capacity: 1, in_force },
+            policy::Reason::OfPod { direction, policy: None, excess },
+            policy::Reason::OfNamespace { direction, policy: None, excess },
+            policy::Reason::Busy { direction, in_force },
+            policy::Reason::KeysFull { direction, policy: None, capacity: 1, in_force },
+            policy::Reason::TablesFull { direction, capacity: 1, in_force },
+            policy::Reason::BlocksFull { direction, policy: None, capacity: 1, in_force },
             policy::Reason::PeerLeftOut { address },
-            policy::Reason::EmptyRange {
-                direction: ferrule_model::objects::Direction::Ingress,
-                rule: 0,
-                port: 0,
-                first: 2,
-                last: 1,
-            },
+            policy::Reason::EmptyRange { direction, rule: 0, port: 0, first: 2, last: 1 },
         ];
         let services = [
             service::Reason::Taken { address, elder: name.clone() },

@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Checks a packet that leaves the stack. What the node itself made is right, and so is its own address, which the host's
-/// masquerading gives to what it forwards. `chained`: another plugin delivers, whose bridge may have an address of the pods'.
+/// masquerading gives to what it forwards.
 #[inline(always)]
-pub fn check(ctx: &TcContext, packet: &Packet, chained: bool) -> Result<(), Drop> {
+pub fn check(ctx: &TcContext, packet: &Packet) -> Result<(), Drop> {
     let by = came_by(ctx);
     if by == 0 {
         return Ok(());
@@ -22,13 +22,8 @@ pub fn check(ctx: &TcContext, packet: &Packet, chained: bool) -> Result<(), Drop
         pod.ifindex == by || endpoint::is_foreign(pod.flags) && endpoint::behind_link(by).is_none()
     } else {
         let owner = owner::of(&packet.source, packet.v4);
-        if owner.is_nobody() || owner.is_node() {
-            true
-        } else if owner.is_self() {
-            chained
-        } else {
-            owner.node().is_some_and(|node| node.ifindex == by)
-        }
+        // An address of this node's pod CIDRs that no pod has may be of a pod that a former plugin connected.
+        owner.is_nobody() || owner.is_node() || owner.is_self() || owner.node().is_some_and(|node| node.ifindex == by)
     };
     if right { Ok(()) } else { Err(Drop::WrongDevice) }
 }

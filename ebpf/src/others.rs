@@ -28,11 +28,13 @@ fn leave_other(ctx: &TcContext) -> Result<Passed, Drop> {
         // Pods behind another plugin's bridge come by that.
         return if endpoint::is_foreign(pod.flags) { deliver::leave() } else { Err(Drop::LocalSource) };
     }
-    let owner = owner::known(&packet.source);
+    let owner = owner::of(&packet.source, packet.v4);
     if owner.is_own_node() {
         return Err(Drop::LocalSource);
     }
-    if !owner.is_nobody() && !owner.is_node() && owner.node().is_none_or(|node| node.ifindex != ifindex(ctx)) {
+    // An address of this node's pod CIDRs that no pod has may be of a pod that a former plugin connected.
+    let may_be = owner.is_nobody() || owner.is_node() || owner.is_self();
+    if !may_be && owner.node().is_none_or(|node| node.ifindex != ifindex(ctx)) {
         return Err(Drop::WrongDevice);
     }
     reach_stack(ctx, &packet)
@@ -51,7 +53,7 @@ fn reach_other(ctx: &TcContext) -> Result<Passed, Drop> {
     if packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
         return leave_for_tunnel(ctx, &packet);
     }
-    arrival::check(ctx, &packet, true)?;
+    arrival::check(ctx, &packet)?;
     deliver::leave()
 }
 

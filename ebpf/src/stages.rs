@@ -119,7 +119,7 @@ fn reach_pod(ctx: &TcContext) -> Result<Passed, Drop> {
         if nd::is_discovery(ctx, &packet)? {
             return on(Outcome::Pod);
         }
-        arrival::check(ctx, &packet, endpoint::is_foreign(own.flags))?;
+        arrival::check(ctx, &packet)?;
         return reach_own(ctx, &packet, own.index);
     }
     if let Some(link) = endpoint::behind(ctx)
@@ -230,9 +230,8 @@ fn reach_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     let by = came_by(ctx);
     let own = match endpoint::local(&packet.source) {
         Some(pod) if pod.ifindex == by => true,
-        Some(_) => arrival::check(ctx, &packet, false).map(|()| true)?,
-        // Of its pods' addresses none but a pod's own, unless the node itself made it.
-        None => owner::known(&packet.source).is_own_node() || by == 0 && owner::of(&packet.source, packet.v4).is_self(),
+        Some(_) => arrival::check(ctx, &packet).map(|()| true)?,
+        None => owner::of(&packet.source, packet.v4).is_self(),
     };
     if own {
         mark::set_tunnelled(ctx);
@@ -266,8 +265,13 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
         return Err(Drop::LocalSource);
     }
     let Some(pod) = endpoint::local(&packet.destination) else {
-        let owner = owner::known(&packet.source);
-        if owner.is_own_node() {
+        let owner = if owner::known(&packet.destination).is_own_node() {
+            owner::known(&packet.source)
+        } else {
+            // A host on the link that takes this node for a router.
+            owner::of(&packet.source, packet.v4)
+        };
+        if owner.is_self() {
             // IPv6: the stack itself sees to that of IPv4.
             return Err(Drop::LocalSource);
         }
@@ -318,7 +322,7 @@ fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     if packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {
         return leave_for_tunnel(ctx, &packet);
     }
-    arrival::check(ctx, &packet, true)?;
+    arrival::check(ctx, &packet)?;
     let mut owner = owner::known(&packet.destination);
     if owner.is_nobody() {
         if service::is_address(&packet.destination) {
@@ -344,7 +348,7 @@ pub(crate) fn leave_for_tunnel(ctx: &TcContext, packet: &Packet) -> Result<Passe
     if endpoint::behind_link(by).is_some() || owner::known(&packet.source).is_own_node() {
         return Err(Drop::TunnelFromPod);
     }
-    arrival::check(ctx, packet, true)?;
+    arrival::check(ctx, packet)?;
     deliver::leave()
 }
 

@@ -17,7 +17,7 @@ use prometheus_client::{
 
 use super::{App, Refusal, exposition::Format, inspect::samples};
 use crate::{
-    bpf::{metrics::Sample, service_maps::Fill},
+    bpf::{metrics::Sample, policy_maps::Count, service_maps::Fill},
     source::kubernetes::Report,
     state::NodeState,
 };
@@ -40,6 +40,8 @@ struct Figures {
     flows: (u64, u32),
     refused_flows: u64,
     policy: policy::Summary,
+    /// What the kernel holds of policies.
+    held: Count,
     policy_issues: usize,
     services: service::Summary,
     service_issues: usize,
@@ -65,6 +67,7 @@ impl Figures {
             flows: app.flows.count().unwrap_or_default(),
             refused_flows: app.flows.refused().unwrap_or_default(),
             policy: app.policy.summary().0,
+            held: app.policy.held(),
             policy_issues: app.policy.issues().len(),
             services: app.services.summary(),
             service_issues: app.services.issues().len(),
@@ -112,7 +115,7 @@ fn packets(samples: &[Sample], registry: &mut Registry) {
 
 /// How full maps are, as far as that is known without reading the large ones.
 fn maps(told: &Figures, registry: &mut Registry) {
-    let Figures { state, leases, addresses, flows: (flows, flows_at_most), policy, services, fill, .. } = told;
+    let Figures { state, leases, addresses, flows: (flows, flows_at_most), held, services, fill, .. } = told;
     let remote = state.desired.as_ref().map(|desired| &desired.remote);
     let flows = usize::try_from(*flows).unwrap_or(usize::MAX);
     let known = [
@@ -122,10 +125,11 @@ fn maps(told: &Figures, registry: &mut Registry) {
         ("fr_nodes", state.nodes.len(), layout::NODES),
         ("fr_peers", remote.map_or(0, |remote| remote.peers.len()), layout::PEERS),
         ("fr_routes", remote.map_or(0, |remote| remote.prefixes.len()), layout::ROUTES),
-        ("fr_tables", policy.tables, layout::TABLES),
-        ("fr_policy", policy.keys, layout::POLICY),
-        ("fr_classes", policy.addresses, layout::CLASSES),
-        ("fr_blocks", policy.blocks, layout::BLOCKS),
+        // As much as one agent takes of them, and beside it for a while what was before.
+        ("fr_tables", held.tables, crate::policy::TABLES),
+        ("fr_policy", held.keys, crate::policy::KEYS),
+        ("fr_classes", held.classes, crate::policy::CLASSES),
+        ("fr_blocks", held.blocks, crate::policy::BLOCKS),
         ("fr_services", services.frontends, layout::SERVICES),
         ("fr_backends", services.backends, layout::BACKENDS),
         ("fr_svc_members", services.members, layout::MEMBERS),
@@ -150,6 +154,7 @@ fn figures(told: &Figures, registry: &mut Registry) {
     let wrong = state.issues.iter().filter(|issue| issue.is_wrong()).count();
     let figures = [
         ("policy_classes", "Classes of peers that policies' tables tell apart", policy.classes),
+        ("policy_stuck", "Directions of pods whose policies are not in force as they are written", policy.stuck),
         ("policy_issues", "Policies and pods that are not in force as their objects say", *policy_issues),
         ("services", "Services that this node serves", services.services),
         ("service_issues", "What of Services is not as their objects say", *service_issues),
@@ -236,6 +241,7 @@ mod tests {
             flows: (0, 0),
             refused_flows: 0,
             policy: policy::Summary::default(),
+            held: Count::default(),
             policy_issues: 0,
             services: service::Summary::default(),
             service_issues: 0,

@@ -1,6 +1,7 @@
 //! The maps of `ferrule_common::policy`: the compiler's steps, carried out; and what a former agent left in them.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
@@ -16,7 +17,7 @@ use ferrule_common::{
     },
     prefix::{FULL_BITS, PrefixKey},
 };
-use ferrule_model::policy::{self, Step};
+use ferrule_model::policy::{self, CLOSED, Step};
 use ipnetwork::IpNetwork;
 
 use super::{
@@ -42,7 +43,7 @@ pub struct PolicyMaps {
 /// What is in the maps when an agent starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Tables that are written, with the generation of their classes.
+    /// Tables that are written, with the generation of their classes, and those that there are keys of (0).
     pub tables: BTreeMap<u32, u32>,
     /// Endpoints that have a word.
     pub endpoints: BTreeSet<u32>,
@@ -51,8 +52,10 @@ pub struct Left {
 }
 
 /// How many entries there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
+    /// Of `fr_tables`, those that are written.
+    pub tables: usize,
     /// Of `fr_policy`.
     pub keys: usize,
     /// Of `fr_classes`.
@@ -114,6 +117,9 @@ impl PolicyMaps {
                 left.tables.insert(index, table.generation);
             }
         }
+        for table in self.every_table()?.0 {
+            left.tables.entry(table).or_default();
+        }
         for index in EPOCH_INDEX + 1..self.words.len() {
             if self.words.get(&index, 0)? != Word::UNKNOWN {
                 left.endpoints.insert(index);
@@ -127,25 +133,48 @@ impl PolicyMaps {
         Ok(left)
     }
 
-    /// How much is there; classes and blocks of one generation.
+    /// How much is there: in all, and of one generation (tables and keys have none: all of them).
     ///
     /// # Errors
     /// The kernel's.
-    pub fn count(&self, generation: u32) -> Result<Count, MapError> {
-        let keys = match batch::count::<RuleKey, Rule>(self.all_rules.as_fd(), |_| true)? {
-            Some(keys) => keys,
-            None => self.rules.keys().collect::<Result<Vec<_>, _>>()?.len(),
-        };
-        let own = |key: &ClassKey| key.generation == generation;
-        let classes = match batch::count::<ClassKey, Class>(self.all_classes.as_fd(), own)? {
-            Some(classes) => classes,
-            None => self.every_class()?.iter().filter(|key| own(key)).count(),
-        };
-        let mut blocks = 0;
-        for key in self.blocks.keys() {
-            blocks += usize::from(u32::from(key?.data().family[1]) == generation);
+    pub fn count(&self, generation: u32) -> Result<(Count, Count), MapError> {
+        let mut all = Count { keys: self.every_table()?.1, ..Count::default() };
+        for index in 1..self.tables.len() {
+            all.tables += usize::from(self.tables.get(&index, 0)? != Table::default());
         }
-        Ok(Count { keys, classes, blocks })
+        let mut own = all;
+        let classes = self.every_class()?;
+        all.classes = classes.len();
+        own.classes = classes.iter().filter(|key| key.generation == generation).count();
+        for key in self.blocks.keys() {
+            let is_own = u32::from(key?.data().family[1]) == generation;
+            (all.blocks, own.blocks) = (all.blocks + 1, own.blocks + usize::from(is_own));
+        }
+        Ok((all, own))
+    }
+
+    /// The tables that keys belong to, written or not, and how many keys there are.
+    fn every_table(&self) -> Result<(BTreeSet<u32>, usize), MapError> {
+        let (mut tables, mut last) = (BTreeSet::new(), None);
+        // Most keys follow one of the same table.
+        let note = |key: &RuleKey| {
+            if last.replace(key.table) != Some(key.table) {
+                tables.insert(key.table);
+            }
+            true
+        };
+        let noted = RefCell::new(note);
+        let keys = match batch::count::<RuleKey, Rule>(self.all_rules.as_fd(), |key| (noted.borrow_mut())(key))? {
+            Some(keys) => keys,
+            None => self
+                .rules
+                .keys()
+                .map(|key| key.map(|key| (noted.borrow_mut())(&key)))
+                .collect::<Result<Vec<_>, _>>()?
+                .len(),
+        };
+        drop(noted);
+        Ok((tables, keys))
     }
 
     fn every_class(&self) -> Result<Vec<ClassKey>, MapError> {
@@ -155,7 +184,7 @@ impl PolicyMaps {
         }
     }
 
-    /// Tables that some endpoint's word names.
+    /// Tables that some endpoint's word names; not [`CLOSED`].
     ///
     /// # Errors
     /// The kernel's.
@@ -165,6 +194,7 @@ impl PolicyMaps {
             let word = self.words.get(&index, 0)?;
             named.extend([word.ingress(), word.egress()]);
         }
+        named.retain(|table| ![0, CLOSED].contains(table));
         Ok(named)
     }
 
@@ -256,29 +286,63 @@ impl PolicyMaps {
         }
     }
 
-    /// Removes these tables, then their keys, then the classes of generations that no table is written in, but for `own`.
+    /// Removes all but these tables and their keys, then the classes and blocks of generations that no table is written in,
+    /// but for `own`. A key whose table was never written, or was cleared by an agent that died before the keys, goes too.
+    /// Whether there was anything.
     ///
     /// # Errors
     /// The kernel's; it may be done again.
-    pub fn remove_tables(&mut self, gone: &BTreeSet<u32>, own: u32) -> Result<(), MapError> {
-        for table in gone {
-            self.tables.set(*table, Table::default(), 0)?;
+    pub fn keep_only(&mut self, kept: &BTreeSet<u32>, own: Option<u32>) -> Result<bool, MapError> {
+        let mut removed = false;
+        let mut generations: BTreeSet<u32> = own.into_iter().collect();
+        for index in 1..self.tables.len() {
+            let table = self.tables.get(&index, 0)?;
+            if kept.contains(&index) && index != CLOSED {
+                generations.insert(table.generation);
+            } else if table != Table::default() {
+                self.tables.set(index, Table::default(), 0)?;
+                removed = true;
+            }
         }
-        let mut generations: BTreeSet<u32> = self.left()?.tables.into_values().collect();
-        generations.insert(own);
-        let rules: Vec<RuleKey> = match batch::entries::<RuleKey, Rule>(self.all_rules.as_fd())? {
-            Some(entries) => entries.into_iter().map(|(key, _)| key).collect(),
-            None => self.rules.keys().collect::<Result<_, _>>()?,
-        };
-        self.remove(&rules.into_iter().filter(|key| gone.contains(&key.table)).collect::<Vec<_>>())?;
-        for key in self.every_class()?.iter().filter(|key| !generations.contains(&key.generation)) {
-            absent_is_fine(self.classes.remove(key))?;
+        if self.every_table()?.0.iter().any(|table| !kept.contains(table)) {
+            let rules: Vec<RuleKey> = match batch::entries::<RuleKey, Rule>(self.all_rules.as_fd())? {
+                Some(entries) => entries.into_iter().map(|(key, _)| key).collect(),
+                None => self.rules.keys().collect::<Result<_, _>>()?,
+            };
+            self.remove(&rules.into_iter().filter(|key| !kept.contains(&key.table)).collect::<Vec<_>>())?;
+            removed = true;
+        }
+        let gone = |generation: u32| !generations.contains(&generation);
+        let classes: Vec<ClassKey> = self.every_class()?.into_iter().filter(|key| gone(key.generation)).collect();
+        removed |= !classes.is_empty();
+        if !batch::remove(self.all_classes.as_fd(), &classes)? {
+            classes.iter().try_for_each(|key| absent_is_fine(self.classes.remove(key)))?;
         }
         let blocks: Vec<Key<PrefixKey>> = self.blocks.keys().collect::<Result<_, _>>()?;
-        for key in blocks.iter().filter(|key| !generations.contains(&u32::from(key.data().family[1]))) {
+        for key in blocks.iter().filter(|key| gone(key.data().family[1].into())) {
             absent_is_fine(self.blocks.remove(key))?;
+            removed = true;
         }
-        Ok(())
+        Ok(removed)
+    }
+
+    /// Closes every direction of these endpoints whose word names one of these tables; whether there was any.
+    ///
+    /// # Errors
+    /// The kernel's; it may be done again.
+    pub fn close(&mut self, tables: &BTreeSet<u32>, wanted: impl Fn(u32) -> bool) -> Result<bool, MapError> {
+        let mut closed = false;
+        for index in (EPOCH_INDEX + 1..self.words.len()).filter(|index| wanted(*index)) {
+            let word = self.words.get(&index, 0)?;
+            let [ingress, egress] =
+                [word.ingress(), word.egress()].map(|at| if tables.contains(&at) { CLOSED } else { at });
+            if word != Word::UNKNOWN && [ingress, egress] != [word.ingress(), word.egress()] {
+                let epoch = self.next_epoch()?;
+                self.words.set(index, Word::new(ingress, egress, epoch), 0)?;
+                closed = true;
+            }
+        }
+        Ok(closed)
     }
 
     /// Epochs are counted in the map itself, so that they outlive agents as long as flows do.

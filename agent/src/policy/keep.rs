@@ -1,7 +1,6 @@
 //! The task that follows the store at once, tries again what the kernel refused, and removes what was superseded.
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -60,11 +59,12 @@ impl Inner {
 
     /// Compiles everything anew where somebody else has emptied a map; words are compared with each endpoint.
     fn compare(&mut self) -> Result<(), PolicyError> {
-        if self.compared.elapsed() < COMPARE || !self.pending.is_empty() || !self.tidied || self.engine.is_none() {
+        let resting = self.compared.elapsed() < COMPARE || self.stored.elapsed() < GRACE;
+        if resting || !self.pending.is_empty() || !self.tidied || self.engine.is_none() {
             return Ok(());
         }
         self.compared = Instant::now();
-        if self.is_whole().map_err(|source| PolicyError::Map { step: "read maps".into(), source })? {
+        if self.recount().map_err(|source| PolicyError::Map { step: "read maps".into(), source })? {
             return Ok(());
         }
         tracing::warn!("entries of fr_policy, fr_classes or fr_blocks are missing; all policies are written anew");
@@ -72,19 +72,5 @@ impl Inner {
         self.tidied = false;
         let (objects, synced, whole) = (Arc::clone(&self.objects), true, true);
         self.begin(&Snapshot { objects, synced, whole, ..Snapshot::default() })
-    }
-
-    /// Removes a former agent's tables that no word names any more, with all their keys, before their numbers are given
-    /// again. One that a word names stays: an endpoint whose lease was lost goes on with what it had.
-    fn tidy(&mut self) -> Result<(), PolicyError> {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        let failed = |source| PolicyError::Map { step: "remove a former agent's tables".into(), source };
-        let named = self.maps.named_tables().map_err(failed)?;
-        let (kept, gone): (BTreeSet<u32>, BTreeSet<u32>) = self.former.iter().partition(|table| named.contains(table));
-        self.maps.remove_tables(&gone, engine.generation()).map_err(failed)?;
-        engine.release(&gone);
-        self.tidied = kept.is_empty();
-        self.former = kept;
-        Ok(())
     }
 }

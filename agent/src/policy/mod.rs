@@ -12,6 +12,7 @@
 mod diff;
 mod hands;
 mod keep;
+mod room;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,16 +22,19 @@ use std::{
 };
 
 use aya::maps::MapError;
-use ferrule_common::{layout, policy::Word};
+use ferrule_common::policy::Word;
 use ferrule_model::{
     objects::{Direction, Objects},
-    policy::{self, Change, Endpoint, Engine, InForce, Issue, Limits, RuleName, Step, Summary},
+    policy::{self, Change, Endpoint, Engine, InForce, Issue, RuleName, Step, Summary},
 };
 
 use prometheus_client::metrics::histogram::Histogram;
 
+use room::limits;
+pub use room::{BLOCKS, CLASSES, KEYS, TABLES};
+
 use crate::{
-    bpf::PolicyMaps,
+    bpf::{PolicyMaps, policy_maps::Count},
     flows::{Flows, Sweep},
     store::{self, Reader, Snapshot},
 };
@@ -44,9 +48,6 @@ pub enum PolicyError {
     /// The source has not been read.
     #[error("the source of Kubernetes objects has not been read yet, so that its policies are not known")]
     Unread,
-    /// It does not fit, or cannot be expressed.
-    #[error("its policies cannot be put in force: {0}")]
-    Issue(String),
     /// The kernel refused a write; what follows waits for it.
     #[error("the maps of policies cannot be written: {step}")]
     Map {
@@ -78,6 +79,10 @@ struct Inner {
     objects: Arc<Objects>,
     /// Steps that the kernel refused, and all that came after them.
     pending: VecDeque<Step>,
+    /// When words were stored last: until a grace later a program may look into what they named before.
+    stored: Instant,
+    /// What the maps held when they were counted last, and what the engine believed then.
+    counted: (Count, Summary),
     /// When what was superseded was removed last.
     retired: Instant,
     /// Tables of a former agent that are not removed yet.
@@ -101,6 +106,8 @@ impl Policy {
             all_known: false,
             objects: Arc::default(),
             pending: VecDeque::new(),
+            stored: Instant::now(),
+            counted: <_>::default(),
             retired: Instant::now(),
             former: BTreeSet::new(),
             tidied: false,
@@ -148,7 +155,8 @@ impl Policy {
         changed
     }
 
-    /// Puts an endpoint's policies in force: before its addresses are known to any program. Idempotent.
+    /// Puts an endpoint's policies in force: before its addresses are known to any program. Idempotent. A direction whose
+    /// policies do not fit is closed; the issue says so.
     ///
     /// # Errors
     /// Where they cannot be; the endpoint is then closed.
@@ -164,10 +172,7 @@ impl Policy {
         let engine = inner.engine.as_ref().ok_or(PolicyError::Unread)?;
         match engine.endpoint(index) {
             Some(InForce { tables: Some(tables), .. }) => inner.restore(index, tables),
-            _ => {
-                let words: Vec<String> = engine.issues().iter().map(ToString::to_string).collect();
-                Err(PolicyError::Issue(words.join("; ")))
-            }
+            _ => Err(PolicyError::Unread),
         }
     }
 
@@ -257,6 +262,12 @@ impl Policy {
         self.lock().engine.as_ref()?.rule(number).cloned()
     }
 
+    /// How many entries the kernel's maps hold, a former agent's included.
+    #[must_use]
+    pub fn held(&self) -> Count {
+        self.lock().held()
+    }
+
     /// How much there is, and how long the last change took.
     #[must_use]
     pub fn summary(&self) -> (Summary, Option<Duration>) {
@@ -284,20 +295,18 @@ impl Policy {
 impl Inner {
     fn begin(&mut self, snapshot: &Snapshot) -> Result<(), PolicyError> {
         let read = |source| PolicyError::Map { step: "read what is in force".into(), source };
-        let left = self.maps.left().map_err(read)?;
-        if !left.endpoints.is_empty() && !snapshot.whole {
+        if !self.maps.left().map_err(read)?.endpoints.is_empty() && !snapshot.whole {
             // What is missing may be what isolates.
             return Ok(());
         }
-        let limits = Limits {
-            keys: layout::POLICY as usize,
-            tables: layout::TABLES - 1,
-            addresses: (layout::CLASSES / 2) as usize,
-            blocks: (layout::BLOCKS / 2) as usize,
-        };
-        let taken: BTreeSet<u32> = left.tables.keys().copied().collect();
-        self.engine = Some(Engine::new(limits, left.next_generation(), taken.clone()));
-        self.former = taken;
+        // Before anything is added: what nothing names, of an agent that died between two steps, too.
+        let named = self.maps.named_tables().map_err(read)?;
+        self.maps.keep_only(&named, None).map_err(read)?;
+        let left = self.maps.left().map_err(read)?;
+        let generation = left.next_generation();
+        self.engine = Some(Engine::new(limits(), generation, named.clone()));
+        self.former = named;
+        self.recount().map_err(read)?;
         self.retired = Instant::now();
         self.objects = Arc::clone(&snapshot.objects);
         let mut changes = diff::changes(&Objects::default(), &snapshot.objects);
@@ -323,22 +332,26 @@ impl Inner {
         self.maps.apply(&step, 0).map_err(|source| PolicyError::Map { step: step.to_string(), source })
     }
 
-    /// Whether the maps hold at least as much as was written: what somebody else removed is missed.
-    fn is_whole(&self) -> Result<bool, MapError> {
-        let Some(engine) = &self.engine else { return Ok(true) };
-        let (summary, found) = (engine.summary(), self.maps.count(engine.generation())?);
-        Ok(found.keys >= summary.keys && found.classes >= summary.addresses && found.blocks >= summary.blocks)
-    }
-
-    /// Carries out what waits, in order.
+    /// Carries out what waits, in order. Where a map is full, garbage goes first.
     fn drain(&mut self) -> Result<(), PolicyError> {
         let Some(engine) = &self.engine else { return Ok(()) };
         let generation = engine.generation();
         while let Some(step) = self.pending.front() {
-            self.maps
-                .apply(step, generation)
-                .map_err(|source| PolicyError::Map { step: shortened(&step.to_string()), source })?;
-            self.pending.pop_front();
+            let shown = || shortened(&step.to_string());
+            match self.maps.apply(step, generation) {
+                Ok(()) => {
+                    if matches!(step, Step::SetWords(_)) {
+                        self.stored = Instant::now();
+                    }
+                    self.pending.pop_front();
+                }
+                Err(source) => {
+                    let error = PolicyError::Map { step: shown(), source };
+                    if !error.is_full() || !self.make_room()? {
+                        return Err(error);
+                    }
+                }
+            }
         }
         Ok(())
     }

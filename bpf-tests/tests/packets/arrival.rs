@@ -2,14 +2,16 @@
 
 use ferrule_common::{
     Drop, Outcome,
-    Program::{self, FromNetdev, FromPod, ToNetdev, ToOverlay, ToPod},
+    Program::{self, FromNetdev, FromOther, FromPod, ToBare, ToNetdev, ToOther, ToOverlay, ToPod},
+    settings::DEFAULT_OPEN_MARK,
 };
 
 use crate::{
     frames::{TTL, fragment4, udp4, udp6},
+    policed::Ports,
     run::Bench,
     world::{
-        A4, A6, B4, B6, HERE, NODE1, NODE1_6, NODE2, OTHER_NETDEV, OUTSIDE4, OUTSIDE6, OVERLAY, POD1, POD1_6, POD2,
+        A4, A6, B4, B6, CLASS_A, HERE, NODE1, NODE1_6, NODE2, OTHER_NETDEV, OUTSIDE4, OUTSIDE6, OVERLAY, POD1, POD1_6, POD2,
         POD2_6, SELF4, SELF6, THERE, UNUSED4, make_foreign, v6,
     },
 };
@@ -63,14 +65,57 @@ fn another_nodes_pod_comes_by_the_device_that_leads_there() {
 }
 
 #[test]
-fn an_unused_address_of_its_pods_is_only_the_nodes_to_use() {
-    for by in [UNGUARDED, OTHER_NETDEV, THERE] {
-        check(ToPod, by, &udp4(UNUSED4, A4, TTL, 53), WRONG);
-        check(ToOverlay, by, &udp4(UNUSED4, POD1, TTL, 53), Drop::ForeignSource as u32);
-        check(ToOverlay, by, &udp6(v6(1, 77), POD1_6, TTL, 53), Drop::ForeignSource as u32);
+fn an_unused_address_of_this_nodes_pods_does_not_come_by_the_nodes_link() {
+    for destination in [B4, POD1, POD2, OUTSIDE4] {
+        check(FromNetdev, HERE, &udp4(UNUSED4, destination, TTL, 53), Drop::LocalSource as u32);
     }
-    check(ToPod, 0, &udp4(UNUSED4, A4, TTL, 53), Outcome::Pod as u32);
-    check(ToOverlay, 0, &udp4(UNUSED4, POD1, TTL, 53), Outcome::Overlay as u32);
+    check(FromNetdev, HERE, &udp6(v6(1, 77), POD1_6, TTL, 53), Drop::LocalSource as u32);
+    check(FromNetdev, HERE, &udp4([10, 244, 2, 77], POD2, TTL, 53), Drop::Unencapsulated as u32);
+    // A former plugin's pod may have it.
+    for by in [0, UNGUARDED] {
+        check(ToPod, by, &udp4(UNUSED4, A4, TTL, 53), Outcome::Pod as u32);
+        check(ToOverlay, by, &udp4(UNUSED4, POD1, TTL, 53), Outcome::Overlay as u32);
+    }
+}
+
+#[test]
+fn another_device_carries_nobodys_address() {
+    for (frame, expected) in [
+        (udp4(B4, A4, TTL, 53), Drop::LocalSource),
+        (udp6(B6, OUTSIDE6, TTL, 53), Drop::LocalSource),
+        (udp6(SELF6, A6, TTL, 53), Drop::LocalSource),
+        (udp4(POD1, A4, TTL, 53), Drop::WrongDevice),
+        (udp4([10, 244, 2, 77], OUTSIDE4, TTL, 53), Drop::WrongDevice),
+        (udp6(v6(7, 7), A6, TTL, 53), Drop::WrongDevice),
+    ] {
+        check(FromOther, HERE, &frame, expected as u32);
+    }
+    for frame in [udp4(OUTSIDE4, A4, TTL, 53), udp4(NODE1, A4, TTL, 53), udp4(UNUSED4, A4, TTL, 53), udp6(POD2_6, A6, TTL, 53)] {
+        check(FromOther, HERE, &frame, Outcome::Foreign as u32);
+    }
+}
+
+#[test]
+fn what_leaves_by_another_device_was_judged() {
+    for program in [ToOther, ToBare] {
+        let mut bench = Bench::alone();
+        bench.table(6);
+        bench.word(CLASS_A, 0, 6, 2);
+        bench.come_by(HERE);
+        bench.mark(DEFAULT_OPEN_MARK | 0x4000);
+        let carried = udp4(SELF4, OUTSIDE4, TTL, 53);
+        assert_eq!(bench.outcome(program, &carried).0, Drop::PolicyEgress as u32, "{}", program.name());
+        bench.word(CLASS_A, 0, 0, 3);
+        assert_eq!(bench.outcome(program, &carried), (Outcome::Foreign as u32, 0x4000), "{}", program.name());
+    }
+    let mut bench = Bench::alone();
+    bench.allow_anyone(6, Ports(17, 53, 16));
+    bench.word(CLASS_A, 0, 6, 2);
+    bench.come_by(HERE);
+    bench.mark(DEFAULT_OPEN_MARK);
+    assert_eq!(bench.outcome(ToOther, &udp4(A4, OUTSIDE4, TTL, 53)).0, Outcome::Foreign as u32);
+    check(ToOther, UNGUARDED, &udp4(A4, OUTSIDE4, TTL, 53), WRONG);
+    check(ToOther, HERE, &udp4(SELF4, NODE1, TTL, VXLAN), Drop::TunnelFromPod as u32);
 }
 
 #[test]

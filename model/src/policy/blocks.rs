@@ -32,9 +32,16 @@ pub(super) struct Blocks {
     lengths: BTreeMap<(Family, u8), usize>,
     /// What changed since the last look, with the class that the map has.
     touched: BTreeMap<Place, (IpNetwork, Option<u32>)>,
+    /// Facts of all boundaries together: what blocks within blocks multiply.
+    marks: usize,
+    /// Some block's facts were left out, since there would be more than [`MARKS`].
+    overfull: bool,
 }
 
-fn place(prefix: IpNetwork) -> Place {
+/// How many facts all boundaries together may have: 16 MiB.
+const MARKS: usize = 1 << 22;
+
+pub(super) fn place(prefix: IpNetwork) -> Place {
     (Family::of_net(prefix), cidr::number(prefix.network()), prefix.prefix())
 }
 
@@ -48,20 +55,49 @@ impl Blocks {
                 continue;
             }
             let facts = self.longest(prefix.network(), prefix.prefix()).map_or(vec![], |around| around.facts.clone());
+            self.marks += facts.len();
             self.boundaries.insert(at, Boundary { prefix, blocks: 1, facts, class: None });
             *self.lengths.entry((at.0, at.2)).or_default() += 1;
             self.touched.entry(at).or_insert((prefix, None));
         }
+        let more = self.covered(block).take(MARKS.saturating_sub(self.marks) + 1).count();
+        if self.overfull || self.marks + more > MARKS {
+            self.overfull = true;
+            return;
+        }
+        let mut added = 0;
         self.edit(block, |facts| {
             if let Err(slot) = facts.binary_search(&fact) {
                 facts.insert(slot, fact);
+                added += 1;
             }
         });
+        self.marks += added;
+    }
+
+    /// Whether the facts of some block were left out; asked once.
+    pub(super) fn take_overfull(&mut self) -> bool {
+        std::mem::take(&mut self.overfull)
+    }
+
+    /// The boundaries that a block covers.
+    fn covered<'a>(&'a self, block: &'a Block) -> impl Iterator<Item = &'a Boundary> {
+        let (family, first, bits) = place(block.cidr);
+        let last = (family, cidr::number(block.cidr.broadcast()), u8::MAX);
+        let within = self.boundaries.range((family, first, bits)..=last);
+        within.map(|(_, boundary)| boundary).filter(|boundary| block.covers(boundary.prefix))
     }
 
     /// Removes a block; returns the classes of boundaries that went with it.
     pub(super) fn remove(&mut self, block: &Block, fact: u32) -> Vec<u32> {
-        self.edit(block, |facts| facts.retain(|other| *other != fact));
+        let mut removed = 0;
+        self.edit(block, |facts| {
+            if let Ok(slot) = facts.binary_search(&fact) {
+                facts.remove(slot);
+                removed += 1;
+            }
+        });
+        self.marks -= removed;
         let mut gone = Vec::new();
         for prefix in block.boundaries() {
             let at = place(prefix);
@@ -72,6 +108,7 @@ impl Blocks {
             }
             self.touched.entry(at).or_insert((prefix, boundary.class));
             gone.extend(boundary.class);
+            self.marks -= boundary.facts.len();
             self.boundaries.remove(&at);
             if let Some(count) = self.lengths.get_mut(&(at.0, at.2)) {
                 *count -= 1;
@@ -84,7 +121,7 @@ impl Blocks {
     }
 
     /// Edits the facts of every boundary that a block covers.
-    fn edit(&mut self, block: &Block, edit: impl Fn(&mut Vec<u32>)) {
+    fn edit(&mut self, block: &Block, mut edit: impl FnMut(&mut Vec<u32>)) {
         let (family, first, bits) = place(block.cidr);
         let last = (family, cidr::number(block.cidr.broadcast()), u8::MAX);
         for (at, boundary) in self.boundaries.range_mut((family, first, bits)..=last) {

@@ -46,12 +46,14 @@ impl Engine {
             Ok(entry) => entry,
             Err(held) => {
                 dirty.before.entry(address).or_insert(held);
+                self.freed += u64::from(held.is_some());
                 held.into_iter().for_each(|held| self.space.classes.let_go(held.class, self.space.round));
                 return;
             }
         };
         if entry.held.is_none() && !room {
             self.left_out.insert(address);
+            self.left_at = self.freed;
             return;
         }
         let owner = match entry.endpoint {
@@ -78,6 +80,7 @@ impl Engine {
     /// No new class fits: peers keep what is as good as what they should have, or else lose what only a new class would
     /// give them.
     pub(super) fn leave_out(&mut self, dirty: &mut Dirty) {
+        self.left_at = self.freed;
         for at in self.space.blocks.touched() {
             let Some(now) = self.space.blocks.get(at).and_then(|boundary| boundary.class) else { continue };
             if let Some(before) = self.space.blocks.before(at).filter(|_| !self.space.classes.is_written(now)) {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::limits::OF_POD;
 use super::policies::{DIRECTIONS, Policies};
 use super::port::{PortPrefix, number};
 use super::rule::Rule;
 use super::tables::Draft;
-use crate::objects::{ObjectName, Pod};
+use crate::objects::{ContainerPort, ObjectName, Pod};
 
 /// One direction: what its table should hold, if some policy isolates the endpoint, and which policies do.
 #[derive(Debug, Default)]
@@ -32,14 +33,18 @@ pub(super) fn wanted(pod: Option<&Arc<Pod>>, policies: &mut Policies) -> [Wanted
 
 impl Draft {
     fn add(&mut self, rule: &Arc<Rule>, pod: &Pod) {
+        // One more than fits anywhere: whoever asks how much it is finds it refused.
+        if self.rules.len() > OF_POD.keys {
+            return;
+        }
         self.spec.push(rule.serial);
         if rule.named.is_empty() {
             return self.rules.push((rule.clone(), rule.ports.clone()));
         }
-        let named = rule.named.iter().flat_map(|name| {
-            let protocol = number(name.protocol);
-            name.of(pod).map(move |port| PortPrefix::one(protocol, port))
-        });
+        let is_named = |port: &&ContainerPort| {
+            rule.named.binary_search_by(|name| (&*name.name, name.protocol).cmp(&(&*port.name, port.protocol))).is_ok()
+        };
+        let named = pod.ports.iter().filter(is_named).map(|port| PortPrefix::one(number(port.protocol), port.port));
         let mut named: Vec<PortPrefix> = named.collect();
         named.sort_unstable();
         named.dedup();

@@ -78,6 +78,8 @@ impl Engine {
             let before = local.tables;
             if let Some(Flip { tables, policies }) = plan.flips.remove(&index) {
                 (local.tables, local.policies) = (Some(tables), policies);
+                let tried = local.stuck.each_ref().map(Option::is_some);
+                local.tries.iter_mut().zip(tried).filter(|(_, tried)| !tried).for_each(|(tries, _)| *tries = 0);
                 let round = self.space.round;
                 before.iter().flatten().for_each(|table| self.space.tables.let_go(*table, round));
             }

@@ -11,6 +11,7 @@ use super::limits::Limits;
 use super::locals::{Local, Locals};
 use super::pods::Pods;
 use super::policies::Policies;
+use super::quota::Book;
 use super::space::{Dirty, Space};
 use super::step::Step;
 use super::tables::Tables;
@@ -31,6 +32,11 @@ pub struct Engine {
     pub(super) space: Space,
     /// Whether there are tables, so that peers have classes.
     pub(super) active: bool,
+    pub(super) book: Book,
+    /// How often room was made.
+    pub(super) freed: u64,
+    /// What `freed` was when peers were last left out.
+    pub(super) left_at: u64,
     /// Addresses that could not get the class that they should have.
     pub(super) left_out: BTreeSet<IpAddr>,
     /// Boundaries that kept a class that could be simpler.
@@ -59,6 +65,9 @@ impl Engine {
                 round: 0,
             },
             active: false,
+            book: Book::default(),
+            freed: 0,
+            left_at: 0,
             left_out: BTreeSet::new(),
             retry_blocks: Vec::new(),
         }
@@ -73,6 +82,7 @@ impl Engine {
     /// Tables that were in force from before have gone and rested.
     pub fn release(&mut self, tables: &BTreeSet<u32>) {
         self.space.tables.numbers.release(tables);
+        self.freed += 1;
     }
 
     /// The steps that put changes in force, to be executed in this order. At every moment between, each endpoint judges
@@ -170,8 +180,11 @@ impl Engine {
                 self.unlease(*address, index, dirty);
             }
             match endpoint.as_ref().filter(|endpoint| same(&local.endpoint, endpoint)) {
-                Some(_) => kept = Some((local.tables, local.policies, local.stuck)),
+                Some(_) => {
+                    kept = Some(local);
+                }
                 None => {
+                    self.unwant(&local, dirty);
                     let tables = local.tables.into_iter().flatten();
                     tables.for_each(|table| self.space.tables.let_go(table, self.space.round));
                     dirty.cleared.insert(index);
@@ -185,9 +198,17 @@ impl Engine {
                     dirty.addresses.insert(*address);
                 }
             }
-            let (tables, policies, stuck) = kept.unwrap_or_default();
-            self.locals.insert(index, Local { endpoint, tables, policies, stuck });
+            self.locals.insert(index, Local { endpoint, ..kept.unwrap_or_default() });
             dirty.endpoints.insert(index);
+        }
+    }
+
+    /// An endpoint that goes wants nothing any more.
+    fn unwant(&mut self, local: &Local, dirty: &mut Dirty) {
+        let Some(pod) = &local.endpoint.pod else { return };
+        for spec in local.wanted.iter().flatten() {
+            self.book.let_go(&pod.namespace, spec, &self.limits);
+            dirty.namespaces.insert(pod.namespace.clone());
         }
     }
 

@@ -4,17 +4,20 @@ use std::net::IpAddr;
 
 use super::engine::Engine;
 use super::issue::{InForceStill, Issue, Reason, Subject};
-use super::locals::Full;
+use super::locals::{Full, Stuck};
 use super::policies::{DIRECTIONS, list};
+use super::quota::Refusal;
 use super::rule::RuleName;
-use crate::objects::{Identity, Kind, NetworkPolicy, ObjectName, PortMatch};
+use super::tables::CLOSED;
+use crate::objects::{Direction, Identity, Kind, NetworkPolicy, ObjectName, PortMatch};
 
 /// What holds for an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
     /// The pod object that it belongs to.
     pub pod: Option<ObjectName>,
-    /// The tables of its word, ingress and egress, 0 where it is not isolated; none: nothing passes.
+    /// The tables of its word, ingress and egress, 0 where it is not isolated, [`CLOSED`] where nothing may pass; none: it has
+    /// no word.
     pub tables: Option<[u32; 2]>,
     /// The policies that isolate it in each direction.
     pub isolated_by: [Vec<ObjectName>; 2],
@@ -35,6 +38,8 @@ pub struct Summary {
     pub addresses: usize,
     /// Prefixes of blocks.
     pub blocks: usize,
+    /// Directions of endpoints whose policies are not in force as they are written.
+    pub stuck: usize,
 }
 
 impl Engine {
@@ -61,6 +66,11 @@ impl Engine {
         self.space.addresses.get(address)?.held.map(|held| (held.class, held.pod))
     }
 
+    /// The numbers of its tables, superseded ones included.
+    pub fn tables(&self) -> impl Iterator<Item = u32> {
+        self.space.tables.iter().map(|(number, _)| number)
+    }
+
     /// How much there is.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -72,6 +82,7 @@ impl Engine {
             classes: space.classes.len(),
             addresses: space.addresses.len(),
             blocks: space.blocks.len(),
+            stuck: self.locals.iter().map(|(_, local)| local.stuck.iter().flatten().count()).sum(),
         }
     }
 
@@ -80,16 +91,13 @@ impl Engine {
     pub fn issues(&self) -> Vec<Issue> {
         let mut issues = Vec::new();
         for (index, local) in self.locals.iter() {
-            let Some(full) = local.stuck else { continue };
-            let in_force = local.tables.map_or(InForceStill::Nothing, |_| InForceStill::Before);
-            let reason = match full {
-                Full::Keys => Reason::KeysFull { capacity: self.limits.keys, in_force },
-                Full::Tables => Reason::TablesFull { capacity: self.limits.tables, in_force },
-                Full::Blocks => Reason::BlocksFull { capacity: self.limits.blocks, in_force },
-            };
-            let pod = local.endpoint.pod.as_ref();
-            let subject = pod.map_or(Subject::Endpoint(index), |pod| Subject::Object(Identity::new(Kind::Pod, pod)));
-            issues.push(Issue { subject, reason });
+            for (at, direction) in DIRECTIONS.into_iter().enumerate() {
+                let Some(stuck) = &local.stuck[at] else { continue };
+                let pod = local.endpoint.pod.as_ref();
+                let subject =
+                    pod.map_or(Subject::Endpoint(index), |pod| Subject::Object(Identity::new(Kind::Pod, pod)));
+                issues.push(Issue { subject, reason: self.reason(stuck, direction, local.tables.map(|all| all[at])) });
+            }
         }
         for address in &self.left_out {
             let pod = self.space.addresses.get(*address).and_then(|entry| match entry.endpoint {
@@ -103,6 +111,23 @@ impl Engine {
         let compiled = self.policies.iter().filter(|policy| policy.is_compiled());
         compiled.for_each(|policy| empty_ranges(&policy.object, &mut issues));
         issues
+    }
+}
+
+impl Engine {
+    /// Why a direction is stuck whose word names this table.
+    fn reason(&self, stuck: &Stuck, direction: Direction, table: Option<u32>) -> Reason {
+        let closed = table.is_none_or(|table| table == CLOSED);
+        let in_force = if closed { InForceStill::Nothing } else { InForceStill::Before };
+        let policy = stuck.largest.clone();
+        match stuck.full {
+            Full::Keys => Reason::KeysFull { direction, policy, capacity: self.limits.keys, in_force },
+            Full::Tables => Reason::TablesFull { direction, capacity: self.limits.tables, in_force },
+            Full::Blocks => Reason::BlocksFull { direction, policy, capacity: self.limits.blocks, in_force },
+            Full::Busy => Reason::Busy { direction, in_force },
+            Full::Refused(Refusal::Pod(excess)) => Reason::OfPod { direction, policy, excess },
+            Full::Refused(Refusal::Namespace(excess)) => Reason::OfNamespace { direction, policy, excess },
+        }
     }
 }
 

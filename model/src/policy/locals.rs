@@ -6,26 +6,60 @@ use std::sync::Arc;
 
 use super::Endpoint;
 use super::pods::Pods;
+use super::quota::{Refusal, Spec};
 use crate::objects::{ObjectName, Pod};
 
-/// Why an endpoint's present state is not in force.
+/// Why what a direction of an endpoint should have is not in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
+    /// There is no room, whoever has it.
     Keys,
     Tables,
     Blocks,
+    /// What the namespace's policies superseded has not gone yet.
+    Busy,
+    /// More than a share.
+    Refused(Refusal),
+}
+
+/// A direction whose present state is not in force.
+#[derive(Debug, Clone)]
+pub(super) struct Stuck {
+    pub(super) full: Full,
+    /// The policy that asks for most.
+    pub(super) largest: Option<ObjectName>,
+    /// How often something had been freed: without more, it does not fit either.
+    pub(super) freed: u64,
+    /// The first round in which it is tried again.
+    pub(super) again: u64,
+}
+
+impl Stuck {
+    /// Whether there is only no room now.
+    pub(super) const fn waits(&self) -> bool {
+        !matches!(self.full, Full::Refused(_))
+    }
+
+    /// Whether room was made since it was tried.
+    pub(super) const fn may_fit(&self, freed: u64) -> bool {
+        self.waits() && self.freed != freed
+    }
 }
 
 /// An endpoint.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Local {
     pub(super) endpoint: Endpoint,
     /// The tables that its word names; none while it has no word.
     pub(super) tables: Option<[u32; 2]>,
     /// The policies that isolate it in each direction.
     pub(super) policies: [Box<[ObjectName]>; 2],
-    /// Why that is not what it should be.
-    pub(super) stuck: Option<Full>,
+    /// Where that is not what it should be.
+    pub(super) stuck: [Option<Stuck>; 2],
+    /// How often that was tried in vain.
+    pub(super) tries: [u32; 2],
+    /// What it should have, as the book of shares knows it.
+    pub(super) wanted: [Option<Spec>; 2],
 }
 
 /// All endpoints, by index and by the pod that their lease names.

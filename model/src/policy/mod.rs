@@ -15,6 +15,7 @@ mod addresses;
 mod blocks;
 mod classes;
 mod classify;
+mod demand;
 mod draft;
 mod emit;
 mod engine;
@@ -27,9 +28,12 @@ mod numbers;
 mod pods;
 mod policies;
 mod port;
+mod quota;
 mod retire;
+mod room;
 mod rule;
 mod settle;
+mod share;
 mod slab;
 mod space;
 mod step;
@@ -43,13 +47,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use classes::{ANY_POD, ANYONE};
+pub use demand::{Demand, Excess, Measure};
 pub use engine::Engine;
 pub use inspect::{InForce, Summary};
 pub use issue::{InForceStill, Issue, Reason, Subject};
-pub use limits::Limits;
+pub use limits::{Limits, OF_POD};
 pub use port::PortPrefix;
 pub use rule::RuleName;
+pub use share::excess;
 pub use step::{RuleKey, Step, Word};
+pub use tables::CLOSED;
 
 use crate::objects::{Namespace, NetworkPolicy, ObjectName, Pod};
 
@@ -67,7 +74,7 @@ pub enum Change {
 }
 
 /// An endpoint of this node, from its lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Endpoint {
     /// The leased addresses.
     pub addresses: Vec<IpAddr>,

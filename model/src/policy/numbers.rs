@@ -42,10 +42,12 @@ impl Numbers {
         self.resting.push((round, number));
     }
 
-    /// Frees what has rested since an earlier round.
-    pub(super) fn wake(&mut self, round: u64) {
+    /// Frees what has rested since an earlier round; whether there was any.
+    pub(super) fn wake(&mut self, round: u64) -> bool {
+        let before = self.free.len();
         let rested = self.resting.extract_if(.., |(since, _)| *since < round);
         self.free.extend(rested.map(|(_, number)| number));
+        self.free.len() > before
     }
 
     /// What somebody else had is free now.

@@ -1,8 +1,10 @@
 //! The policies, found by the labels that they select, and the numbers of their rules.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::demand::Demand;
 use super::index::SelectorIndex;
 use super::numbers::Numbers;
 use super::rule::{Rule, RuleName};
@@ -13,6 +15,8 @@ use crate::objects::{Direction, NetworkPolicy, ObjectName, Pod, PolicyRule};
 pub(super) struct Policy {
     pub(super) object: Arc<NetworkPolicy>,
     rules: Option<Compiled>,
+    /// How much it asks for, once somebody wants to know.
+    asks: OnceCell<[Demand; 2]>,
 }
 
 /// Ingress and egress rules.
@@ -62,7 +66,7 @@ impl Policies {
         let mut compiled = None;
         let before = before.map(|(_, policy)| policy);
         if let Some(object) = object {
-            if let Some(Policy { object: old, rules: Some(rules) }) = &before {
+            if let Some(Policy { object: old, rules: Some(rules), .. }) = &before {
                 compiled = Some(self.compile(&object, Some((old, rules))));
             }
             let id = self.free.pop().unwrap_or_else(|| {
@@ -71,7 +75,7 @@ impl Policies {
             });
             self.by_namespace.entry(name.namespace.clone()).or_default().insert(&object.pod_selector, id);
             self.ids.insert(name.clone(), id);
-            self.slots[id as usize] = Some(Policy { object, rules: compiled });
+            self.slots[id as usize] = Some(Policy { object, rules: compiled, asks: OnceCell::new() });
         }
         let rules = before.and_then(|policy| policy.rules);
         rules.iter().flatten().flatten().for_each(|rule| self.rules.let_go(rule.number, round));
@@ -122,6 +126,16 @@ impl Policies {
             });
             rules.collect()
         })
+    }
+
+    /// The policy that asks for most, of those that isolate an endpoint in a direction.
+    pub(super) fn largest<'a>(&self, names: &'a [ObjectName], at: usize) -> Option<&'a ObjectName> {
+        let ask = |name: &ObjectName| {
+            let policy = self.slots.get(*self.ids.get(name)? as usize)?.as_ref()?;
+            let of = |at: usize| Demand::of_policy(name, DIRECTIONS[at], list(&policy.object, DIRECTIONS[at]));
+            Some(policy.asks.get_or_init(|| [0, 1].map(of))[at].weight())
+        };
+        names.iter().max_by_key(|name| ask(name))
     }
 
     /// Every policy, by name.

@@ -1,5 +1,6 @@
 //! A policy's rules, compiled as far as they are the same for every endpoint.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::port::{PortName, PortPrefix, number};
@@ -48,11 +49,16 @@ pub(super) struct Rule {
     pub(super) whom: Box<[Whom]>,
     /// Ports by number.
     pub(super) ports: Arc<[PortPrefix]>,
-    /// Ingress: ports by name, as the endpoint numbers them.
+    /// Ingress: ports by name, as the endpoint numbers them; sorted.
     pub(super) named: Box<[PortName]>,
     /// Egress: ports by name, as the peer numbers them.
     pub(super) by_peer: Box<[Arc<Term>]>,
+    /// How many those are; where they are more than [`MOST_PAIRS`] they are not made, and the rule fits nowhere.
+    pub(super) pairs: usize,
 }
+
+/// How many pairs of a peer and a port's name an egress rule may have: more than any limit lets in.
+const MOST_PAIRS: usize = super::limits::OF_POD.keys;
 
 impl Rule {
     pub(super) fn compile(serial: u64, number: u32, name: &RuleName, rule: &PolicyRule) -> Self {
@@ -71,15 +77,18 @@ impl Rule {
             PortMatch::Named(name) => Some(PortName { name: name.clone(), protocol: port.protocol }),
             _ => None,
         });
-        let named: Box<[PortName]> = named.collect();
-        let (named, by_peer) = match name.direction {
-            Direction::Ingress => (named, [].into()),
-            Direction::Egress => {
-                let pairs = whom.iter().flat_map(|whom| named.iter().map(move |port| with_port(whom, port.clone())));
-                (Box::default(), pairs.collect())
-            }
+        let named: Box<[PortName]> = named.collect::<BTreeSet<_>>().into_iter().collect();
+        let (named, by_peer, pairs) = match name.direction {
+            Direction::Ingress => (named, [].into(), 0),
+            Direction::Egress => match whom.len().saturating_mul(named.len()) {
+                many if many > MOST_PAIRS => (Box::default(), [].into(), usize::MAX),
+                pairs => {
+                    let of = whom.iter().flat_map(|whom| named.iter().map(move |port| with_port(whom, port.clone())));
+                    (Box::default(), of.collect(), pairs)
+                }
+            },
         };
-        Self { serial, number, whom, ports: ports.into(), named, by_peer }
+        Self { serial, number, whom, ports: ports.into(), named, by_peer, pairs }
     }
 }
 

@@ -1,13 +1,16 @@
-//! From what a change touched to the tables that shall be in force, as far as they fit.
+//! From what a change touched to the tables that shall be in force, as far as they fit. A direction that should be isolated
+//! is never open: what does not fit leaves the table that was in force, where there is no room now; where there was none,
+//! or more is asked for than a share, the direction is closed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::draft::{self, Wanted};
 use super::engine::Engine;
-use super::locals::Full;
+use super::locals::{Full, Stuck};
 use super::space::Dirty;
 use super::step::{RuleKey, Step};
-use super::tables::Draft;
+use super::tables::{CLOSED, Draft};
 use crate::objects::ObjectName;
 
 /// What an endpoint is about to have.
@@ -28,9 +31,13 @@ pub(super) struct Plan {
 /// Keys to be inserted, each with its rule.
 pub(super) type Keys = Vec<(RuleKey, u32)>;
 
+/// What did not fit is tried again after two to the power of this many rounds at most: two minutes.
+const LONGEST: u32 = 6;
+
 impl Engine {
     pub(super) fn settle(&mut self, mut dirty: Dirty) -> Vec<Step> {
         let mut plan = Plan::default();
+        self.share(&mut dirty);
         for index in std::mem::take(&mut dirty.endpoints) {
             self.plan_endpoint(index, &mut plan, &mut dirty);
         }
@@ -39,55 +46,81 @@ impl Engine {
         self.emit(plan, dirty, fresh, tables)
     }
 
-    /// Gives up what does not fit, the last first; answers with the keys of new classes, and of each new table.
-    fn fit(&mut self, plan: &mut Plan, dirty: &mut Dirty) -> (Keys, Vec<Keys>) {
-        loop {
-            let keys = self.keys(plan);
-            let Some(full) = self.overflow(&keys) else { return keys };
-            let Some(table) = plan.made.last().copied() else {
-                self.leave_out(dirty);
-                return self.keys(plan);
-            };
-            self.give_up(table, full, plan, dirty);
-        }
-    }
-
     /// Finds or makes an endpoint's tables.
     fn plan_endpoint(&mut self, index: u32, plan: &mut Plan, dirty: &mut Dirty) {
-        if self.locals.get(index).is_none() {
-            return;
-        }
+        let Some(local) = self.locals.get(index) else { return };
+        let namespace = local.endpoint.pod.as_ref().map(|pod| pod.namespace.clone());
         let wanted = draft::wanted(self.locals.pod(index, &self.pods), &mut self.policies);
-        let mut tables = [0; 2];
-        for (table, Wanted { draft, .. }) in tables.iter_mut().zip(&wanted) {
-            let Some(draft) = draft else { continue };
-            match self.table(draft, plan, dirty) {
-                Some(number) => *table = number,
-                None => {
-                    self.drop_unheld(plan, dirty);
-                    return self.stick(index, Full::Tables);
-                }
+        let policies = wanted.each_ref().map(|wanted| wanted.policies.as_slice().into());
+        plan.flips.insert(index, Flip { tables: [0; 2], policies });
+        for (at, Wanted { draft, .. }) in wanted.iter().enumerate() {
+            let found = match (draft, &namespace) {
+                (Some(draft), Some(namespace)) => self.table(namespace, draft, plan, dirty),
+                _ => Ok(0),
+            };
+            match found {
+                Ok(table) => self.give(index, at, table, plan),
+                Err(full) => self.stick(index, at, full, plan),
             }
-        }
-        tables.iter().for_each(|table| self.space.tables.hold(*table));
-        let policies = wanted.map(|wanted| wanted.policies.into());
-        plan.flips.insert(index, Flip { tables, policies });
-        if let Some(local) = self.locals.get_mut(index) {
-            local.stuck = None;
         }
     }
 
-    fn table(&mut self, draft: &Draft, plan: &mut Plan, dirty: &mut Dirty) -> Option<u32> {
+    fn table(&mut self, namespace: &Arc<str>, draft: &Draft, plan: &mut Plan, dirty: &mut Dirty) -> Result<u32, Full> {
+        if draft.rules.is_empty() {
+            return Ok(CLOSED);
+        }
+        if let Some(refusal) = self.book.refusal(namespace, &draft.spec, &self.limits) {
+            return Err(Full::Refused(refusal));
+        }
         if let Some(number) = self.space.tables.find(draft) {
-            return Some(number);
+            return Ok(number);
+        }
+        let ask = self.book.ask(namespace, &draft.spec);
+        if self.is_busy(namespace, ask) {
+            return Err(Full::Busy);
         }
         self.wake_up(dirty);
-        let number = self.space.make(draft, dirty)?;
+        let number = self.space.make(draft, (namespace, ask), dirty).ok_or(Full::Tables)?;
         if let Some(table) = self.space.tables.get(number) {
             table.rules.iter().for_each(|rule| self.policies.rules.hold(*rule));
         }
+        if self.space.blocks.take_overfull() {
+            self.drop_table(number, dirty);
+            return Err(Full::Blocks);
+        }
         plan.made.push(number);
-        Some(number)
+        Ok(number)
+    }
+
+    /// A direction gets what it should have.
+    fn give(&mut self, index: u32, at: usize, table: u32, plan: &mut Plan) {
+        self.replace(index, at, table, plan);
+        if let Some(local) = self.locals.get_mut(index) {
+            local.stuck[at] = None;
+        }
+    }
+
+    /// A direction cannot have what it should have. Where it is isolated and there is only no room now, it keeps what it
+    /// has; else it is closed.
+    pub(super) fn stick(&mut self, index: u32, at: usize, full: Full, plan: &mut Plan) {
+        let names = plan.flips.get(&index).map_or(&[][..], |flip| &flip.policies[at]);
+        let largest = self.policies.largest(names, at).cloned();
+        let Some(local) = self.locals.get_mut(index) else { return };
+        // What was superseded goes by itself; what others have may never go.
+        let pause = if full == Full::Busy { 1 } else { 1 << local.tries[at].min(LONGEST) };
+        local.tries[at] += 1;
+        let stuck = Stuck { full, largest, freed: self.freed, again: self.space.round + pause };
+        let kept = local.tables.map(|tables| tables[at]).filter(|table| stuck.waits() && *table != 0);
+        local.stuck[at] = Some(stuck);
+        self.replace(index, at, kept.unwrap_or(CLOSED), plan);
+    }
+
+    /// A direction of a flip names another table.
+    pub(super) fn replace(&mut self, index: u32, at: usize, table: u32, plan: &mut Plan) {
+        let Some(flip) = plan.flips.get_mut(&index) else { return };
+        self.space.tables.hold(table);
+        let before = std::mem::replace(&mut flip.tables[at], table);
+        self.space.tables.let_go(before, self.space.round);
     }
 
     /// With the first table, peers begin to matter.
@@ -103,25 +136,8 @@ impl Engine {
         dirty.addresses.extend(self.space.addresses.iter().map(|(address, _)| address));
     }
 
-    fn stick(&mut self, index: u32, full: Full) {
-        if let Some(local) = self.locals.get_mut(index) {
-            local.stuck = Some(full);
-        }
-    }
-
-    /// A new table does not fit: the endpoints that wanted it keep what they have.
-    fn give_up(&mut self, table: u32, full: Full, plan: &mut Plan, dirty: &mut Dirty) {
-        let losers = plan.flips.extract_if(.., |_, flip| flip.tables.contains(&table));
-        for (index, flip) in losers.collect::<Vec<_>>() {
-            flip.tables.iter().for_each(|table| self.space.tables.let_go(*table, self.space.round));
-            self.stick(index, full);
-        }
-        self.drop_unheld(plan, dirty);
-        self.classify(dirty);
-    }
-
     /// New tables that no endpoint will have are dropped.
-    fn drop_unheld(&mut self, plan: &mut Plan, dirty: &mut Dirty) {
+    pub(super) fn drop_unheld(&mut self, plan: &mut Plan, dirty: &mut Dirty) {
         let tables = &self.space.tables;
         let unheld = plan.made.extract_if(.., |table| tables.get(*table).is_none_or(|table| table.holders == 0));
         for table in unheld.collect::<Vec<_>>() {
@@ -134,24 +150,5 @@ impl Engine {
         let rules = self.space.unmake(table, dirty);
         let round = self.space.round;
         rules.iter().flatten().for_each(|rule| self.policies.rules.let_go(*rule, round));
-    }
-
-    /// The keys of new classes in live tables, and of new tables.
-    fn keys(&self, plan: &Plan) -> (Keys, Vec<Keys>) {
-        let space = &self.space;
-        let fresh = space.classes.fresh().iter();
-        let fresh = fresh.flat_map(|class| space.tables.keys_of_class(*class, &space.terms, &space.classes)).collect();
-        let tables = plan.made.iter().map(|table| space.tables.keys_of_table(*table, &space.terms)).collect();
-        (fresh, tables)
-    }
-
-    /// What does not fit.
-    fn overflow(&self, (fresh, tables): &(Keys, Vec<Keys>)) -> Option<Full> {
-        let added = fresh.len() + tables.iter().map(Vec::len).sum::<usize>();
-        if added > 0 && self.space.keys + added > self.limits.keys {
-            return Some(Full::Keys);
-        }
-        let is_new = !tables.is_empty() && self.space.blocks.len() > self.limits.blocks;
-        is_new.then_some(Full::Blocks)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::addresses::{Addresses, Held};
 use super::blocks::Blocks;
 use super::classes::Classes;
+use super::demand::Demand;
 use super::tables::{Draft, Tables};
 use super::term::{Peers, Term};
 use super::terms::Terms;
@@ -33,6 +34,8 @@ pub(super) struct Dirty {
     pub(super) addresses: BTreeSet<IpAddr>,
     /// Terms that a table asks for as the first, or as the last one no more: peers that fulfil them are to be looked at.
     pub(super) terms: Vec<Arc<Term>>,
+    /// Namespaces whose shares are to be decided anew.
+    pub(super) namespaces: BTreeSet<Arc<str>>,
     /// Indices that shall have no word.
     pub(super) cleared: BTreeSet<u32>,
     /// What the map has of each address that was looked at.
@@ -41,9 +44,9 @@ pub(super) struct Dirty {
 
 impl Space {
     /// A new table, its terms asked for.
-    pub(super) fn make(&mut self, draft: &Draft, dirty: &mut Dirty) -> Option<u32> {
+    pub(super) fn make(&mut self, draft: &Draft, asked: (&Arc<str>, Demand), dirty: &mut Dirty) -> Option<u32> {
         let (terms, blocks) = (&mut self.terms, &mut self.blocks);
-        self.tables.make(draft, |table, term| {
+        self.tables.make(draft, asked, |table, term| {
             let (id, first) = terms.ask(term, table);
             if first {
                 if let (Peers::Block(block), None) = (&term.peers, &term.port)

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::classes::{ANY_POD, ANYONE, Classes};
+use super::demand::Demand;
 use super::numbers::Numbers;
 use super::port::{PortPrefix, number};
 use super::rule::{Rule, Whom};
 use super::step::RuleKey;
 use super::terms::{Fact, Terms};
 
-/// The highest table number that a word has room for.
-pub(super) const LAST_TABLE: u32 = (1 << 14) - 1;
+/// The table that is always empty, so that a direction can be closed however full everything is: the highest number that a
+/// word has room for. Nobody writes it.
+pub const CLOSED: u32 = (1 << 14) - 1;
 
 /// Bits of a table's `uses`, as in `ferrule_common::policy`.
 mod uses {
@@ -22,7 +24,8 @@ mod uses {
     pub(super) const BY_ANYONE: u32 = 1 << 23;
 }
 
-/// A result that is still to find its table: rules with the ports that are the same for every peer.
+/// A result that is still to find its table: rules with the ports that are the same for every peer. One without rules is
+/// [`CLOSED`].
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     /// What it is known by.
@@ -51,6 +54,9 @@ pub(super) struct Table {
     /// The round since when no endpoint has it.
     idle: u64,
     pub(super) written: bool,
+    /// Whose policies it is made of, and how much they ask for.
+    pub(super) owner: Arc<str>,
+    pub(super) demand: Demand,
 }
 
 /// Every table that is in the maps or will be.
@@ -60,12 +66,14 @@ pub(super) struct Tables {
     by_spec: HashMap<Arc<[u64]>, u32>,
     pub(super) numbers: Numbers,
     idle: Vec<(u64, u32)>,
+    /// What each namespace's tables ask for, superseded ones included, and how many they are.
+    held: HashMap<Arc<str>, (Demand, usize)>,
 }
 
 impl Tables {
     pub(super) fn new(last: u32, taken: BTreeSet<u32>) -> Self {
-        let numbers = Numbers::new(1, last.min(LAST_TABLE), taken);
-        Self { by_number: BTreeMap::new(), by_spec: HashMap::new(), numbers, idle: Vec::new() }
+        let numbers = Numbers::new(1, last.min(CLOSED - 1), taken);
+        Self { by_number: BTreeMap::new(), by_spec: HashMap::new(), numbers, idle: Vec::new(), held: HashMap::new() }
     }
 
     pub(super) fn find(&self, draft: &Draft) -> Option<u32> {
@@ -76,6 +84,7 @@ impl Tables {
     pub(super) fn make(
         &mut self,
         draft: &Draft,
+        (owner, asked): (&Arc<str>, Demand),
         mut ask: impl FnMut(u32, &Arc<super::term::Term>) -> u32,
     ) -> Option<u32> {
         let number = self.numbers.take()?;
@@ -88,7 +97,12 @@ impl Tables {
             holders: 0,
             idle: 0,
             written: false,
+            owner: owner.clone(),
+            demand: asked,
         };
+        let (sum, count) = self.held.entry(owner.clone()).or_default();
+        sum.add(asked);
+        *count += 1;
         for (rule, ports) in &draft.rules {
             if ports.is_empty() && rule.by_peer.is_empty() {
                 continue;
@@ -160,6 +174,13 @@ impl Tables {
     pub(super) fn remove(&mut self, number: u32, round: u64) -> Option<Table> {
         let table = self.by_number.remove(&number)?;
         self.by_spec.remove(&table.spec);
+        if let Some((sum, count)) = self.held.get_mut(&table.owner) {
+            sum.subtract(table.demand);
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(&table.owner);
+            }
+        }
         if table.written {
             self.numbers.rest(number, round)
         } else {
@@ -174,6 +195,39 @@ impl Tables {
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_number.is_empty()
+    }
+
+    /// What a namespace's tables ask for, superseded ones included, and how many they are.
+    pub(super) fn held_by(&self, namespace: &Arc<str>) -> (Demand, usize) {
+        self.held.get(namespace).copied().unwrap_or_default()
+    }
+
+    /// At least as many keys as a class has in the tables that are written; counting ends beyond `most`.
+    pub(super) fn count_of_class(&self, class: u32, terms: &Terms, classes: &Classes, most: usize) -> usize {
+        let mut count = 0_usize;
+        for id in classes.facts(class).iter() {
+            let Some(fact) = terms.fact(*id) else { continue };
+            for table in terms.tables_of(*id).iter().filter_map(|number| self.get(*number)) {
+                count += if table.written { table.ports_of(fact) } else { 0 };
+                if count > most {
+                    return count;
+                }
+            }
+        }
+        count
+    }
+
+    /// At least as many keys as a table has; counting ends beyond `most`.
+    pub(super) fn count_of_table(&self, number: u32, terms: &Terms, most: usize) -> usize {
+        let Some(table) = self.get(number) else { return 0 };
+        let mut count: usize = table.by_wildcard.iter().map(|(_, clause)| clause.ports.len()).sum();
+        for fact in table.by_term.keys().flat_map(|term| terms.facts_of(*term)) {
+            if count > most {
+                break;
+            }
+            count = count.saturating_add(fact.classes.len().saturating_mul(table.ports_of(fact)));
+        }
+        count
     }
 
     /// Whether nothing waits to be removed.
@@ -219,6 +273,12 @@ impl Table {
     /// Whether it tells a pod from what is none.
     pub(super) fn tells_pods(&self) -> bool {
         self.uses & uses::BY_POD != 0
+    }
+
+    /// How many keys a class has since a fact holds for it, each clause's counted.
+    fn ports_of(&self, fact: &Fact) -> usize {
+        let clauses = self.by_term.get(&fact.term).into_iter().flatten();
+        clauses.map(|clause| if fact.port.is_some() { 1 } else { clause.ports.len() }).sum()
     }
 
     /// The keys that a class has since a fact holds for it.

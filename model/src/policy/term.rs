@@ -39,7 +39,7 @@ pub(super) enum Peers {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Block {
     pub(super) cidr: IpNetwork,
-    /// Sorted, each within `cidr`.
+    /// Sorted by family and address; disjoint.
     pub(super) except: Box<[IpNetwork]>,
 }
 
@@ -64,19 +64,27 @@ impl Block {
         let whole = cidr::normalised(block.cidr);
         let mut except: Vec<IpNetwork> = block.except.iter().copied().map(cidr::normalised).collect();
         except.retain(|part| cidr::overlap(whole, *part));
-        except.sort_unstable();
-        except.dedup();
+        // An exception within another one says nothing: what is left is disjoint, so that one look finds the only candidate.
+        except.sort_unstable_by_key(|part| (Family::of_net(*part), cidr::number(part.network()), part.prefix()));
+        except.dedup_by(|inner, outer| holds(*outer, *inner));
         Self { cidr: whole, except: except.into() }
     }
 
     /// Whether an address is in it. Families are apart: `::/0` holds no IPv4 address.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
-        self.cidr.contains(address) && !self.except.iter().any(|part| part.contains(address))
+        self.cidr.contains(address) && !self.exception(address).is_some_and(|part| part.contains(address))
+    }
+
+    /// The last exception that begins at an address or before it: the only one that can hold it.
+    fn exception(&self, address: IpAddr) -> Option<IpNetwork> {
+        let at = (Family::of(address), cidr::number(address));
+        let begun = self.except.partition_point(|part| (Family::of_net(*part), cidr::number(part.network())) <= at);
+        begun.checked_sub(1).map(|last| self.except[last])
     }
 
     /// Whether all of a prefix is in it, as far as no longer prefix of a boundary says otherwise.
     pub(super) fn covers(&self, prefix: IpNetwork) -> bool {
-        holds(self.cidr, prefix) && !self.except.iter().any(|part| holds(*part, prefix))
+        holds(self.cidr, prefix) && !self.exception(prefix.network()).is_some_and(|part| holds(part, prefix))
     }
 
     /// The prefixes where it begins or ends.

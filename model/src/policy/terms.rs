@@ -1,6 +1,6 @@
 //! The terms that live tables ask for, who asks for each, and the facts about peers that follow from them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::index::SelectorIndex;
@@ -25,7 +25,7 @@ pub(super) struct Fact {
     /// What the peer's port of the term's name is.
     pub(super) port: Option<u16>,
     /// The classes that hold it.
-    pub(super) classes: Vec<u32>,
+    pub(super) classes: BTreeSet<u32>,
 }
 
 /// The terms of all live tables.
@@ -128,7 +128,7 @@ impl Terms {
         if let Some((_, fact)) = asked.facts.iter().find(|(other, _)| *other == port) {
             return Some(*fact);
         }
-        let fact = self.facts.insert(Fact { term, port, classes: vec![] });
+        let fact = self.facts.insert(Fact { term, port, classes: BTreeSet::new() });
         asked.facts.push((port, fact));
         Some(fact)
     }
@@ -164,7 +164,7 @@ impl Terms {
     pub(super) fn enter(&mut self, class: u32, facts: &[u32]) {
         for fact in facts {
             if let Some(fact) = self.facts.get_mut(*fact) {
-                fact.classes.push(class);
+                fact.classes.insert(class);
             }
         }
     }
@@ -173,7 +173,7 @@ impl Terms {
     pub(super) fn leave(&mut self, class: u32, facts: &[u32]) {
         for id in facts {
             if let Some(fact) = self.facts.get_mut(*id) {
-                fact.classes.retain(|other| *other != class);
+                fact.classes.remove(&class);
             }
             self.sweep(*id);
         }

@@ -153,7 +153,6 @@ pub fn cluster(workspace: &Workspace) -> Result<()> {
         Need::program("openssl", &["openssl"], "makes the cluster's certificates"),
         Need::program("gcc", &["gcc", "libc6-dev"], "compiles the pause container's program"),
         Need::program("iptables", &["iptables"], "is what portmap and kube-proxy work with"),
-        Need::program("nft", &["nftables"], "is what kube-proxy works with in its nftables mode"),
         Need::program("conntrack", &["conntrack"], "is what kube-proxy forgets flows with"),
         host_local(),
     ])?;
@@ -174,6 +173,7 @@ fn networking() -> Result<()> {
         Need::program("ip", &["iproute2"], "makes network namespaces and links"),
         Need::program("ping", &["iputils-ping"], "sends ICMP"),
         Need::program("nsenter", &["util-linux"], "starts processes in network namespaces"),
+        Need::program("nft", &["nftables"], "translates addresses as hosts and kube-proxy do"),
         bpftool(),
     ])
 }

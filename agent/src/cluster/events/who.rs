@@ -82,7 +82,13 @@ mod tests {
     }
 
     fn of_policies(object: Identity) -> Issue {
-        let reason = policy::Reason::TablesFull { capacity: 1, in_force: policy::InForceStill::Before };
+        let reason = policy::Reason::EmptyRange {
+            direction: ferrule_model::objects::Direction::Ingress,
+            rule: 0,
+            port: 0,
+            first: 2,
+            last: 1,
+        };
         Issue::Policies(policy::Issue { subject: policy::Subject::Object(object), reason })
     }
 

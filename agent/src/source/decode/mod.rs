@@ -56,6 +56,8 @@ pub struct Parts {
     pub endpoints: Value,
     /// `ports` of an EndpointSlice.
     pub ports: Value,
+    /// It was too large to be kept whole.
+    pub cut: bool,
 }
 
 impl Parts {
@@ -96,6 +98,11 @@ impl Parts {
     pub fn decode(&self, identity: &Identity) -> Result<Object, FieldError> {
         let name = &identity.name;
         let (spec, status) = (Field::root("spec", &self.spec), Field::root("status", &self.status));
+        if self.cut {
+            return Err(
+                spec.error("is larger than an object of its kind may be (8 MiB as it is read); make it smaller")
+            );
+        }
         let metadata = Metadata::decode(&Field::root("metadata", &self.metadata))?;
         Ok(match identity.kind {
             Kind::Node => Object::Node(node::decode(&name.name, metadata, &spec, &status)?),
@@ -113,7 +120,10 @@ impl Parts {
     /// close.
     #[must_use]
     pub fn stand_in(&self, identity: &Identity) -> Option<Object> {
-        let closed = || policy::closed(&identity.name, &Field::root("spec", &self.spec));
+        let nothing = Value::String("cut".into());
+        // What is left of one that was cut does not say whom it selects.
+        let spec = if self.cut { &nothing } else { &self.spec };
+        let closed = || policy::closed(&identity.name, &Field::root("spec", spec));
         (identity.kind == Kind::NetworkPolicy).then(|| Object::NetworkPolicy(closed()))
     }
 }

@@ -4,6 +4,7 @@ use ferrule_model::cidr;
 use ferrule_model::objects::{
     Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch,
 };
+use ferrule_model::policy::{self, Excess};
 use ferrule_model::selector::{Requirement, Selector, Test};
 
 use super::pod::protocol;
@@ -14,13 +15,19 @@ pub(super) fn decode(name: &ObjectName, spec: &Field<'_>) -> Result<NetworkPolic
         spec.get(list)?.list()?.iter().map(|rule| decode_rule(rule, peers)).collect()
     };
     let (ingress, egress) = (rules("ingress", "from")?, rules("egress", "to")?);
-    Ok(NetworkPolicy {
+    let policy = NetworkPolicy {
         name: name.clone(),
         pod_selector: selector(&spec.get("podSelector")?)?,
         isolates: directions(&spec.get("policyTypes")?, !egress.is_empty())?,
         ingress,
         egress,
-    })
+    };
+    if let Some((direction, Excess { measure, asked, limit })) = policy::excess(&policy) {
+        let list = if direction == Direction::Ingress { "ingress" } else { "egress" };
+        let words = format!("asks for {asked} {measure}, and a policy may have {limit}; name fewer peers and ports");
+        return Err(spec.get(list)?.error(words));
+    }
+    Ok(policy)
 }
 
 /// What stands for a policy that cannot be read: what it may select lets nobody in or out by it. Policies only add up, so that

@@ -1,5 +1,6 @@
 //! Services.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ferrule_model::objects::{Distribution, ObjectName, Service, ServicePort, ServiceType};
@@ -71,7 +72,7 @@ fn cluster_ips(spec: &Field<'_>) -> Result<Vec<IpAddr>, FieldError> {
 }
 
 fn ports(list: &Field<'_>) -> Result<Vec<ServicePort>, FieldError> {
-    let mut ports: Vec<ServicePort> = Vec::new();
+    let (mut ports, mut seen): (Vec<ServicePort>, _) = (Vec::new(), BTreeSet::new());
     for field in list.list()? {
         let number = field.get("port")?;
         let port = ServicePort {
@@ -79,7 +80,7 @@ fn ports(list: &Field<'_>) -> Result<Vec<ServicePort>, FieldError> {
             port: number.optional_port()?.ok_or_else(|| number.error("is missing or not a number"))?,
             protocol: protocol(&field.get("protocol")?)?,
         };
-        if ports.iter().any(|other| (other.port, other.protocol) == (port.port, port.protocol)) {
+        if !seen.insert((port.port, port.protocol)) {
             return Err(number.error(format!("{} stands twice with one protocol; remove one of them", port.port)));
         }
         ports.push(port);

@@ -122,6 +122,32 @@ fn a_bad_policy_is_told_by_field() {
 }
 
 #[test]
+fn a_policy_that_asks_for_more_than_any_pod_may_have_is_told_by_field() {
+    let many = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(", ");
+    let cidrs = |count| many(count, &|n| format!("{{ipBlock: {{cidr: 10.{}.{}.0/24}}}}", n / 256, n % 256));
+    let ports = |count| many(count, &|n| format!("{{port: {}}}", 2 * n + 1));
+    let labels = |count| many(count, &|n| format!("{{podSelector: {{matchLabels: {{app: a{n}}}}}}}"));
+    let told = |spec: String, what: &str| {
+        check("NetworkPolicy", &format!("spec: {spec}"), &format!("spec.{what}; name fewer peers and ports"));
+    };
+    told(
+        format!("{{ingress: [{{from: [{}], ports: [{}]}}]}}", cidrs(400), ports(100)),
+        "ingress: asks for 40000 pairs of a peer and a port, and a policy may have 32768",
+    );
+    told(
+        format!("{{egress: [{{to: [{}]}}]}}", cidrs(4_097)),
+        "egress: asks for 4097 CIDRs and exceptions, and a policy may have 4096",
+    );
+    told(
+        format!("{{ingress: [{{from: [{}]}}]}}", labels(1_025)),
+        "ingress: asks for 1025 selectors of peers, and a policy may have 1024",
+    );
+    let fits =
+        format!("metadata: {{name: x}}\nspec: {{ingress: [{{from: [{}], ports: [{}]}}]}}", cidrs(4_096), ports(8));
+    assert_eq!(decode("NetworkPolicy", &fits).err(), None);
+}
+
+#[test]
 fn every_field_of_a_pod_in_use_is_decoded() {
     let text = "
 metadata: {name: web-0, namespace: shop, uid: u, labels: {app: web}, creationTimestamp: 1970-01-01T00:01:00Z, deletionTimestamp: 2026-11-22T17:00:00Z}

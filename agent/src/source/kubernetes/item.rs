@@ -10,7 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::source::announce;
 use crate::source::decode::{MIRROR, Parts};
-use crate::source::mask::Mask;
+use crate::source::mask::{Bounded, Budget, Mask};
 
 /// What the decoders ask for, of all kinds. No two kinds want different things of a member of one name.
 const IN_USE: Mask = Mask::Members(&[
@@ -72,6 +72,9 @@ const IN_USE: Mask = Mask::Members(&[
     ("ports", Mask::All),
 ]);
 
+/// What one object may take while it is read, in bytes: some twenty times what the largest sensible one does.
+const MOST: usize = 8 << 20;
+
 /// An object of the kind that its API is of.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
@@ -103,12 +106,14 @@ impl<'de> Visitor<'de> for ItemVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
         let mut parts = Parts::default();
+        let budget = Budget::new(Some(MOST));
         while let Some(name) = map.next_key::<Cow<'_, str>>()? {
             match IN_USE.member(&name).and_then(|mask| Some((parts.part_mut(&name)?, mask))) {
-                Some((part, mask)) => *part = map.next_value_seed(mask)?,
+                Some((part, mask)) => *part = map.next_value_seed(Bounded { mask, budget: &budget })?,
                 None => _ = map.next_value::<IgnoredAny>()?,
             }
         }
+        parts.cut = budget.get().is_none();
         // What a watch needs to go on from.
         let text = |member: &str| parts.metadata.get(member).and_then(|value| value.as_str()).map(str::to_owned);
         let (name, resource_version) = (text("name"), text("resourceVersion"));
@@ -156,6 +161,24 @@ impl Resource for Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::decode::Object;
+
+    #[test]
+    fn an_object_that_is_too_large_is_refused_by_name_and_a_policy_closes_its_namespace() {
+        let peers = vec![r#"{"ipBlock": {"cidr": "10.0.0.0/8"}}"#; 30_000].join(",");
+        let text = format!(
+            r#"{{"metadata": {{"name": "p", "namespace": "a", "resourceVersion": "7"}},
+                "spec": {{"podSelector": {{"matchLabels": {{"app": "web"}}}}, "ingress": [{{"from": [{peers}]}}], "policyTypes": ["Ingress"]}}}}"#
+        );
+        let item: Item = serde_json::from_str(&text).unwrap();
+        assert_eq!(item.meta.resource_version.as_deref(), Some("7"));
+        let parts = item.into_parts();
+        let identity = parts.identity(Kind::NetworkPolicy).unwrap();
+        let error = parts.decode(&identity).unwrap_err().to_string();
+        assert!(error.starts_with("spec: is larger than"), "{error}");
+        let Some(Object::NetworkPolicy(policy)) = parts.stand_in(&identity) else { panic!("nothing stands in") };
+        assert_eq!((policy.isolates.len(), policy.pod_selector.requirements().len()), (2, 0));
+    }
 
     #[test]
     fn a_pod_is_what_is_in_use_of_it() {

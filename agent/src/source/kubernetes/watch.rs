@@ -18,8 +18,15 @@ use crate::source::decode::Parts;
 
 /// How long a watch may last, in seconds.
 const WATCH: u32 = 240;
-/// Objects in a page of a list.
-const PAGE: u32 = 500;
+/// Objects in a page of a list, which is in memory as a whole: few of what a tenant can make as large as the API server
+/// lets objects be.
+const fn page(kind: Kind) -> u32 {
+    match kind {
+        Kind::NetworkPolicy | Kind::Service | Kind::EndpointSlice => 40,
+        Kind::Pod => 250,
+        Kind::Node | Kind::Namespace => 500,
+    }
+}
 /// The first pause after a failure, and the longest; each with as much again by chance, so that the nodes of a cluster do
 /// not come back all at once.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
@@ -30,7 +37,7 @@ pub(super) type Said = (Kind, watcher::Result<Event<Parts>>);
 /// Reads what the API server says of one kind, until nobody listens.
 pub(super) async fn watch(client: Client, kind: Kind, sender: mpsc::Sender<Said>) {
     let api = Api::<Item>::all_with(client, &kind);
-    let config = watcher::Config::default().page_size(PAGE).timeout(WATCH);
+    let config = watcher::Config::default().page_size(page(kind)).timeout(WATCH);
     let mut events = watcher(api, config).boxed();
     let mut pauses = pauses();
     while let Some(event) = events.next().await {

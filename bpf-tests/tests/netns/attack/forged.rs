@@ -48,10 +48,10 @@ fn from_a_guest(routing: Routing) {
             // Its own address reaches pods: what follows is not lost for another reason.
             let own_address = guest.addresses[usize::from(!v4)];
             ensure!(gets(&pods.b, || throw(own_address, b))?, "the guest itself does not reach b, IPv4 {v4}");
-            for from in [a, far, other, unused(node, v4)?, unused(&cluster.nodes[1], v4)?] {
+            for from in [a, far, other, unused(&cluster.nodes[1], v4)?] {
                 ensure!(!gets(&pods.b, || throw(from, b))?, "{from} by a guest reached {b}");
             }
-            for from in [a, b, other, unused(node, v4)?, own(node, false)?, own(node, true)?] {
+            for from in [a, b, other, unused(&cluster.nodes[1], v4)?, own(node, false)?, own(node, true)?] {
                 if from.is_ipv4() == v4 {
                     ensure!(!gets(&pods.far, || throw(from, far))?, "{from} by a guest reached {far}");
                 }

@@ -10,6 +10,7 @@ mod mesh;
 mod objects;
 mod own_node;
 mod reasons;
+mod room;
 mod tables;
 pub(crate) mod town;
 mod wires;

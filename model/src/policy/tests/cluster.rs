@@ -202,6 +202,16 @@ impl Cluster {
         }
     }
 
+    /// All of it.
+    pub(super) fn changes(&self) -> Vec<Change> {
+        let Objects { namespaces, pods, policies, .. } = &self.objects;
+        let namespaces = namespaces.iter().map(|(name, one)| Change::Namespace(name.clone(), Some(one.clone())));
+        let pods = pods.iter().map(|(name, one)| Change::Pod(name.clone(), Some(one.clone())));
+        let policies = policies.iter().map(|(name, one)| Change::Policy(name.clone(), Some(one.clone())));
+        let endpoints = self.endpoints.iter().map(|(index, one)| Change::Endpoint(*index, Some(one.clone())));
+        namespaces.chain(pods).chain(policies).chain(endpoints).collect()
+    }
+
     /// Whether an endpoint lets pass what comes from a peer, or goes to it, as the oracle says; `None` for one that does
     /// not exist.
     pub(super) fn allows(&self, index: u32, direction: Direction, peer: IpAddr, ask: Ask) -> Option<bool> {

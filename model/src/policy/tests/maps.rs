@@ -60,6 +60,9 @@ impl Maps {
         if table == 0 {
             return true;
         }
+        if table == CLOSED {
+            return false;
+        }
         let uses = self.tables[&table];
         let (class, pod) = self.classes.get(&peer).copied().unwrap_or_else(|| {
             let holding = self.blocks.iter().filter(|(prefix, _)| prefix.contains(peer));

@@ -5,3 +5,4 @@ mod maps;
 mod order;
 mod properties;
 mod semantics;
+mod shares;

@@ -128,8 +128,7 @@ fn a_changed_policy_is_built_beside_the_old_one_and_its_number_rests() {
             "store endpoint 1: tables 2 0",
             "table 1: clear",
             "remove table 1 class 2 protocol 6 port 80/16",
-            "table 3: uses 0x0",
-            "store endpoint 1: tables 3 0",
+            "store endpoint 1: tables 16383 0",
         ],
     );
 }
@@ -155,9 +154,10 @@ fn a_target_whose_named_port_gets_another_number_gets_another_table() {
 fn endpoints_with_the_same_result_share_a_table() {
     with(
         "",
-        &["policy a/p app=web|db | in none"],
+        &["policy a/p app=web|db | in all on 80/tcp"],
         &[
-            "table 1: uses 0x0",
+            "table 1: uses 0x810000",
+            "insert table 1 class 0 protocol 6 port 80/16 rule 1",
             "pod 10.0.0.1: class 1",
             "pod 10.0.0.2: class 1",
             "pod 10.0.0.3: class 1",
@@ -167,13 +167,18 @@ fn endpoints_with_the_same_result_share_a_table() {
 }
 
 #[test]
+fn isolation_without_rules_takes_no_room_and_tells_nobody_apart() {
+    with("", &["policy a/p app=web|db | in none"], &["store endpoint 1: tables 16383 0, endpoint 2: tables 16383 0"]);
+}
+
+#[test]
 fn longer_prefixes_come_first() {
     with(
-        "policy a/p app=web | in none",
+        "policy a/p app=web | in all on 80/tcp",
         &["policy a/q app=web | in 10.8.0.0/16-10.8.1.0/24 on all"],
         &[
-            "table 2: uses 0x300000",
-            "insert table 2 class 2 protocol 0 port 0/0 rule 1",
+            "table 2: uses 0xb10000",
+            "insert table 2 class 0 protocol 6 port 80/16 rule 1, table 2 class 2 protocol 0 port 0/0 rule 2",
             "block 10.8.1.0/24: class 0",
             "block 10.8.0.0/16: class 2",
             "store endpoint 1: tables 2 0",
@@ -182,21 +187,23 @@ fn longer_prefixes_come_first() {
 }
 
 #[test]
-fn what_does_not_fit_leaves_what_was_and_says_so() {
+fn what_does_not_fit_leaves_what_isolated_and_closes_what_did_not() {
     let limits = Limits { keys: 2, ..Limits::default() };
     let mut engine = Engine::new(limits, 1, BTreeSet::new());
     engine.apply(changes(&format!("{PODS}\npolicy a/p app=web | in app=x on 80/tcp")));
     assert_eq!(engine.apply([change("policy a/p app=web | in app=x on 80/tcp,81/tcp")]), []);
-    assert_eq!(engine.apply([change("policy a/q app=db | in app=x on 1/tcp,2/tcp")]), []);
+    let steps = engine.apply([change("policy a/q app=db | in app=x on 1/tcp,2/tcp")]);
+    let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps, ["store endpoint 2: tables 16383 0"]);
     let issues: Vec<String> = engine.issues().iter().map(ToString::to_string).collect();
-    let full = |pod, still| {
+    let full = |pod, policy, still| {
         format!(
-            "Pod {pod}: the rules of the policies that select it do not fit into the policy map with its 2 entries; \
-             {still}; let the rules name fewer ports and peers"
+            "Pod {pod}: policies' spec.ingress: the rules of the policies that select it, NetworkPolicy {policy} the \
+             largest, do not fit into the policy map with its 2 entries; {still}; let the rules name fewer ports and peers"
         )
     };
-    let before = "what was in force before stays";
-    assert_eq!(issues, [full("a/web", before), full("a/db", before)]);
+    let (before, nothing) = ("what was in force before stays", "nothing passes in this direction");
+    assert_eq!(issues, [full("a/web", "a/p", before), full("a/db", "a/q", nothing)]);
     let steps: Vec<String> = engine.apply([change("lease 3 10.0.0.3 a/x")]).iter().map(ToString::to_string).collect();
     assert_eq!(steps, ["store endpoint 3: tables 0 0"]);
 }

@@ -10,8 +10,9 @@ use proptest::sample::{select, subsequence};
 use super::cluster::{Ask, Cluster, change};
 use super::maps::Maps;
 use crate::objects::Direction;
+use crate::policy::locals::{Full, Stuck};
 use crate::policy::policies::DIRECTIONS;
-use crate::policy::{Engine, Limits, Step};
+use crate::policy::{CLOSED, Demand, Engine, Limits, Step};
 
 const ADDRESSES: [&str; 8] =
     ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.5", "10.0.1.1", "192.0.2.1", "fd00::1", "fd00::2"];
@@ -85,6 +86,10 @@ fn event() -> impl Strategy<Value = String> {
         1 => select(leases).prop_map(str::to_owned),
         3 => Just("retire".to_owned()),
     ]
+}
+
+fn demand(most: usize) -> impl Strategy<Value = Demand> {
+    (0..most, 0..most, 0..most).prop_map(|(keys, prefixes, selectors)| Demand { keys, prefixes, selectors })
 }
 
 /// Two endpoints never have one address.
@@ -232,8 +237,9 @@ proptest! {
     fn limits_are_kept_and_what_does_not_fit_opens_nothing(
         events in prop::collection::vec(event(), 1..40),
         keys in 0..40_usize, tables in 0..6_u32, addresses in 3..10_usize, blocks in 0..6_usize,
+        of_pod in demand(24), of_namespace in demand(40), modest in demand(8),
     ) {
-        let limits = Limits { keys, tables, addresses, blocks };
+        let limits = Limits { keys, tables, addresses, blocks, of_pod, of_namespace, modest };
         let mut world = World::new(limits);
         for line in events {
             if line == "retire" {
@@ -256,13 +262,42 @@ proptest! {
             let left_out = !world.engine.left_out.is_empty();
             for (key, verdict) in now {
                 let local = world.engine.locals.get(key.0);
-                let stuck = local.is_some_and(|local| local.stuck.is_some());
-                if !world.is_other(key.0, key.2) || stuck && local.is_some_and(|local| local.tables.is_some()) {
+                let at = usize::from(key.1 == Direction::Egress);
+                let stuck = local.and_then(|local| local.stuck[at].as_ref());
+                let table = local.and_then(|local| Some(local.tables?[at]));
+                if let Some(stuck) = stuck {
+                    prop_assert!(table.is_some_and(|table| table != 0), "{:?} should be isolated and is open", key);
+                    prop_assert!(stuck.waits() || table == Some(CLOSED), "{:?} has more than its share", key);
+                    prop_assert!(!verdict || table != Some(CLOSED), "{:?} is closed and open", key);
+                }
+                // One that waits for room and was isolated keeps what it had.
+                if !world.is_other(key.0, key.2) || stuck.is_some() && table != Some(CLOSED) {
                     continue;
                 }
-                prop_assert!(!verdict || right[&key] && !stuck, "{:?} is open", key);
-                prop_assert!(verdict == right[&key] || stuck || left_out, "{:?} has no issue", key);
+                prop_assert!(!verdict || right[&key], "{:?} is open", key);
+                prop_assert!(verdict == right[&key] || stuck.is_some() || left_out, "{:?} has no issue", key);
             }
         }
+    }
+
+    #[test]
+    fn who_has_more_than_a_share_does_not_depend_on_what_came_first(
+        events in prop::collection::vec(event(), 1..40), of_pod in demand(12), of_namespace in demand(20),
+    ) {
+        let limits = Limits { of_pod, of_namespace, ..Limits::default() };
+        let mut world = World::new(limits);
+        for line in events.iter().filter(|line| *line != "retire") {
+            let change = change(line);
+            let kept = world.cluster.clone();
+            world.cluster.take(&change);
+            if is_sound(&world.cluster) { drop(world.engine.apply([change])) } else { world.cluster = kept }
+        }
+        let mut anew = Engine::new(limits, 1, BTreeSet::new());
+        anew.apply(world.cluster.changes());
+        let refused = |engine: &Engine| -> Vec<(u32, [Option<Full>; 2])> {
+            let full = |one: &Option<Stuck>| one.as_ref().map(|stuck| stuck.full).filter(|full| matches!(full, Full::Refused(_)));
+            engine.locals.iter().map(|(index, local)| (index, [full(&local.stuck[0]), full(&local.stuck[1])])).collect()
+        };
+        prop_assert_eq!(refused(&world.engine), refused(&anew));
     }
 }
