@@ -38,5 +38,10 @@ pub const DEFAULT_OPEN_MARK: u32 = 1 << 20;
 pub const SERVICES_ON: &str = "SERVICES_ON";
 /// The global, a byte: 1 where a socket program can say why it refuses (`bpf_set_retval`, Linux 5.18).
 pub const SET_RETVAL: &str = "SET_RETVAL";
+/// The global, a byte: 1 where the agent says which network namespaces are pods' (`SO_NETNS_COOKIE`, Linux 5.14), so that
+/// others are strangers.
+pub const OWNERS_KNOWN: &str = "OWNERS_KNOWN";
+/// The global, a byte: 1 where a program is told which socket of MPTCP one belongs to (`bpf_skc_to_mptcp_sock`, Linux 5.19).
+pub const MPTCP_TOLD: &str = "MPTCP_TOLD";
 /// The global with the events that one CPU may write in a second.
 pub const EVENTS_A_SECOND: &str = "EVENTS_A_SECOND";

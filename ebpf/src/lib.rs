@@ -15,6 +15,8 @@
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics), expect(internal_features, reason = "atomic addition"))]
 
 mod arp;
+mod asked;
+mod call;
 mod clock;
 mod conntrack;
 mod count;
@@ -36,9 +38,11 @@ mod recent;
 mod related;
 mod scope;
 mod service;
+mod share;
 mod socket;
 mod stages;
 mod standing;
+mod stream;
 mod sweep;
 mod transport;
 mod tunnel;

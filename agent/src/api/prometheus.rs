@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use ferrule_common::layout;
+use ferrule_common::{layout, owner::Owner};
 use ferrule_model::{policy, service};
 use prometheus_client::{
     encoding::text::encode,
@@ -16,11 +16,7 @@ use prometheus_client::{
 };
 
 use super::{App, Refusal, exposition::Format, inspect::samples};
-use crate::{
-    bpf::{metrics::Sample, service_maps::Fill},
-    source::kubernetes::Report,
-    state::NodeState,
-};
+use crate::{bpf::metrics::Sample, source::kubernetes::Report, state::NodeState};
 
 type Labels = Vec<(String, String)>;
 
@@ -42,7 +38,7 @@ struct Figures {
     policy_issues: usize,
     services: service::Summary,
     service_issues: usize,
-    fill: Fill,
+    held: Owner,
     synced: bool,
     /// None where the API server is not the source.
     report: Option<Report>,
@@ -66,7 +62,7 @@ impl Figures {
             policy_issues: app.policy.issues().len(),
             services: app.services.summary(),
             service_issues: app.services.issues().len(),
-            fill: app.services.fill(),
+            held: app.services.held(),
             synced: app.store.clone().snapshot().synced,
             report: app.server.as_ref().map(|server| server.report()),
             adds: app.times.add.clone(),
@@ -82,6 +78,7 @@ impl Figures {
         let mut registry = Registry::with_prefix("ferrule");
         packets(&self.samples, &mut registry);
         maps(self, &mut registry);
+        refused(self, &mut registry);
         figures(self, &mut registry);
         source(self, &mut registry);
         times(self, &mut registry);
@@ -110,9 +107,10 @@ fn packets(samples: &[Sample], registry: &mut Registry) {
 
 /// How full maps are, as far as that is known without reading the large ones.
 fn maps(told: &Figures, registry: &mut Registry) {
-    let Figures { state, leases, addresses, flows: (flows, flows_at_most), policy, services, fill, .. } = told;
+    let Figures { state, leases, addresses, flows: (flows, flows_at_most), policy, services, held, .. } = told;
     let remote = state.desired.as_ref().map(|desired| &desired.remote);
-    let flows = usize::try_from(*flows).unwrap_or(usize::MAX);
+    let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let flows = whole(*flows);
     let known = [
         ("fr_conntrack", flows, *flows_at_most),
         ("fr_endpoints", *addresses, layout::ENDPOINTS),
@@ -127,8 +125,9 @@ fn maps(told: &Figures, registry: &mut Registry) {
         ("fr_services", services.frontends, layout::SERVICES),
         ("fr_backends", services.backends, layout::BACKENDS),
         ("fr_svc_members", services.members, layout::MEMBERS),
-        ("fr_svc_socks", fill.sockets, layout::SOCKETS),
-        ("fr_affinity", fill.clients, layout::AFFINITY),
+        ("fr_svc_socks", whole(held.sockets), layout::SOCKETS),
+        ("fr_svc_tcp", whole(held.streams), layout::STREAMS),
+        ("fr_affinity", whole(held.clients), layout::AFFINITY),
     ];
     let (entries, at_most) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
     for (map, count, room) in known {
@@ -138,6 +137,17 @@ fn maps(told: &Figures, registry: &mut Registry) {
     }
     registry.register("map_entries", "Entries of a map", entries);
     registry.register("map_max_entries", "Entries that a map has room for", at_most);
+}
+
+/// What sockets and clients were refused: each a socket that sees its backend, or a client that keeps none.
+fn refused(told: &Figures, registry: &mut Registry) {
+    let refused = Counter::<u64>::default();
+    refused.inc_by(told.held.refused);
+    registry.register(
+        "service_entries_refused",
+        "Entries for sockets and clients of Services that were refused",
+        refused,
+    );
 }
 
 fn figures(told: &Figures, registry: &mut Registry) {
@@ -233,7 +243,7 @@ mod tests {
             policy_issues: 0,
             services: service::Summary::default(),
             service_issues: 0,
-            fill: Fill::default(),
+            held: Owner::default(),
             synced: true,
             report: Some(Report { synced: true, answered: None, synced_at: None, problems: Vec::new() }),
             adds: times.add,

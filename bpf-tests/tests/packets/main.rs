@@ -6,6 +6,7 @@
 
 mod arp;
 mod carried;
+mod events;
 mod extensions;
 mod flows;
 mod foreign;
