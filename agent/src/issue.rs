@@ -170,6 +170,7 @@ mod tests {
             service::Reason::Pod { address, pod: name },
             service::Reason::Sctp { port: 1 },
             service::Reason::Many { backends: 2, capacity: 1 },
+            service::Reason::Share { namespace: "x".into(), map: "fr_svc", quota: 1 },
             service::Reason::Full { map: "fr_svc", capacity: 1 },
         ];
         let nodes = nodes.iter().map(desired::Reason::name);

@@ -30,7 +30,7 @@ use crate::{
     policy::Policy,
     preflight,
     reconcile::{Reconciler, With},
-    services::Services,
+    services::{self, Owners, Services},
     source::{self, kubernetes},
     state, store,
 };
@@ -83,11 +83,18 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let (writer, reader) = store::store();
     let flows = Arc::new(Flows::new(loaded.flows));
     let policy = Arc::new(Policy::new(loaded.policy, Arc::clone(&flows), reader.clone()));
-    let services = Services::new(config, loaded.services, Arc::clone(&programs), pins.clone(), reader.clone());
-    let services = Arc::new(services);
+    let owners = Arc::new(Owners::new(loaded.owners));
+    let parts = services::Parts {
+        programs: Arc::clone(&programs),
+        pins: pins.clone(),
+        owners: Arc::clone(&owners),
+        store: reader.clone(),
+    };
+    let services = Arc::new(Services::new(config, loaded.services, parts));
     let attachments = Arc::new(Attachments::new(Parts {
         leases,
         policy: Arc::clone(&policy),
+        owners,
         maps: loaded.endpoints,
         programs: Arc::clone(&programs),
         net: net.clone(),

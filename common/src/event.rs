@@ -47,18 +47,40 @@ pub const INGRESS: u8 = 1;
 pub const EGRESS: u8 = 2;
 
 value! {
-    /// The value of `fr_sampling`, one for each CPU: how many events may still be written.
+    /// The value of `fr_sampling`, for each CPU: how many events were written about what an endpoint caused, by its index, 0
+    /// for nobody; and at [`ALL`] how many of all.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Sampling {
         /// The second that `written` counts in: jiffies, the low half.
         pub since: u32,
         /// Events written since.
         pub written: u32,
-        /// Events left out since the last that was written.
+        /// At [`ALL`]: events left out since the last that was written.
         pub left_out: u32,
         /// Zero.
         pub pad: u32,
     }
+}
+
+/// The index in `fr_sampling` that counts all events.
+pub const ALL: u32 = crate::layout::LINKS;
+
+/// Whether an endpoint that caused `own` of a CPU's `all` events of this second may cause another. It has a quarter of the
+/// `budget` at most, and a few where others have used that up.
+#[inline(always)]
+#[must_use]
+pub const fn admits(budget: u32, all: u32, own: u32) -> bool {
+    let (quarter, few) = (budget / 4, budget / 32);
+    let quarter = if quarter == 0 { 1 } else { quarter };
+    let few = if few == 0 { 1 } else { few };
+    own < quarter && (all < budget || own < few) && !is_spent(budget, all)
+}
+
+/// Whether nobody may cause another, so that a flood from many costs no more than this question.
+#[inline(always)]
+#[must_use]
+pub const fn is_spent(budget: u32, all: u32) -> bool {
+    all >= budget.saturating_mul(4)
 }
 
 value! {
@@ -67,5 +89,38 @@ value! {
     pub struct Watch {
         /// 1 while somebody wants to see new flows that may pass.
         pub allowed: u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many events an endpoint gets, where all have caused so many.
+    fn granted(budget: u32, mut all: u32) -> (u32, u32) {
+        let mut own = 0;
+        while admits(budget, all, own) {
+            (own, all) = (own + 1, all + 1);
+        }
+        (own, all)
+    }
+
+    #[test]
+    fn an_endpoint_has_a_quarter_and_where_others_have_used_up_all_of_it_a_few() {
+        for (budget, quarter, few) in [(100, 25, 3), (1, 1, 1), (1000, 250, 31)] {
+            assert_eq!(granted(budget, 0).0, quarter, "{budget}");
+            assert_eq!(granted(budget, budget).0, few, "{budget}");
+        }
+    }
+
+    #[test]
+    fn a_cpu_writes_no_more_than_four_times_its_budget_whoever_asks() {
+        let mut all = 0;
+        for _ in 0..4096 {
+            all = granted(100, all).1;
+        }
+        assert_eq!(all, 400);
+        assert!(is_spent(100, 400) && !is_spent(100, 399) && !is_spent(u32::MAX, u32::MAX - 1));
+        assert!(is_spent(0, 0) && !admits(0, 0, 0));
     }
 }

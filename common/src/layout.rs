@@ -5,7 +5,7 @@
 
 use core::mem::size_of;
 
-use crate::{Address, endpoint, event, flow, link, metric, path, peer, policy, prefix, service, source};
+use crate::{Address, endpoint, event, flow, link, metric, owner, path, peer, policy, prefix, service, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
 pub const VERSION: u32 = 10 + if OTHER { 1_000_000 } else { 0 };
@@ -87,24 +87,28 @@ pub const QUEUE_SLACK: u32 = 4096;
 /// Datagrams whose later fragments are awaited.
 pub const FRAGMENTS: u32 = entries(8192);
 /// Services' ports and addresses.
-pub const SERVICES: u32 = entries(65_536);
-/// Backends of all sets.
-pub const BACKENDS: u32 = entries(131_072);
-/// Backends that are looked for without their place.
-pub const MEMBERS: u32 = entries(65_536);
+pub const SERVICES: u32 = entries(262_144);
+/// Backends of all sets: half of them in force, the other half for sets that take their place.
+pub const BACKENDS: u32 = entries(524_288);
+/// Backends that are looked for without their place; as of [`BACKENDS`].
+pub const MEMBERS: u32 = entries(262_144);
 /// Clients that keep their backend.
-pub const AFFINITY: u32 = entries(16_384);
+pub const AFFINITY: u32 = entries(65_536);
 /// What sockets of UDP asked Services for.
-pub const SOCKETS: u32 = entries(24_576);
+pub const SOCKETS: u32 = entries(131_072);
 /// What sockets of TCP asked Services for.
-pub const STREAMS: u32 = entries(8192);
+pub const STREAMS: u32 = entries(65_536);
+/// Network namespaces whose sockets ask Services.
+pub const OWNERS: u32 = entries(8192);
+/// Endpoints that cause events, and all together.
+pub const SAMPLING: u32 = LINKS + 1;
 /// Bytes of events that wait to be read.
 pub const EVENTS: u32 = 1 << 18;
 
 const LPM: usize = 4 + size_of::<prefix::PrefixKey>();
 
 /// Every pinned map.
-pub const MAPS: [Map; 30] = [
+pub const MAPS: [Map; 32] = [
     hash("fr_endpoints", size_of::<Address>(), size_of::<endpoint::Endpoint>(), ENDPOINTS, false),
     hash("fr_links", 4, size_of::<link::Link>(), LINKS, false),
     hash("fr_peers", size_of::<Address>(), size_of::<peer::Peer>(), PEERS, true),
@@ -153,30 +157,18 @@ pub const MAPS: [Map; 30] = [
         kind: Kind::PerCpuArray,
         key: 4,
         value: size_of::<event::Sampling>(),
-        entries: entries(1),
+        entries: SAMPLING,
         no_prealloc: false,
     },
     array("fr_watch", size_of::<event::Watch>(), entries(1)),
     hash("fr_services", size_of::<service::FrontendKey>(), size_of::<service::PortWord>(), SERVICES, true),
     hash("fr_backends", size_of::<service::BackendKey>(), size_of::<service::Backend>(), BACKENDS, true),
     hash("fr_svc_members", size_of::<service::MemberKey>(), size_of::<service::Member>(), MEMBERS, true),
-    Map {
-        name: "fr_affinity",
-        kind: Kind::LruHash,
-        key: size_of::<service::AffinityKey>(),
-        value: size_of::<service::Affinity>(),
-        entries: AFFINITY,
-        no_prealloc: false,
-    },
-    hash("fr_svc_socks", size_of::<service::SocketKey>(), size_of::<service::Socket>(), SOCKETS, false),
-    Map {
-        name: "fr_svc_tcp",
-        kind: Kind::LruHash,
-        key: size_of::<service::SocketKey>(),
-        value: size_of::<service::Socket>(),
-        entries: STREAMS,
-        no_prealloc: false,
-    },
+    hash("fr_affinity", size_of::<service::AffinityKey>(), size_of::<service::Affinity>(), AFFINITY, true),
+    hash("fr_svc_socks", size_of::<service::SocketKey>(), size_of::<service::Socket>(), SOCKETS, true),
+    hash("fr_svc_tcp", size_of::<service::SocketKey>(), size_of::<service::Socket>(), STREAMS, false),
+    hash("fr_svc_owners", size_of::<[u32; 2]>(), size_of::<owner::Owner>(), OWNERS, false),
+    array("fr_svc_totals", size_of::<owner::Owner>(), entries(1)),
 ];
 
 const fn hash(name: &'static str, key: usize, value: usize, entries: u32, no_prealloc: bool) -> Map {

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod link;
 pub mod mac;
 pub mod metric;
+pub mod owner;
 pub mod path;
 pub mod peer;
 pub mod policy;

@@ -1,6 +1,6 @@
 //! Userspace only: which types aya may copy to and from maps byte by byte.
 
-use crate::{Address, Mac, endpoint, event, flow, link, metric, path, peer, policy, prefix, service, source};
+use crate::{Address, Mac, endpoint, event, flow, link, metric, owner, path, peer, policy, prefix, service, source};
 
 macro_rules! pod {
     ($($type:ty),+) => {
@@ -53,5 +53,6 @@ pod!(
     service::AffinityKey,
     service::Affinity,
     service::SocketKey,
-    service::Socket
+    service::Socket,
+    owner::Owner
 );

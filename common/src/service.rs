@@ -1,4 +1,5 @@
-//! Services: `fr_services`, `fr_backends`, `fr_svc_members`, `fr_affinity`, `fr_svc_socks` and `fr_svc_tcp`.
+//! Services: `fr_services`, `fr_backends`, `fr_svc_members`, `fr_affinity`, `fr_svc_socks` and `fr_svc_tcp`; who may hold how
+//! much of the latter three is in [`crate::owner`].
 //!
 //! ```text
 //! address, port, protocol ── fr_services ──▶ set, count, affinity (one word)
@@ -42,6 +43,9 @@ impl FrontendKey {
     pub const fn address(address: Address) -> Self {
         Self::port(address, 0, 0)
     }
+
+    /// No Service's.
+    pub const NONE: Self = Self::address(Address::UNSPECIFIED);
 
     /// What becomes of packets that no socket program saw. No socket asks for this protocol number, which is reserved.
     pub const UNSEEN: Self = Self::port(Address::UNSPECIFIED, 0, 255);
@@ -178,6 +182,8 @@ value! {
         pub backend: Backend,
         /// When: the low half of the kernel's jiffies.
         pub seen: u32,
+        /// Whose share the entry counts in, as in [`Socket::owner`].
+        pub owner: [u32; 2],
     }
 }
 
@@ -185,11 +191,11 @@ value! {
     /// The key of `fr_svc_socks` and of `fr_svc_tcp`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub struct SocketKey {
-        /// The socket's cookie, low half first.
+        /// The socket's cookie, low half first; for [`MASTER`] where the kernel has it, as far from a map of ours.
         pub cookie: [u32; 2],
         /// For [`ANSWER`]: who answers. Else `::` and 0.
         pub backend: Backend,
-        /// [`CONNECTED`], a place from 1 to [`PLACES`], or [`ANSWER`].
+        /// [`CONNECTED`], a place from 1 to [`PLACES`], [`ANSWER`] or [`MASTER`].
         pub place: u32,
     }
 }
@@ -198,7 +204,8 @@ value! {
     /// The value of `fr_svc_socks` and of `fr_svc_tcp`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Socket {
-        /// What the socket asked for.
+        /// What the socket asked for; of an [`ANSWER`], what it asked last of this backend: [`FrontendKey::NONE`] where that
+        /// was the backend itself.
         pub frontend: FrontendKey,
         /// Who answers.
         pub backend: Backend,
@@ -206,17 +213,23 @@ value! {
         pub set: u32,
         /// At [`CONNECTED`]: 1 once the socket has sent without being connected, so that other places may be in use.
         pub loose: u32,
+        /// Whose share the entry counts in: a network namespace's cookie, low half first, [`crate::owner::STRANGERS`] or
+        /// [`crate::owner::NOBODY`].
+        pub owner: [u32; 2],
     }
 }
 
 /// [`SocketKey::place`]: the Service that the socket is connected to; its backend is `::` where it is to none.
 pub const CONNECTED: u32 = 0;
 /// Services that one socket may send to without being connected, before it forgets one; places from 1.
-pub const PLACES: u32 = 16;
-/// Places that are looked at for one Service.
-pub const PROBES: u32 = 4;
+pub const PLACES: u32 = 32;
+/// Backends that are looked at for one by which the socket asked no other Service.
+pub const TRIES: u32 = 4;
 /// [`SocketKey::place`]: which Service an answer belongs to.
 pub const ANSWER: u32 = u32::MAX;
+
+/// [`SocketKey::place`]: what a socket of MPTCP is connected to.
+pub const MASTER: u32 = u32::MAX - 1;
 
 /// The names of the socket programs in the object, in the order in which they are attached: what an answer needs first.
 pub const PROGRAMS: [&str; 9] = [

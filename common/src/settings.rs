@@ -47,5 +47,10 @@ pub const FLOOR_V6: u32 = 1280 + 50;
 pub const FLOOR_V4: u32 = 576 + 50;
 /// `__sk_buff.tc_index` of what the overlay device has encapsulated.
 pub const TUNNELLED: u32 = 0xfe11;
+/// The global, a byte: 1 where the agent says which network namespaces are pods' (`SO_NETNS_COOKIE`, Linux 5.14), so that
+/// others are strangers.
+pub const OWNERS_KNOWN: &str = "OWNERS_KNOWN";
+/// The global, a byte: 1 where a program is told which socket of MPTCP one belongs to (`bpf_skc_to_mptcp_sock`, Linux 5.19).
+pub const MPTCP_TOLD: &str = "MPTCP_TOLD";
 /// The global with the events that one CPU may write in a second.
 pub const EVENTS_A_SECOND: &str = "EVENTS_A_SECOND";

@@ -1,4 +1,4 @@
-//! The table of flows: how an entry comes, and how it goes. [`crate::share`] says who may have how many.
+//! The table of flows: how an entry comes, and how it goes. [`crate::quota`] says who may have how many.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_map_pop_elem};
 use ferrule_common::{
@@ -10,7 +10,7 @@ use crate::{
     clock,
     maps::{CONNTRACK, FLOW_QUEUE},
     question::Question,
-    share,
+    quota,
 };
 
 /// How far the clock's hand moves for one packet.
@@ -32,12 +32,12 @@ pub extern "C" fn fr_insert() -> u32 {
     let Some(question) = Question::current() else { return Drop::ConntrackFull as u32 };
     let Question { key, draft, queued, .. } = question;
     let (key, flow) = (&*key, draft);
-    if share::place(flow) != DONE {
+    if quota::place(flow) != DONE {
         // One that is over, or one of its own that nobody has confirmed, makes room for it; or it goes by what the hand freed.
         let replaced = fr_turn(flow.charged, flow.counted & INCOMING) != 0;
-        let refused = share::place(flow);
+        let refused = quota::place(flow);
         if refused != DONE && !replaced {
-            share::refuse(flow.charged);
+            quota::refuse(flow.charged);
             return refused;
         }
     }
@@ -47,11 +47,11 @@ pub extern "C" fn fr_insert() -> u32 {
             return DONE;
         }
         if fr_turn(EVERYBODY, 0) == 0 || CONNTRACK.insert(key, &*flow, BPF_NOEXIST.into()).is_err() {
-            share::refuse(flow.charged);
+            quota::refuse(flow.charged);
             return Drop::ConntrackFull as u32;
         }
     }
-    share::count(flow.charged, flow.tenant, flow.counted, 1);
+    quota::count(flow.charged, flow.tenant, flow.counted, 1);
     (queued.key, queued.stamp) = (*key, flow.stamp);
     if FLOW_QUEUE.push(&*queued, 0).is_err() {
         // Full of keys whose entries have gone otherwise.
@@ -71,7 +71,7 @@ pub fn remove(key: &FlowKey, flow: &Flow) {
     let (charged, tenant, counted) = (flow.charged, flow.tenant, flow.counted);
     // Of several that try, one succeeds.
     if CONNTRACK.remove(key).is_ok() {
-        share::count(charged, tenant, counted, -1);
+        quota::count(charged, tenant, counted, -1);
     }
 }
 

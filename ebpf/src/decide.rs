@@ -11,7 +11,7 @@ use crate::{
     judge::{DENIED_BY_EGRESS, DENIED_BY_INGRESS, FORWARD, REASON, exempt, judge, opened_by},
     maps::PEERS,
     question::{BY_NODE, CARRIED, End, QUOTED, Question},
-    recent, share,
+    quota, recent,
     standing::{note, passes},
     transport::{ECHO_REPLY, ERROR, KIND, OPENS, RESETS},
     verdict::{NO_FLOW, PASSES, VIA_STACK},
@@ -121,7 +121,7 @@ fn draft(question: &mut Question, now: u32, exempt: u8, by_node: bool, carried: 
     // The node pays for what it opens: whoever fills a pod's share does not keep its own node's probes from it.
     draft.charged = if source.endpoint != 0 || by_node { source.endpoint } else { destination.endpoint };
     draft.counted = if source.endpoint == 0 && !by_node { INCOMING } else { 0 };
-    draft.tenant = share::tenant(draft.charged);
+    draft.tenant = quota::tenant(draft.charged);
     draft.answered = if *message & OPENS != 0 { SYN_SENT } else { UNANSWERED };
     (draft.opened_by_higher, draft.denied) = (u8::from(!by_lower), 0);
     (draft.lower_tcp, draft.higher_tcp) = (0, 0);

@@ -1,10 +1,10 @@
 //! What watchers are told: drops, and new flows while somebody asks for them; sampled, so that a flood costs no more than
-//! a bound.
+//! a bound, and one that a pod causes silences no other's events.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_ktime_get_ns, programs::TcContext};
 use ferrule_common::{
     Address, Drop, Program,
-    event::{ALLOWED, EGRESS, Event, INGRESS},
+    event::{self, ALL, ALLOWED, EGRESS, Event, INGRESS, Sampling, admits},
 };
 
 use crate::{
@@ -19,35 +19,48 @@ use crate::{
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn fr_dropped(skb: *mut __sk_buff, program: u32, reason: u32) -> u32 {
-    let left_out = admit();
-    if left_out == REFUSED {
+    if is_spent() {
         return 0;
     }
     let ctx = TcContext::new(skb);
+    let (mut source, mut destination) = (Address::UNSPECIFIED, Address::UNSPECIFIED);
+    let (mut protocol, mut source_port_be, mut destination_port_be) = (0, 0, 0);
+    if let Ok(Some(packet)) = Packet::parse(&ctx) {
+        (source, destination, protocol) = (packet.source, packet.destination, packet.protocol);
+        if !packet.later_fragment
+            && let Ok(transport) = Transport::parse(&ctx, &packet)
+        {
+            (source_port_be, destination_port_be) = (transport.source_port_be, transport.destination_port_be);
+        }
+    }
+    let left_out = admit(cause(&ctx, program, &destination));
+    if left_out == REFUSED {
+        return 0;
+    }
+    let (endpoint, direction) = concern(&ctx, program, reason, &source, &destination);
     let Some(mut entry) = EVENTS.reserve(0) else { return 0 };
     // SAFETY: room for one event, all of which is written before it is submitted.
     let event = unsafe { &mut *entry.as_mut_ptr() };
     // SAFETY: takes nothing and gives a number.
     event.time_ns = unsafe { bpf_ktime_get_ns() };
-    (event.source, event.destination) = (Address::UNSPECIFIED, Address::UNSPECIFIED);
-    (event.endpoint, event.reason, event.rule, event.bytes) = (0, reason, 0, ctx.len());
-    (event.left_out, event.source_port_be, event.destination_port_be) = (left_out, 0, 0);
-    (event.protocol, event.program, event.direction, event.pad, event.pad2) = (0, program as u8, 0, 0, 0);
-    // Kernels before 5.17 take no key from the ring's memory: addresses are looked up where they lie on the stack.
-    let (mut source, mut destination) = (Address::UNSPECIFIED, Address::UNSPECIFIED);
-    if let Ok(Some(packet)) = Packet::parse(&ctx) {
-        (source, destination) = (packet.source, packet.destination);
-        (event.source, event.destination, event.protocol) = (packet.source, packet.destination, packet.protocol);
-        if !packet.later_fragment
-            && let Ok(transport) = Transport::parse(&ctx, &packet)
-        {
-            event.source_port_be = transport.source_port_be;
-            event.destination_port_be = transport.destination_port_be;
-        }
-    }
-    (event.endpoint, event.direction) = concern(&ctx, program, reason, &source, &destination);
+    (event.source, event.destination, event.protocol) = (source, destination, protocol);
+    (event.source_port_be, event.destination_port_be) = (source_port_be, destination_port_be);
+    (event.endpoint, event.direction, event.reason, event.rule) = (endpoint, direction, reason, 0);
+    (event.bytes, event.left_out, event.program, event.pad, event.pad2) = (ctx.len(), left_out, program as u8, 0, 0);
     entry.submit(0);
     0
+}
+
+/// The endpoint in whose share a drop's event counts: the pod behind the link that it came by, else the one that it was for,
+/// else nobody. Never the one that a source names, which anybody may write.
+#[inline(always)]
+fn cause(ctx: &TcContext, program: u32, destination: &Address) -> u32 {
+    if (program == Program::FromPod as u32 || program == Program::ToPod as u32)
+        && let Some(link) = endpoint::behind(ctx)
+    {
+        return link.index;
+    }
+    endpoint::local(destination).map_or(0, |own| own.index)
 }
 
 /// Which endpoint a drop concerns, and in which direction: whose policy it was, else who sent it, else who should have got
@@ -83,11 +96,13 @@ pub extern "C" fn fr_allowed(skb: *mut __sk_buff, rule: u32) -> u32 {
     if WATCH.get(0).is_none_or(|watch| watch.allowed == 0) {
         return 0;
     }
-    let left_out = admit();
+    let Some(question) = Question::current() else { return 0 };
+    let outward = question.source.endpoint != 0;
+    let endpoint = if outward { question.source.endpoint } else { question.destination.endpoint };
+    let left_out = admit(endpoint);
     if left_out == REFUSED {
         return 0;
     }
-    let Some(question) = Question::current() else { return 0 };
     let Some(mut entry) = EVENTS.reserve(0) else { return 0 };
     let ctx = TcContext::new(skb);
     let (source_port_be, destination_port_be) = if question.source_is_lower != 0 {
@@ -95,13 +110,12 @@ pub extern "C" fn fr_allowed(skb: *mut __sk_buff, rule: u32) -> u32 {
     } else {
         (question.key.higher_port_be, question.key.lower_port_be)
     };
-    let outward = question.source.endpoint != 0;
     entry.write(Event {
         // SAFETY: takes nothing and gives a number.
         time_ns: unsafe { bpf_ktime_get_ns() },
         source: question.from,
         destination: question.to,
-        endpoint: if outward { question.source.endpoint } else { question.destination.endpoint },
+        endpoint,
         reason: ALLOWED,
         rule,
         bytes: ctx.len(),
@@ -121,22 +135,39 @@ pub extern "C" fn fr_allowed(skb: *mut __sk_buff, rule: u32) -> u32 {
 /// What [`admit`] gives where there were enough.
 const REFUSED: u32 = u32::MAX;
 
-/// Whether this CPU may write another event: how many were left out before it, or [`REFUSED`].
+/// Whether this CPU may write another event about what an endpoint caused: how many were left out before it, or [`REFUSED`].
 #[inline(always)]
-fn admit() -> u32 {
-    let Some(sampling) = SAMPLING.get_ptr_mut(0) else { return REFUSED };
+fn admit(endpoint: u32) -> u32 {
+    let (Some(all), Some(own)) = (current(ALL), current(endpoint)) else { return REFUSED };
+    if !admits(EVENTS_A_SECOND.load(), all.written, own.written) {
+        all.left_out = all.left_out.wrapping_add(1);
+        return REFUSED;
+    }
+    (all.written, own.written) = (all.written + 1, own.written + 1);
+    let left_out = all.left_out;
+    all.left_out = 0;
+    left_out
+}
+
+/// Whether this CPU may write none, whoever causes it; then one more is left out.
+#[inline(always)]
+fn is_spent() -> bool {
+    let Some(all) = current(ALL) else { return true };
+    let spent = event::is_spent(EVENTS_A_SECOND.load(), all.written);
+    if spent {
+        all.left_out = all.left_out.wrapping_add(1);
+    }
+    spent
+}
+
+/// This CPU's count in this second.
+#[inline(always)]
+fn current(index: u32) -> Option<&'static mut Sampling> {
     // SAFETY: this CPU's own slot, and a classifier is not interrupted by another run of itself on one CPU.
-    let sampling = unsafe { &mut *sampling };
+    let sampling = unsafe { &mut *SAMPLING.get_ptr_mut(index)? };
     let now = clock::now();
     if now.wrapping_sub(sampling.since) >= JIFFIES.load() {
         (sampling.since, sampling.written) = (now, 0);
     }
-    if sampling.written >= EVENTS_A_SECOND.load() {
-        sampling.left_out = sampling.left_out.wrapping_add(1);
-        return REFUSED;
-    }
-    sampling.written += 1;
-    let left_out = sampling.left_out;
-    sampling.left_out = 0;
-    left_out
+    Some(sampling)
 }

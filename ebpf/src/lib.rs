@@ -16,6 +16,8 @@
 
 mod arp;
 mod arrival;
+mod asked;
+mod call;
 mod clock;
 mod conntrack;
 mod count;
@@ -35,6 +37,7 @@ mod packet;
 mod path_mtu;
 mod policy;
 mod question;
+mod quota;
 mod recent;
 mod related;
 mod scope;
@@ -43,6 +46,7 @@ mod share;
 mod socket;
 mod stages;
 mod standing;
+mod stream;
 mod sweep;
 mod transport;
 mod tunnel;

@@ -15,6 +15,7 @@ use ferrule_common::{
     link::Link,
     metric::{self, Counter},
     path::Sent,
+    owner::Owner,
     peer::{Node, Peer},
     policy::{Block, Class, ClassKey, Rule, RuleKey, Table, Word},
     prefix::{Cidr, PrefixKey, Route},
@@ -122,9 +123,9 @@ pub static FRAGMENTS: LruHashMap<FragmentKey, Fragment, { layout::FRAGMENTS as u
 #[btf_map(name = "fr_events")]
 pub static EVENTS: RingBuf<Event, { layout::EVENTS as usize }> = RingBuf::new();
 
-/// How many events each CPU has written.
+/// How many events each CPU has written, by the endpoint that caused them.
 #[btf_map(name = "fr_sampling")]
-pub static SAMPLING: PerCpuArray<Sampling, { layout::entries(1) as usize }> = PerCpuArray::new();
+pub static SAMPLING: PerCpuArray<Sampling, { layout::SAMPLING as usize }> = PerCpuArray::new();
 
 /// What watchers ask for.
 #[btf_map(name = "fr_watch")]
@@ -144,15 +145,23 @@ pub static MEMBERS: HashMap<MemberKey, Member, { layout::MEMBERS as usize }, ON_
 
 /// Clients' backends.
 #[btf_map(name = "fr_affinity")]
-pub static AFFINITY: LruHashMap<AffinityKey, Affinity, { layout::AFFINITY as usize }> = LruHashMap::new();
+pub static AFFINITY: HashMap<AffinityKey, Affinity, { layout::AFFINITY as usize }, ON_DEMAND> = HashMap::new();
 
 /// What sockets of UDP asked for.
 #[btf_map(name = "fr_svc_socks")]
-pub static SOCKETS: HashMap<SocketKey, Socket, { layout::SOCKETS as usize }> = HashMap::new();
+pub static SOCKETS: HashMap<SocketKey, Socket, { layout::SOCKETS as usize }, ON_DEMAND> = HashMap::new();
 
-/// What sockets of TCP asked for. Only who asks for the peer's name needs it: the least recently used make room.
+/// What sockets of TCP asked for. Only who asks for the peer's name needs it.
 #[btf_map(name = "fr_svc_tcp")]
-pub static STREAMS: LruHashMap<SocketKey, Socket, { layout::STREAMS as usize }> = LruHashMap::new();
+pub static STREAMS: HashMap<SocketKey, Socket, { layout::STREAMS as usize }> = HashMap::new();
+
+/// How much of the three each network namespace has, by its cookie.
+#[btf_map(name = "fr_svc_owners")]
+pub static OWNERS: HashMap<[u32; 2], Owner, { layout::OWNERS as usize }> = HashMap::new();
+
+/// How much of the three all have together.
+#[btf_map(name = "fr_svc_totals")]
+pub static TOTALS: Array<Owner, { layout::entries(1) as usize }> = Array::new();
 
 /// What a program decides on, for functions that it calls. No agent reads it.
 #[btf_map(name = "fr_question")]
@@ -186,6 +195,8 @@ globals! {
     SERVICES_ON: u8 = 1;
     SET_RETVAL: u8 = 0;
     TUNNEL_FLOOR: u32 = settings::FLOOR_V6;
+    OWNERS_KNOWN: u8 = 0;
+    MPTCP_TOLD: u8 = 0;
     OPEN_MARK: u32 = settings::DEFAULT_OPEN_MARK;
     EVENTS_A_SECOND: u32 = 100;
 }

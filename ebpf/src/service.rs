@@ -10,10 +10,13 @@ use aya_ebpf::{
 };
 use ferrule_common::{
     Address,
-    service::{Affinity, AffinityKey, Backend, BackendKey, FrontendKey, MemberKey, PortWord},
+    service::{Affinity, AffinityKey, Backend, BackendKey, FrontendKey, MemberKey, PortWord, TRIES},
 };
 
-use crate::maps::{AFFINITY, BACKENDS, JIFFIES, MEMBERS, SERVICES, SERVICES_ON};
+use crate::{
+    maps::{AFFINITY, BACKENDS, JIFFIES, MEMBERS, SERVICES, SERVICES_ON},
+    share::{Of, Payer},
+};
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,54 +62,91 @@ pub fn has(set: u32, backend: &Backend) -> bool {
     MEMBERS.get_ptr(&MemberKey { set, backend: *backend }).is_some()
 }
 
-/// A backend of a frontend, and the set that it is in: the one that the client had last, while it keeps it, else any.
+/// A backend of a frontend, and the set that it is in: the one that the client had last, while it keeps it, else any;
+/// rather none that is `taken`.
 #[inline(always)]
-pub fn pick(ctx: &SockAddrContext, frontend: &FrontendKey, word: PortWord) -> Option<(Backend, u32)> {
+pub fn pick(
+    ctx: &SockAddrContext,
+    frontend: &FrontendKey,
+    word: PortWord,
+    taken: impl Fn(&Backend) -> bool,
+) -> Option<(Backend, u32)> {
     if word.affinity() == 0 {
-        return any(frontend, word);
+        return any(frontend, word, taken);
     }
     // SAFETY: the context is this program's own.
     let cookie = unsafe { bpf_get_netns_cookie(ctx.as_ptr()) };
     let key = AffinityKey { client: halves(cookie), frontend: *frontend };
     // SAFETY: takes nothing and gives a number.
     let now = (unsafe { bpf_jiffies64() }) as u32;
-    let chosen = match kept(&key, word, now) {
+    let last = AFFINITY.get_ptr_mut(&key);
+    let chosen = match last.and_then(|last| kept(last, word, now)) {
         Some(backend) => (backend, word.set()),
-        None => any(frontend, word)?,
+        None => any(frontend, word, taken)?,
     };
-    // A client that cannot be remembered gets another backend the next time.
-    let _ = AFFINITY.insert(&key, &Affinity { backend: chosen.0, seen: now }, 0);
+    remember(ctx, &key, last, chosen.0, now);
     Some(chosen)
 }
 
 #[inline(always)]
-fn kept(key: &AffinityKey, word: PortWord, now: u32) -> Option<Backend> {
+fn kept(last: *mut Affinity, word: PortWord, now: u32) -> Option<Backend> {
     // SAFETY: another CPU may write this client's entry at the same time; a mixture of two backends is no member.
-    let last = unsafe { *AFFINITY.get_ptr(key)? };
+    let last = unsafe { *last };
     let fresh = now.wrapping_sub(last.seen) <= word.affinity() * JIFFIES.load();
     (fresh && has(word.set(), &last.backend)).then_some(last.backend)
 }
 
+/// Notes which backend a client has. One that cannot be remembered gets another backend the next time.
 #[inline(always)]
-fn any(frontend: &FrontendKey, word: PortWord) -> Option<(Backend, u32)> {
-    if let Some(backend) = at_random(word) {
+fn remember(ctx: &SockAddrContext, key: &AffinityKey, last: Option<*mut Affinity>, backend: Backend, now: u32) {
+    if let Some(last) = last {
+        // SAFETY: as in `kept`.
+        unsafe { ((*last).backend, (*last).seen) = (backend, now) };
+        return;
+    }
+    const NOEXIST: u64 = 1;
+    let Some(payer) = Payer::of(ctx.as_ptr(), Of::Clients, 1) else { return };
+    if AFFINITY.insert(key, &Affinity { backend, seen: now, owner: payer.owner }, NOEXIST).is_ok() {
+        payer.pay(Of::Clients);
+    }
+}
+
+#[inline(always)]
+fn any(frontend: &FrontendKey, word: PortWord, taken: impl Fn(&Backend) -> bool) -> Option<(Backend, u32)> {
+    if let Some(backend) = at_random(word, taken) {
         return Some((backend, word.set()));
     }
     // A set is there for longer than a program runs, unless somebody removed it; the word may name another by now.
     let word = self::word(frontend)?;
-    Some((at_random(word)?, word.set()))
+    Some((at_random(word, |_| false)?, word.set()))
 }
 
+/// One at random; the next ones where that is taken.
 #[inline(always)]
-fn at_random(word: PortWord) -> Option<Backend> {
-    let count = word.count();
+fn at_random(word: PortWord, taken: impl Fn(&Backend) -> bool) -> Option<Backend> {
+    let (set, count) = (word.set(), word.count());
     if count == 0 {
         return None;
     }
     // SAFETY: takes nothing and gives a number.
-    let place = (unsafe { bpf_get_prandom_u32() }) % count;
+    let first = (unsafe { bpf_get_prandom_u32() }) % count;
+    let backend = at(set, first)?;
+    if !taken(&backend) {
+        return Some(backend);
+    }
+    for further in 1..TRIES {
+        let other = at(set, (first + further) % count)?;
+        if !taken(&other) {
+            return Some(other);
+        }
+    }
+    Some(backend)
+}
+
+#[inline(always)]
+fn at(set: u32, place: u32) -> Option<Backend> {
     // SAFETY: a set is not edited while anything names it.
-    unsafe { BACKENDS.get(&BackendKey { set: word.set(), place }) }.copied()
+    unsafe { BACKENDS.get(&BackendKey { set, place }) }.copied()
 }
 
 /// A cookie as keys hold it, which have no eight-byte fields.

@@ -1,97 +1,131 @@
-//! Who may have how many flows. An endpoint has a reserve in each direction that nobody else can take. Beyond it all share a
-//! pool: an endpoint up to its share, and a tenant up to a multiple of what is left, so that something always is.
+//! What sockets may leave in the maps: each network namespace has its share (`ferrule_common::owner`).
 
-use ferrule_common::{
-    Drop,
-    flow::{Flow, INCOMING, POOLED, Quota, Share, TENANT_FACTOR},
-};
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_get_netns_cookie;
+use ferrule_common::owner::{CLIENTS, NOBODY, Owner, Room, SOCKETS, STRANGERS, STREAMS};
 
 use crate::{
-    conntrack::{DONE, add32},
-    maps::{FLOW_SHARE, QUOTA, SHARES, SOURCES, TENANTS},
+    conntrack::add,
+    maps::{OWNERS, OWNERS_KNOWN, TOTALS},
+    service::halves,
 };
 
-/// The index of `fr_tenants` that holds the sum of all.
-const EVERYBODY: u32 = 0;
-
-/// The tenant of an endpoint; 0 where it has none, as the node itself.
-#[inline(always)]
-pub fn tenant(endpoint: u32) -> u32 {
-    SOURCES.get(endpoint).map_or(0, |source| source.tenant)
+/// Of which map.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// `fr_svc_socks`.
+    Sockets,
+    /// `fr_svc_tcp`.
+    Streams,
+    /// `fr_affinity`.
+    Clients,
 }
 
-/// Finds a place for a flow, and says in it which. Gives [`DONE`] or the number of a [`Drop`].
-#[inline(always)]
-pub fn place(flow: &mut Flow) -> u32 {
-    let Some(share) = SHARES.get(flow.charged) else { return Drop::ConntrackShare as u32 };
-    let incoming = flow.counted & INCOMING;
-    let (reserved, pooled) =
-        if incoming != 0 { (share.reserved_in, share.pooled_in) } else { (share.reserved_out, share.pooled_out) };
-    let quota = QUOTA.get(0).map_or(Quota(0), |quota| *quota);
-    if reserved < quota.reserve() {
-        flow.counted = incoming;
-        return DONE;
+impl Of {
+    #[inline(always)]
+    const fn room(self) -> Room {
+        match self {
+            Self::Sockets => SOCKETS,
+            Self::Streams => STREAMS,
+            Self::Clients => CLIENTS,
+        }
     }
-    flow.counted = incoming | POOLED;
-    if reserved + pooled >= FLOW_SHARE.load() {
-        return Drop::ConntrackShare as u32;
+
+    /// # Safety
+    /// `owner` points to a value of a map.
+    #[inline(always)]
+    unsafe fn counter(self, owner: *mut Owner) -> *mut u64 {
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Self::Sockets => &raw mut (*owner).sockets,
+                Self::Streams => &raw mut (*owner).streams,
+                Self::Clients => &raw mut (*owner).clients,
+            }
+        }
     }
-    if quota.0 == 0 {
-        return DONE;
-    }
-    let free = quota.pool().saturating_sub(pool(EVERYBODY));
-    if free == 0 {
-        return Drop::ConntrackFull as u32;
-    }
-    if flow.tenant != EVERYBODY && pool(flow.tenant) / TENANT_FACTOR >= free {
-        return Drop::ConntrackShare as u32;
-    }
-    DONE
 }
 
-/// What a tenant has of the pool.
-#[inline(always)]
-fn pool(tenant: u32) -> u32 {
-    TENANTS.get(tenant).map_or(0, |tenant| tenant.pooled)
+/// Whose share an entry counts in.
+#[derive(Clone, Copy)]
+pub struct Payer {
+    /// As entries name it.
+    pub owner: [u32; 2],
+    counts: *mut Owner,
 }
 
-/// Counts a flow that came (1) or went (-1).
-#[inline(always)]
-pub fn count(endpoint: u32, tenant: u32, counted: u32, flows: i32) {
-    let Some(share) = SHARES.get_ptr_mut(endpoint) else { return };
-    let share: *mut Share = share;
-    // SAFETY: aligned words of arrays, which are never freed while the program is loaded.
-    unsafe {
-        let word = match (counted & INCOMING != 0, counted & POOLED != 0) {
-            (false, false) => &raw mut (*share).reserved_out,
-            (true, false) => &raw mut (*share).reserved_in,
-            (false, true) => &raw mut (*share).pooled_out,
-            (true, true) => &raw mut (*share).pooled_in,
-        };
-        add32(word, flows as u32);
+impl Payer {
+    /// Who has the socket that a program is called for, if it may have `more` entries.
+    #[inline(always)]
+    pub fn of(ctx: *mut c_void, of: Of, more: u32) -> Option<Self> {
+        // SAFETY: the context is this program's own.
+        let (owner, counts) = known(halves(unsafe { bpf_get_netns_cookie(ctx) }))?;
+        let all = TOTALS.get_ptr_mut(0)?;
+        // SAFETY: aligned words of maps, which are read once; that others write them meanwhile costs an entry or two.
+        let (own, all) = unsafe { (of.counter(counts).read_volatile(), of.counter(all).read_volatile()) };
+        if of.room().admits(own, all, more) {
+            return Some(Self { owner, counts });
+        }
+        // SAFETY: as above.
+        unsafe { add(&raw mut (*counts).refused, 1) };
+        None
     }
-    if counted & POOLED == 0 {
+
+    /// It has one more.
+    #[inline(always)]
+    pub fn pay(&self, of: Of) {
+        count(self.counts, of, 1);
+    }
+}
+
+/// Entries of an owner's are gone.
+#[inline(always)]
+pub fn refund(owner: [u32; 2], of: Of, entries: u32) {
+    if owner == NOBODY {
         return;
     }
-    count_pooled(EVERYBODY, flows);
-    if tenant != EVERYBODY {
-        count_pooled(tenant, flows);
+    // An owner that has gone needs no share; what all have is counted on.
+    match OWNERS.get_ptr_mut(&owner) {
+        Some(counts) => count(counts, of, (entries as u64).wrapping_neg()),
+        None => count_all(of, (entries as u64).wrapping_neg()),
     }
 }
 
 #[inline(always)]
-fn count_pooled(tenant: u32, flows: i32) {
-    if let Some(tenant) = TENANTS.get_ptr_mut(tenant) {
-        // SAFETY: as in `count`.
-        unsafe { add32(&raw mut (*tenant).pooled, flows as u32) };
+fn count(counts: *mut Owner, of: Of, entries: u64) {
+    // SAFETY: an aligned word of a value, whose place is given to no other map.
+    unsafe { add(of.counter(counts), entries) };
+    count_all(of, entries);
+}
+
+#[inline(always)]
+fn count_all(of: Of, entries: u64) {
+    if let Some(all) = TOTALS.get_ptr_mut(0) {
+        // SAFETY: an aligned word of an array, which is never freed while the program is loaded.
+        unsafe { add(of.counter(all), entries) };
     }
 }
 
-/// Counts that there was no room.
+/// A namespace that is known, or that becomes so where nobody says which are; else strangers.
 #[inline(always)]
-pub fn refuse(endpoint: u32) {
-    if let Some(share) = SHARES.get_ptr_mut(endpoint) {
-        // SAFETY: as in `count`.
-        unsafe { add32(&raw mut (*share).refused, 1) };
+fn known(cookie: [u32; 2]) -> Option<([u32; 2], *mut Owner)> {
+    if let Some(counts) = OWNERS.get_ptr_mut(&cookie) {
+        return Some((cookie, counts));
     }
+    if OWNERS_KNOWN.load() == 0
+        && let Some(counts) = begin(cookie)
+    {
+        return Some((cookie, counts));
+    }
+    let counts = OWNERS.get_ptr_mut(&STRANGERS).or_else(|| begin(STRANGERS))?;
+    Some((STRANGERS, counts))
+}
+
+#[inline(always)]
+fn begin(owner: [u32; 2]) -> Option<*mut Owner> {
+    const NOEXIST: u64 = 1;
+    // Of several that try, one succeeds, and all find it.
+    let _ = OWNERS.insert(&owner, &Owner { sockets: 0, streams: 0, clients: 0, refused: 0 }, NOEXIST);
+    OWNERS.get_ptr_mut(&owner)
 }

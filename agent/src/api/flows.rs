@@ -11,7 +11,6 @@ use axum::{
 };
 use ferrule_cni::api::{ApiError, code};
 use ferrule_model::objects::ObjectName;
-use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -37,14 +36,9 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<ShownFl
     Ok(Json(rows))
 }
 
-/// The kernel's jiffies, as far as flows can be compared with them: they start five minutes before they overflow.
+/// The kernel's jiffies, as far as flows can be compared with them.
 fn jiffies_now(flows: &[(ferrule_common::flow::FlowKey, ferrule_common::flow::Flow)]) -> u32 {
-    const START_SECONDS: i64 = -300;
-    let second = i64::from(globals::jiffies());
-    let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |time| time.tv_sec() * second + time.tv_nsec() * second / 1_000_000_000);
-    let now = START_SECONDS * second + since_start;
-    let now = u32::try_from(now.rem_euclid(1 << 32)).unwrap_or_default();
+    let now = globals::jiffies_now();
     // The clocks may differ by a tick: no flow was seen later than now.
     let latest = flows.iter().map(|(_, flow)| flow.seen.wrapping_sub(now).cast_signed()).max().unwrap_or(0);
     now.wrapping_add(u32::try_from(latest.clamp(0, 1000)).unwrap_or(0))

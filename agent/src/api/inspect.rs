@@ -58,7 +58,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         policies: app.store.clone().snapshot().objects.policies.len(),
         policy_tables: app.policy.summary().0.tables,
         services: services.services,
-        service_ports: services.frontends,
+        service_ports: services.ports,
         service_cgroup: app.services.cgroup().map(|path| path.display().to_string()),
         kube_proxy: app.services.is_beside_kube_proxy(),
         flows,

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use ferrule_common::layout;
+use ferrule_common::{layout, owner::Owner};
 use ferrule_model::{policy, service};
 use prometheus_client::{
     encoding::text::encode,
@@ -17,7 +17,7 @@ use prometheus_client::{
 
 use super::{App, Refusal, exposition::Format, inspect::samples};
 use crate::{
-    bpf::{metrics::Sample, policy_maps::Count, service_maps::Fill},
+    bpf::{metrics::Sample, policy_maps::Count},
     source::kubernetes::Report,
     state::NodeState,
 };
@@ -45,7 +45,7 @@ struct Figures {
     policy_issues: usize,
     services: service::Summary,
     service_issues: usize,
-    fill: Fill,
+    sockets: Owner,
     synced: bool,
     /// None where the API server is not the source.
     report: Option<Report>,
@@ -71,7 +71,7 @@ impl Figures {
             policy_issues: app.policy.issues().len(),
             services: app.services.summary(),
             service_issues: app.services.issues().len(),
-            fill: app.services.fill(),
+            sockets: app.services.held(),
             synced: app.store.clone().snapshot().synced,
             report: app.server.as_ref().map(|server| server.report()),
             adds: app.times.add.clone(),
@@ -87,6 +87,7 @@ impl Figures {
         let mut registry = Registry::with_prefix("ferrule");
         packets(&self.samples, &mut registry);
         maps(self, &mut registry);
+        refused(self, &mut registry);
         figures(self, &mut registry);
         source(self, &mut registry);
         times(self, &mut registry);
@@ -115,9 +116,10 @@ fn packets(samples: &[Sample], registry: &mut Registry) {
 
 /// How full maps are, as far as that is known without reading the large ones.
 fn maps(told: &Figures, registry: &mut Registry) {
-    let Figures { state, leases, addresses, flows: (flows, flows_at_most), held, services, fill, .. } = told;
+    let Figures { state, leases, addresses, flows: (flows, flows_at_most), held, services, sockets, .. } = told;
     let remote = state.desired.as_ref().map(|desired| &desired.remote);
-    let flows = usize::try_from(*flows).unwrap_or(usize::MAX);
+    let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let flows = whole(*flows);
     let known = [
         ("fr_conntrack", flows, *flows_at_most),
         ("fr_endpoints", *addresses, layout::ENDPOINTS),
@@ -133,8 +135,9 @@ fn maps(told: &Figures, registry: &mut Registry) {
         ("fr_services", services.frontends, layout::SERVICES),
         ("fr_backends", services.backends, layout::BACKENDS),
         ("fr_svc_members", services.members, layout::MEMBERS),
-        ("fr_svc_socks", fill.sockets, layout::SOCKETS),
-        ("fr_affinity", fill.clients, layout::AFFINITY),
+        ("fr_svc_socks", whole(sockets.sockets), layout::SOCKETS),
+        ("fr_svc_tcp", whole(sockets.streams), layout::STREAMS),
+        ("fr_affinity", whole(sockets.clients), layout::AFFINITY),
     ];
     let (entries, at_most) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
     for (map, count, room) in known {
@@ -147,6 +150,17 @@ fn maps(told: &Figures, registry: &mut Registry) {
     let refused = Counter::<u64>::default();
     refused.inc_by(told.refused_flows);
     registry.register("conntrack_refused", "Connections that found no room in the connection table", refused);
+}
+
+/// What sockets and clients were refused: each a socket that sees its backend, or a client that keeps none.
+fn refused(told: &Figures, registry: &mut Registry) {
+    let refused = Counter::<u64>::default();
+    refused.inc_by(told.sockets.refused);
+    registry.register(
+        "service_entries_refused",
+        "Entries for sockets and clients of Services that were refused",
+        refused,
+    );
 }
 
 fn figures(told: &Figures, registry: &mut Registry) {
@@ -245,7 +259,7 @@ mod tests {
             policy_issues: 0,
             services: service::Summary::default(),
             service_issues: 0,
-            fill: Fill::default(),
+            sockets: Owner::default(),
             synced: true,
             report: Some(Report { synced: true, answered: None, synced_at: None, problems: Vec::new() }),
             adds: times.add,

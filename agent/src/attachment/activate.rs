@@ -62,6 +62,7 @@ impl Attachments {
         self.limit(lease, ifindex).await?;
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
+            all.owners.know(&own.netns);
             all.policy.install(own.endpoint_index, subject(&own))?;
             let pod = all.local_pod(&own, ifindex);
             let endpoints = all.tenants().endpoints();

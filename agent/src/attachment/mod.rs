@@ -50,6 +50,7 @@ use crate::{
     lease::{Lease, LeaseError, Leases},
     net::Remover,
     policy::Policy,
+    services::Owners,
     state::NodeState,
     store::Reader,
 };
@@ -69,6 +70,8 @@ pub struct Attachments {
     state: watch::Receiver<Arc<NodeState>>,
     /// What may pass.
     policy: Arc<Policy>,
+    /// Whose sockets ask Services.
+    owners: Arc<Owners>,
     /// The objects.
     store: Reader,
     /// An ADD waits for its pod's object.
@@ -102,6 +105,8 @@ pub struct Parts {
     pub net: Handle,
     /// What may pass.
     pub policy: Arc<Policy>,
+    /// Whose sockets ask Services.
+    pub owners: Arc<Owners>,
     /// The objects.
     pub store: Reader,
     /// See [`crate::config::Options::require_pod_object`].
@@ -131,6 +136,7 @@ impl Attachments {
             store: parts.store,
             require_pod_object: parts.require_pod_object,
             policy: parts.policy,
+            owners: parts.owners,
             changes: parts.changes,
             lease_changes: watch::channel(()).0,
             notes: parts.notes,

@@ -16,6 +16,7 @@ use aya::{
 };
 use ferrule_common::{
     flow::{Flow, FlowKey, INCOMING, POOLED, QueuedFlow, Share, Tenant, UNDECIDED},
+    owner::NOBODY,
     service::{Affinity, AffinityKey, Socket, SocketKey},
     source::Source,
     wire::protocol::TCP,
@@ -102,7 +103,8 @@ pub fn carry_sockets(pins: &Pins) -> io::Result<usize> {
         let clients = folder.join("fr_affinity");
         if clients.exists() {
             let ours = open(&pins.map("fr_affinity"))?;
-            for (key, last) in entries::<AffinityKey, Affinity>(&clients, &ours)? {
+            for (key, mut last) in entries::<AffinityKey, Affinity>(&clients, &ours)? {
+                last.owner = NOBODY;
                 carried += usize::from(sys::insert_new(ours.as_fd(), &key, &last)?);
             }
         }
@@ -116,6 +118,8 @@ fn sockets_of(theirs: &Path, pins: &Pins) -> io::Result<usize> {
     for (key, mut socket) in entries::<SocketKey, Socket>(theirs, &sockets)? {
         // Set 0 is none, so that a socket asks whether its backend is still there.
         socket.set = 0;
+        // Programs count while this goes on; what counts nowhere cannot be counted twice.
+        socket.owner = NOBODY;
         let ours = if socket.frontend.protocol == TCP { &streams } else { &sockets };
         carried += usize::from(sys::insert_new(ours.as_fd(), &key, &socket)?);
     }

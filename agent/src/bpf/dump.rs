@@ -9,12 +9,13 @@ use ferrule_common::{
     flow::{Quota, Share, Tenant},
     layout,
     link::Link,
+    owner::{Owner, STRANGERS},
     peer::{self, Node, Peer},
     policy::{Block, Class, ClassKey, EPOCH_INDEX, Rule, RuleKey, Table, Word},
     prefix::{Cidr, PrefixKey, Route},
     service::{
-        ANSWER, Affinity, AffinityKey, Backend, BackendKey, CONNECTED, FrontendKey, Member, MemberKey, PortWord,
-        Socket, SocketKey,
+        ANSWER, Affinity, AffinityKey, Backend, BackendKey, CONNECTED, FrontendKey, MASTER, Member, MemberKey,
+        PortWord, Socket, SocketKey,
     },
     source::Source,
 };
@@ -161,7 +162,7 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
         "fr_svc_members" => hash(map(Map::HashMap)?, |key: &MemberKey, member: &Member| {
             row([("set", key.set.to_string()), ("place", member.place.to_string()), ("backend", end(&key.backend))])
         }),
-        "fr_affinity" => hash(map(Map::LruHashMap)?, |key: &AffinityKey, last: &Affinity| {
+        "fr_affinity" => hash(map(Map::HashMap)?, |key: &AffinityKey, last: &Affinity| {
             let (address, port) = (key.frontend.address, key.frontend.port_be);
             row([
                 ("client", cookie(key.client)),
@@ -170,7 +171,12 @@ pub fn dump(pins: &Pins, name: &str) -> Result<Vec<Row>, DumpError> {
             ])
         }),
         "fr_svc_socks" => hash(map(Map::HashMap)?, asked),
-        "fr_svc_tcp" => hash(map(Map::LruHashMap)?, asked),
+        "fr_svc_tcp" => hash(map(Map::HashMap)?, asked),
+        "fr_svc_owners" => hash(map(Map::HashMap)?, |owner: &[u32; 2], counts: &Owner| {
+            let name = if *owner == STRANGERS { "strangers".into() } else { cookie(*owner) };
+            row([("owner", name), ("held", held(counts)), ("refused", counts.refused.to_string())])
+        }),
+        "fr_svc_totals" => array(map(Map::Array)?, |_, counts: &Owner| Some(row([("held", held(counts))]))),
         "fr_conntrack" | "fr_flow_queue" | "fr_fragments" | "fr_events" | "fr_sampling" | "fr_watch"
         | "fr_removals" => Err(DumpError::Elsewhere(name.into(), pins.map(name))),
         "fr_metrics" => {
@@ -223,6 +229,7 @@ fn asked(key: &SocketKey, socket: &Socket) -> Row {
     let place = match key.place {
         CONNECTED => "connected".into(),
         ANSWER => "answer".into(),
+        MASTER => "mptcp".into(),
         place => place.to_string(),
     };
     row([
@@ -231,6 +238,11 @@ fn asked(key: &SocketKey, socket: &Socket) -> Row {
         ("frontend", end(&Backend::new(socket.frontend.address, socket.frontend.port_be))),
         ("backend", end(&socket.backend)),
     ])
+}
+
+/// How much an owner has of each map.
+fn held(counts: &Owner) -> String {
+    format!("fr_svc_socks {}, fr_svc_tcp {}, fr_affinity {}", counts.sockets, counts.streams, counts.clients)
 }
 
 fn cookie([low, high]: [u32; 2]) -> String {

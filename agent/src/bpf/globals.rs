@@ -3,10 +3,13 @@
 use aya::EbpfLoader;
 use ferrule_common::{layout, settings};
 use ipnetwork::IpNetwork;
-use nix::time::{ClockId, clock_getres};
+use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::sys;
-use crate::config::{Config, OwnNodeEgress};
+use crate::{
+    config::{Config, OwnNodeEgress},
+    net::cookie,
+};
 
 /// Values of `ferrule_common::settings`, in the programs' units.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,8 @@ pub struct Globals {
     own_node_policed: u8,
     services_on: u8,
     set_retval: u8,
+    owners_known: u8,
+    mptcp_told: u8,
     mark: u32,
     tunnel_floor: u32,
     jiffies: u32,
@@ -43,6 +48,8 @@ impl Globals {
             services_on: config.services.on.into(),
             // Where it cannot be told, the older way works everywhere.
             set_retval: sys::accepts_set_retval().unwrap_or_default().into(),
+            owners_known: cookie::is_told().into(),
+            mptcp_told: sys::tells_mptcp().unwrap_or_default().into(),
             mark: config.mark,
             tunnel_floor: tunnel_floor(&config.cluster_cidrs),
             jiffies,
@@ -86,6 +93,8 @@ impl Globals {
         loader.override_global(settings::OWN_NODE_POLICED, &self.own_node_policed, true);
         loader.override_global(settings::SERVICES_ON, &self.services_on, true);
         loader.override_global(settings::SET_RETVAL, &self.set_retval, true);
+        loader.override_global(settings::MPTCP_TOLD, &self.mptcp_told, true);
+        loader.override_global(settings::OWNERS_KNOWN, &self.owners_known, true);
         for (name, value) in [
             (settings::OPEN_MARK, &self.mark),
             (settings::TUNNEL_FLOOR, &self.tunnel_floor),
@@ -122,4 +131,15 @@ pub fn jiffies() -> u32 {
         return USUAL;
     }
     u32::try_from((1_000_000_000 + nanoseconds / 2) / nanoseconds).unwrap_or(USUAL)
+}
+
+/// The kernel's jiffies, the low half, but for a tick or two: they start five minutes before they overflow.
+#[must_use]
+pub fn jiffies_now() -> u32 {
+    const START_SECONDS: i64 = -300;
+    let second = i64::from(jiffies());
+    let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |time| time.tv_sec() * second + time.tv_nsec() * second / 1_000_000_000);
+    let now = START_SECONDS * second + since_start;
+    u32::try_from(now.rem_euclid(1 << 32)).unwrap_or_default()
 }

@@ -17,8 +17,8 @@ use ferrule_common::{
 };
 
 use super::{
-    EndpointMaps, Events, FlowTable, Globals, Metrics, Pins, PolicyMaps, Programs, RemoteMaps, ServiceMaps, cgroup,
-    memlock, pins::PinsError,
+    EndpointMaps, Events, FlowTable, Globals, Metrics, OwnerMaps, Pins, PolicyMaps, Programs, RemoteMaps, ServiceMaps,
+    cgroup, memlock, pins::PinsError,
 };
 
 /// The compiled programs.
@@ -38,6 +38,8 @@ pub struct Loaded {
     pub policy: PolicyMaps,
     /// Services.
     pub services: ServiceMaps,
+    /// Whose sockets ask them.
+    pub owners: OwnerMaps,
     /// Flows.
     pub flows: FlowTable,
     /// What programs tell of single packets.
@@ -180,6 +182,7 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
             sockets: map(&mut ebpf, "fr_svc_socks")?,
             streams: map(&mut ebpf, "fr_svc_tcp")?,
         })?,
+        owners: OwnerMaps::new(map(&mut ebpf, "fr_svc_owners")?, map(&mut ebpf, "fr_svc_totals")?)?,
         flows,
         events: Events::new(map(&mut ebpf, "fr_events")?, map(&mut ebpf, "fr_watch")?)?,
         programs: Programs::new(ebpf, pins.clone()),

@@ -1,4 +1,5 @@
-//! The maps of `ferrule_common::service`: the model's steps, carried out; and what a former agent left in them.
+//! The maps of `ferrule_common::service`: the model's steps, carried out; and what a former agent left in them. Those that
+//! sockets fill are in `socket_maps`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -12,8 +13,8 @@ use aya::maps::{HashMap, Map, MapData, MapError};
 use ferrule_common::{
     Address,
     service::{
-        ANSWER, Affinity, AffinityKey, Backend, BackendKey, CONNECTED, FrontendKey, Member, MemberKey, PLACES,
-        PortWord, SET_BITS, Socket, SocketKey,
+        Affinity, AffinityKey, Backend, BackendKey, FrontendKey, Member, MemberKey, PortWord, SET_BITS, Socket,
+        SocketKey,
     },
     wire::protocol::{TCP, UDP},
 };
@@ -36,27 +37,20 @@ pub struct ServiceMaps {
     services: HashMap<MapData, FrontendKey, PortWord>,
     backends: HashMap<MapData, BackendKey, Backend>,
     members: HashMap<MapData, MemberKey, Member>,
-    sockets: HashMap<MapData, SocketKey, Socket>,
-    streams: HashMap<MapData, SocketKey, Socket>,
-    all: All,
+    pub(super) sockets: HashMap<MapData, SocketKey, Socket>,
+    pub(super) streams: HashMap<MapData, SocketKey, Socket>,
+    pub(super) clients: HashMap<MapData, AffinityKey, Affinity>,
+    pub(super) all: All,
 }
 
 /// The same maps, for batches.
-struct All {
+pub(super) struct All {
     services: OwnedFd,
     backends: OwnedFd,
     members: OwnedFd,
-    sockets: OwnedFd,
-    affinity: OwnedFd,
-}
-
-/// How many entries there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fill {
-    /// Of `fr_svc_socks`.
-    pub sockets: usize,
-    /// Of `fr_affinity`.
-    pub clients: usize,
+    pub(super) sockets: OwnedFd,
+    pub(super) streams: OwnedFd,
+    pub(super) clients: OwnedFd,
 }
 
 impl ServiceMaps {
@@ -66,7 +60,7 @@ impl ServiceMaps {
             move |source| LoadError::Map { name, source }
         };
         let fd = |map: &Map, name: &str| match map {
-            Map::HashMap(data) | Map::LruHashMap(data) => {
+            Map::HashMap(data) => {
                 data.fd().as_fd().try_clone_to_owned().map_err(|error| failed(name)(MapError::IoError(error)))
             }
             _ => Err(failed(name)(MapError::IoError(io::ErrorKind::InvalidInput.into()))),
@@ -76,7 +70,8 @@ impl ServiceMaps {
             backends: fd(&raw.backends, "fr_backends")?,
             members: fd(&raw.members, "fr_svc_members")?,
             sockets: fd(&raw.sockets, "fr_svc_socks")?,
-            affinity: fd(&raw.affinity, "fr_affinity")?,
+            streams: fd(&raw.streams, "fr_svc_tcp")?,
+            clients: fd(&raw.affinity, "fr_affinity")?,
         };
         Ok(Self {
             services: raw.services.try_into().map_err(failed("fr_services"))?,
@@ -84,6 +79,7 @@ impl ServiceMaps {
             members: raw.members.try_into().map_err(failed("fr_svc_members"))?,
             sockets: raw.sockets.try_into().map_err(failed("fr_svc_socks"))?,
             streams: raw.streams.try_into().map_err(failed("fr_svc_tcp"))?,
+            clients: raw.affinity.try_into().map_err(failed("fr_affinity"))?,
             all,
         })
     }
@@ -197,77 +193,13 @@ impl ServiceMaps {
             absent_is_fine(self.services.remove(&FrontendKey::UNSEEN))
         }
     }
-
-    /// The cookies of UDP sockets that were connected through one of these frontends to its backend.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn connected(&self, to: &HashSet<(Frontend, service::Backend)>) -> Result<HashSet<[u32; 2]>, MapError> {
-        let sockets = read(&self.all.sockets, &self.sockets)?.into_iter();
-        let connected = sockets.filter(|(key, socket)| {
-            key.place == CONNECTED
-                && frontend(&socket.frontend).is_some_and(|asked| to.contains(&(asked, model_backend(&socket.backend))))
-        });
-        Ok(connected.map(|(key, _)| key.cookie).collect())
-    }
-
-    /// Removes answers that no place of their socket names any more: two threads that sent at once may leave one.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn tidy_sockets(&mut self) -> Result<usize, MapError> {
-        let all = read(&self.all.sockets, &self.sockets)?;
-        let (answers, places): (Vec<_>, Vec<_>) = all.into_iter().partition(|(key, _)| key.place == ANSWER);
-        let named: HashSet<_> = places.iter().map(|(key, socket)| (key.cookie, socket.backend)).collect();
-        let mut removed = 0;
-        for (key, _) in answers.iter().filter(|(key, _)| !named.contains(&(key.cookie, key.backend))) {
-            // A place is written before its answer: one that came while the map was read is there by now.
-            if !self.is_named(key)? {
-                absent_is_fine(self.sockets.remove(key))?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Whether a place of the socket names an answer's backend.
-    fn is_named(&self, answer: &SocketKey) -> Result<bool, MapError> {
-        for place in 1..=PLACES {
-            let key = SocketKey { cookie: answer.cookie, backend: Backend::NONE, place };
-            match self.sockets.get(&key, 0) {
-                Ok(socket) if socket.backend == answer.backend => return Ok(true),
-                Ok(_) | Err(MapError::KeyNotFound) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(false)
-    }
-
-    /// Forgets every socket: before programs are attached, where none were. Sockets that were closed meanwhile told nobody.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn forget_sockets(&mut self) -> Result<(), MapError> {
-        for (key, _) in read(&self.all.sockets, &self.sockets)? {
-            absent_is_fine(self.sockets.remove(&key))?;
-        }
-        let streams: Vec<SocketKey> = self.streams.keys().collect::<Result<_, _>>()?;
-        streams.iter().try_for_each(|key| absent_is_fine(self.streams.remove(key)))
-    }
-
-    /// How full the maps of sockets and clients are.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn fill(&self) -> io::Result<Fill> {
-        let sockets = batch::raw_entries(self.all.sockets.as_fd(), size_of::<SocketKey>(), size_of::<Socket>())?;
-        let clients = batch::raw_entries(self.all.affinity.as_fd(), size_of::<AffinityKey>(), size_of::<Affinity>())?;
-        Ok(Fill { sockets: sockets.len(), clients: clients.len() })
-    }
 }
 
 /// Every entry, at once where the kernel can.
-fn read<K: aya::Pod, V: aya::Pod>(all: &OwnedFd, map: &HashMap<MapData, K, V>) -> Result<Vec<(K, V)>, MapError> {
+pub(super) fn read<K: aya::Pod, V: aya::Pod>(
+    all: &OwnedFd,
+    map: &HashMap<MapData, K, V>,
+) -> Result<Vec<(K, V)>, MapError> {
     match batch::entries(all.as_fd())? {
         Some(entries) => Ok(entries),
         None => map.iter().collect(),
@@ -280,7 +212,7 @@ fn places(one: &SetOf) -> impl Iterator<Item = (BackendKey, Backend)> {
     (0_u32..).zip(backends).map(move |(place, backend)| (BackendKey { set, place }, backend))
 }
 
-fn model_backend(backend: &Backend) -> service::Backend {
+pub(super) fn model_backend(backend: &Backend) -> service::Backend {
     service::Backend { address: backend.address.to_ip(), port: u16::from_be(backend.port_be) }
 }
 
@@ -296,8 +228,9 @@ fn address(ip: IpAddr) -> FrontendKey {
     FrontendKey::address(ip.into())
 }
 
-/// None for an address alone.
-fn frontend(key: &FrontendKey) -> Option<Frontend> {
+/// The port of a Service that a key names; none of an address alone.
+#[must_use]
+pub fn frontend(key: &FrontendKey) -> Option<Frontend> {
     let protocol = match key.protocol {
         TCP => Protocol::Tcp,
         UDP => Protocol::Udp,

@@ -146,6 +146,11 @@ fn accepts(kind: u32, hook: u32, program: &[u64]) -> io::Result<bool> {
     }
 }
 
+/// `BPF_PROG_TYPE_CGROUP_SOCK_ADDR`.
+const SOCKET_ADDRESS: u32 = 18;
+/// `BPF_CGROUP_INET4_CONNECT`.
+const CONNECT4: u32 = 10;
+
 /// Whether a socket program can say why it refuses (`bpf_set_retval`), which came with Linux 5.18.
 ///
 /// # Errors
@@ -153,8 +158,16 @@ fn accepts(kind: u32, hook: u32, program: &[u64]) -> io::Result<bool> {
 pub fn accepts_set_retval() -> io::Result<bool> {
     /// r1 = -111; call bpf_set_retval; r0 = 0; exit
     const PROGRAM: [u64; 4] = [0xffff_ff91_0000_01b7, 0xbb_0000_0085, 0xb7, 0x95];
-    const SOCKET_ADDRESS: u32 = 18;
-    const CONNECT4: u32 = 10;
+    accepts(SOCKET_ADDRESS, CONNECT4, &PROGRAM)
+}
+
+/// Whether a socket program is told which socket of MPTCP one belongs to (`bpf_skc_to_mptcp_sock`), since Linux 5.19.
+///
+/// # Errors
+/// The kernel's, except that it does not know the helper.
+pub fn tells_mptcp() -> io::Result<bool> {
+    /// r1 = ctx->sk; if r1 == 0 go on behind the call; call bpf_skc_to_mptcp_sock; r0 = 0; exit
+    const PROGRAM: [u64; 5] = [0x0040_1179, 0x0001_0115, 0xc4_0000_0085, 0xb7, 0x95];
     accepts(SOCKET_ADDRESS, CONNECT4, &PROGRAM)
 }
 

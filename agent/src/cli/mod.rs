@@ -129,8 +129,8 @@ enum MapCommand {
     /// Every entry of a map
     Dump {
         /// fr_endpoints, fr_links, fr_sources, fr_peers, fr_nodes, fr_routes, fr_cidrs, fr_ep_state, fr_tables, fr_policy,
-        /// fr_classes, fr_blocks, fr_shares, fr_tenants, fr_quota, fr_services, fr_backends, fr_svc_members, fr_affinity, fr_svc_socks,
-        /// fr_svc_tcp or fr_metrics
+        /// fr_classes, fr_blocks, fr_shares, fr_tenants, fr_quota, fr_services, fr_backends, fr_svc_members, fr_affinity,
+        /// fr_svc_socks, fr_svc_tcp, fr_svc_owners, fr_svc_totals or fr_metrics
         name: String,
     },
 }

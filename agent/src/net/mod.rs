@@ -2,6 +2,7 @@
 //! Reads and writes; decides nothing.
 
 pub mod bridge;
+pub mod cookie;
 pub mod filter;
 pub mod firewall;
 pub mod host_side;

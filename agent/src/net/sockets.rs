@@ -1,7 +1,9 @@
-//! UDP sockets that are ended from outside: `SOCK_DESTROY` over `sock_diag` (linux/inet_diag.h), in a network namespace.
+//! UDP sockets that are ended from outside, and TCP sockets that are listed: `sock_diag` (linux/inet_diag.h), in a network
+//! namespace.
 
 use std::{collections::HashSet, io, os::fd::AsRawFd};
 
+use ferrule_cni::netns::Netns;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 const BY_FAMILY: u16 = 20;
@@ -11,6 +13,7 @@ const DONE: u16 = 3;
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 const HEADER: usize = 16;
 /// `struct inet_diag_sockid`.
@@ -31,7 +34,7 @@ pub fn end(ports: &HashSet<u16>, cookies: &HashSet<[u32; 2]>) -> io::Result<usiz
     for family in [libc::AF_INET, libc::AF_INET6] {
         let family = u8::try_from(family).map_err(io::Error::other)?;
         for port in ports {
-            for id in list(diag.as_raw_fd(), family, *port)? {
+            for id in list(diag.as_raw_fd(), UDP, family, *port)? {
                 if cookies.contains(&cookie(&id)) && destroy(diag.as_raw_fd(), family, &id)? {
                     ended += 1;
                 }
@@ -61,11 +64,32 @@ pub fn can_end() -> io::Result<bool> {
     }
 }
 
-/// The ids of UDP sockets that are connected to a port.
-fn list(diag: i32, family: u8, port: u16) -> io::Result<Vec<[u8; ID]>> {
+/// The cookies of all TCP sockets of the network namespace at a path, else of the calling thread's.
+///
+/// # Errors
+/// The kernel's.
+pub fn streams(netns: Option<&str>) -> io::Result<HashSet<[u32; 2]>> {
+    match netns {
+        None => own_streams(),
+        Some(path) => Netns::open(path).and_then(|netns| netns.run(own_streams)).map_err(io::Error::other)?,
+    }
+}
+
+fn own_streams() -> io::Result<HashSet<[u32; 2]>> {
+    let diag = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
+    let mut found = HashSet::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let family = u8::try_from(family).map_err(io::Error::other)?;
+        found.extend(list(diag.as_raw_fd(), TCP, family, 0)?.iter().map(cookie));
+    }
+    Ok(found)
+}
+
+/// The ids of sockets that are connected to a port; port 0 is any.
+fn list(diag: i32, protocol: u8, family: u8, port: u16) -> io::Result<Vec<[u8; ID]>> {
     let mut id = [0; ID];
     id[2..4].copy_from_slice(&port.to_be_bytes());
-    send(diag, &request(BY_FAMILY, REQUEST | DUMP, family, &id), MsgFlags::empty())?;
+    send(diag, &request(BY_FAMILY, REQUEST | DUMP, protocol, family, &id), MsgFlags::empty())?;
     let (mut found, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
     loop {
         let length = recv(diag, &mut buffer, MsgFlags::empty())?;
@@ -87,7 +111,7 @@ fn list(diag: i32, family: u8, port: u16) -> io::Result<Vec<[u8; ID]>> {
 
 /// Ends one; false if it has gone meanwhile.
 fn destroy(diag: i32, family: u8, id: &[u8; ID]) -> io::Result<bool> {
-    send(diag, &request(DESTROY, REQUEST | ACK, family, id), MsgFlags::empty())?;
+    send(diag, &request(DESTROY, REQUEST | ACK, UDP, family, id), MsgFlags::empty())?;
     let mut buffer = vec![0; 1 << 13];
     let length = recv(diag, &mut buffer, MsgFlags::empty())?;
     match message(&buffer[..length]) {
@@ -100,14 +124,14 @@ fn destroy(diag: i32, family: u8, id: &[u8; ID]) -> io::Result<bool> {
     }
 }
 
-fn request(kind: u16, flags: u16, family: u8, id: &[u8; ID]) -> Vec<u8> {
+fn request(kind: u16, flags: u16, protocol: u8, family: u8, id: &[u8; ID]) -> Vec<u8> {
     const EVERY_STATE: u32 = u32::MAX;
     let mut request = Vec::new();
     request.extend(u32::try_from(HEADER + 8 + ID).unwrap_or_default().to_ne_bytes());
     request.extend(kind.to_ne_bytes());
     request.extend(flags.to_ne_bytes());
     request.extend([0; 8]);
-    request.extend([family, UDP, 0, 0]);
+    request.extend([family, protocol, 0, 0]);
     request.extend(EVERY_STATE.to_ne_bytes());
     request.extend(id);
     request

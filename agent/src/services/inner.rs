@@ -88,6 +88,8 @@ impl Inner {
             members: layout::MEMBERS as usize,
             of_one: usize::from(u16::MAX),
             sets: SETS,
+            parts: 4,
+            kept: 16,
         };
         let (mut engine, orphans) = Engine::new(limits, &self.node, found);
         if !self.hinted {

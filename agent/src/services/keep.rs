@@ -6,10 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ServiceError, Services, ended, inner::Inner};
+use ferrule_common::service::{Affinity, AffinityKey};
+
+use super::{Owners, ServiceError, Services, ended, inner::Inner};
 use crate::{
     attachment::Attachments,
-    bpf::cgroup,
+    bpf::{cgroup, globals, service_maps::frontend},
     chain::chain,
     config::KubeProxy,
     net::kube_proxy,
@@ -42,7 +44,8 @@ impl Services {
             let kept = tokio::task::spawn_blocking(move || {
                 // Where sockets cannot be served, packets are all that kube-proxy sees.
                 let (followed, looked) = (services.follow(), services.look_beside());
-                let kept = followed.and(looked).and_then(|()| services.upkeep());
+                let known = services.know(&pods);
+                let kept = followed.and(looked).and(known).and_then(|()| services.upkeep());
                 services.end_sockets(&pods);
                 kept
             })
@@ -62,6 +65,13 @@ impl Services {
         }
     }
 
+    /// Which pods there are.
+    fn know(&self, pods: &Attachments) -> Result<(), ServiceError> {
+        let netns = pods.leases().iter().map(|lease| lease.netns.clone()).collect();
+        let known = self.owners.follow(&netns);
+        known.map_err(|source| ServiceError::Map { step: "know whose sockets ask".into(), source })
+    }
+
     fn upkeep(&self) -> Result<(), ServiceError> {
         let mut inner = self.lock();
         if inner.engine.is_none() {
@@ -75,6 +85,7 @@ impl Services {
         let objects = Arc::clone(&self.store.clone().snapshot().objects);
         inner.look_for_shared(&objects);
         inner.compare()?;
+        inner.tidy(&self.owners)?;
         self.restore_programs(&mut inner)
     }
 
@@ -195,10 +206,36 @@ impl Inner {
                 self.start(&objects, &found)?;
             }
         }
-        let stale = self.maps.tidy_sockets().map_err(failed)?;
-        if stale != 0 {
-            tracing::debug!(stale, "answers that no socket waits for are forgotten");
-        }
         Ok(())
+    }
+
+    /// Removes what sockets and clients left and nobody needs, and counts what is there.
+    fn tidy(&mut self, owners: &Owners) -> Result<(), ServiceError> {
+        let failed = |source| ServiceError::Map { step: "tidy what sockets left".into(), source };
+        let held = self.maps.held().map_err(failed)?;
+        let answers = self.maps.tidy_sockets(&held).map_err(failed)?;
+        let streams = owners.gone(&held);
+        self.maps.forget_streams(&streams).map_err(failed)?;
+        let now = globals::jiffies_now();
+        let clients: Vec<_> = held.clients.iter().filter(|client| self.is_away(client, now)).copied().collect();
+        self.maps.forget_clients(&clients).map_err(failed)?;
+        if answers + streams.len() + clients.len() != 0 {
+            tracing::debug!(
+                answers,
+                streams = streams.len(),
+                clients = clients.len(),
+                "what sockets left is forgotten"
+            );
+        }
+        owners.recount(&held).map_err(failed)
+    }
+
+    /// Whether a client has been away for longer than it keeps its backend.
+    fn is_away(&self, (key, last): &(AffinityKey, Affinity), now: u32) -> bool {
+        let served = frontend(&key.frontend).and_then(|frontend| self.engine.as_ref()?.served(&frontend)?.affinity);
+        let Some(seconds) = served else { return true };
+        // The clocks may differ by a tick, and one that was seen meanwhile is later than now.
+        let away = now.wrapping_sub(last.seen).cast_signed();
+        i64::from(away) > (i64::from(seconds) + 1) * i64::from(globals::jiffies())
     }
 }

@@ -12,6 +12,8 @@
 mod ended;
 mod inner;
 mod keep;
+mod owners;
+mod recount;
 mod show;
 
 use std::{
@@ -20,17 +22,18 @@ use std::{
 };
 
 use aya::maps::MapError;
+use ferrule_common::owner::Owner;
 use ferrule_model::service::{Engine, Issue, Summary};
 use prometheus_client::metrics::histogram::Histogram;
 
 use self::inner::Inner;
+pub use owners::Owners;
 pub use show::{ShownBackend, ShownPort, ShownService};
 
 use crate::{
     bpf::{
         Pins, Programs, ServiceMaps,
         cgroup::{self, CgroupError},
-        service_maps::Fill,
     },
     chain::chain,
     config::{Config, KubeProxy},
@@ -63,6 +66,7 @@ pub struct Services {
     inner: Mutex<Inner>,
     programs: Arc<Mutex<Programs>>,
     pins: Pins,
+    owners: Arc<Owners>,
     store: Reader,
     on: bool,
     root: Option<PathBuf>,
@@ -71,15 +75,28 @@ pub struct Services {
     in_force: Histogram,
 }
 
+/// What [`Services`] are made from, beside their maps.
+pub struct Parts {
+    /// The programs.
+    pub programs: Arc<Mutex<Programs>>,
+    /// Where they are pinned.
+    pub pins: Pins,
+    /// Whose sockets ask.
+    pub owners: Arc<Owners>,
+    /// The objects.
+    pub store: Reader,
+}
+
 impl Services {
     /// Over the pinned maps; changes nothing yet.
     #[must_use]
-    pub fn new(config: &Config, maps: ServiceMaps, programs: Arc<Mutex<Programs>>, pins: Pins, store: Reader) -> Self {
+    pub fn new(config: &Config, maps: ServiceMaps, parts: Parts) -> Self {
         let inner = Inner::new(&config.node_name, config.source.is_kubernetes(), maps);
         let settings = &config.services;
         let (on, root, kube_proxy) = (settings.on, settings.root(), settings.kube_proxy);
         let in_force = store::in_force();
-        Self { inner: Mutex::new(inner), programs, pins, store, on, root, kube_proxy, in_force }
+        let Parts { programs, pins, owners, store } = parts;
+        Self { inner: Mutex::new(inner), programs, pins, owners, store, on, root, kube_proxy, in_force }
     }
 
     /// Puts in force what the store says now. The first snapshot needs to be whole where something is in force already.
@@ -189,10 +206,10 @@ impl Services {
         self.in_force.clone()
     }
 
-    /// How full the maps of sockets and clients are.
+    /// What sockets and clients hold together, and what was refused them.
     #[must_use]
-    pub fn fill(&self) -> Fill {
-        self.lock().maps.fill().unwrap_or_default()
+    pub fn held(&self) -> Owner {
+        self.owners.totals()
     }
 
     /// Where Services are translated: the cgroup; none where they are not.

@@ -38,7 +38,7 @@ const ANSWERS: [(&str, &str); 11] = [
     ("doctor.json", view::DOCTOR),
 ];
 
-const MAPS: [&str; 19] = [
+const MAPS: [&str; 20] = [
     "fr_endpoints",
     "fr_links",
     "fr_sources",
@@ -58,6 +58,7 @@ const MAPS: [&str; 19] = [
     "fr_backends",
     "fr_svc_members",
     "fr_affinity",
+    "fr_svc_owners",
 ];
 
 /// Gathers it; what cannot be gathered is told in it.

@@ -29,6 +29,11 @@ fn tells() -> bool {
     ferrule_agent::bpf::accepts_set_retval().expect("the kernel tells")
 }
 
+/// Whether it tells one which socket of MPTCP its own belongs to (5.19).
+fn tells_mptcp() -> bool {
+    ferrule_agent::bpf::tells_mptcp().expect("the kernel tells")
+}
+
 fn check(object: &str, wanted: &[&str]) {
     let configurations = PORTS.iter().zip(NUMBERS.iter().cycle());
     for (&port, &number) in configurations {
@@ -39,6 +44,9 @@ fn check(object: &str, wanted: &[&str]) {
         let (served, told) = (u8::from(number != 1), u8::from(number == u32::MAX && tells()));
         loader.override_global(settings::SERVICES_ON, &served, true);
         loader.override_global(settings::SET_RETVAL, &told, true);
+        let (known, mptcp) = (u8::from(number != u32::MAX), u8::from(number == u32::MAX && tells_mptcp()));
+        loader.override_global(settings::OWNERS_KNOWN, &known, true);
+        loader.override_global(settings::MPTCP_TOLD, &mptcp, true);
         for name in COUNTED {
             loader.override_global(name, &number, true);
         }

@@ -8,6 +8,7 @@ mod arp;
 mod arrival;
 mod carried;
 mod errors;
+mod events;
 mod extensions;
 mod flows;
 mod foreign;

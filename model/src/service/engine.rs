@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::demand::Demand;
+use super::leaving::Leaving;
 use super::numbers::Numbers;
-use super::room::{Limits, Summary, Used};
-use super::{Backend, Endpoints, Found, Frontend, Issue, Place, Reason, Served, SetOf, Step};
+use super::room::{Limits, Used};
+use super::share::Shares;
+use super::{Backend, Endpoints, Found, Frontend, Place, Reason, Served, SetOf, Step};
 use crate::cidr::Family;
 use crate::objects::{EndpointSlice, ObjectName, Objects, Protocol, Service};
 
@@ -30,20 +33,20 @@ pub struct Applied {
 /// What is in force.
 #[derive(Debug, Clone)]
 pub(super) struct Live {
-    served: Served,
-    serving: Arc<[Backend]>,
-    set: u32,
+    pub served: Served,
+    pub serving: Arc<[Backend]>,
+    pub set: u32,
 }
 
 /// What a frontend is to lead to.
-struct Choice {
-    served: Served,
+pub(super) struct Choice {
+    pub served: Served,
     /// Sorted, of UDP ports alone: where sockets may be that were led there once, whatever is chosen now.
-    serving: Arc<[Backend]>,
+    pub serving: Arc<[Backend]>,
 }
 
 /// What frontends are to lead to, and whose they are.
-type Wanted<'a> = BTreeMap<Frontend, (&'a ObjectName, Choice)>;
+pub(super) type Wanted<'a> = BTreeMap<Frontend, (&'a ObjectName, Choice)>;
 
 /// Services, and what of them is in the maps.
 #[derive(Debug)]
@@ -58,9 +61,9 @@ pub struct Engine {
     /// Who has an address, the eldest first.
     pub(super) claims: BTreeMap<IpAddr, BTreeSet<(u64, ObjectName)>>,
     /// Addresses that several have.
-    contested: BTreeSet<IpAddr>,
+    pub(super) contested: BTreeSet<IpAddr>,
     /// Ports that no socket program can serve.
-    sctp: BTreeMap<ObjectName, Vec<u16>>,
+    pub(super) sctp: BTreeMap<ObjectName, Vec<u16>>,
     /// The frontends that each Service has.
     pub(super) owned: HashMap<ObjectName, Vec<Frontend>>,
     pub(super) live: BTreeMap<Frontend, Live>,
@@ -68,13 +71,17 @@ pub struct Engine {
     pub(super) strays: BTreeSet<Frontend>,
     /// Addresses in the map.
     pub(super) addresses: BTreeSet<IpAddr>,
-    numbers: Numbers,
-    used: Used,
-    /// What did not fit; tried again once something was released.
-    pub(super) unfit: BTreeMap<ObjectName, Reason>,
+    pub(super) numbers: Numbers,
+    pub(super) used: Used,
+    /// Who gets how much.
+    pub(super) shares: Shares,
+    /// What waits for sets to go.
+    pub(super) waiting: BTreeMap<ObjectName, Reason>,
+    /// Sets that nothing names any more.
+    pub(super) leaving: Leaving,
     /// Sets that nothing names since the engine was made.
     orphans: BTreeMap<u32, SetOf>,
-    again: bool,
+    pub(super) again: bool,
 }
 
 impl Engine {
@@ -120,7 +127,9 @@ impl Engine {
             addresses: found.addresses.clone(),
             numbers: Numbers::new(limits.sets, found.sets.keys().copied()),
             used,
-            unfit: BTreeMap::new(),
+            shares: Shares::new(&limits),
+            waiting: BTreeMap::new(),
+            leaving: Leaving::new(orphans.len()),
             orphans: orphans.iter().map(|set| (set.set, set.clone())).collect(),
             again: false,
         };
@@ -158,7 +167,8 @@ impl Engine {
     pub fn release(&mut self, gone: &SetOf) {
         self.used.subtract(gone);
         self.numbers.release(gone.set);
-        self.again |= !self.unfit.is_empty();
+        self.leaving.gone(gone);
+        self.again |= !self.waiting.is_empty();
     }
 
     /// Numbers of sets that nothing named when the engine was made are out of the maps.
@@ -167,9 +177,10 @@ impl Engine {
             self.numbers.release(*set);
             if let Some(one) = self.orphans.remove(set) {
                 self.used.subtract(&one);
+                self.leaving.gone(&one);
             }
         }
-        self.again |= !self.unfit.is_empty();
+        self.again |= !self.waiting.is_empty();
     }
 
     /// The snapshot that it knows.
@@ -204,39 +215,6 @@ impl Engine {
         self.claims.get(address)?.first().map(|(_, name)| name)
     }
 
-    /// How much there is.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        Summary {
-            services: self.owned.len(),
-            frontends: self.live.len(),
-            backends: self.used.backends,
-            members: self.used.members,
-        }
-    }
-
-    /// What is not as its object says. Pods that have a Service's address are found by [`super::shared_with_pods`].
-    #[must_use]
-    pub fn issues(&self, kube_proxy: bool) -> Vec<Issue> {
-        let mut issues = Vec::new();
-        for address in &self.contested {
-            let Some(claims) = self.claims.get(address) else { continue };
-            let Some((_, elder)) = claims.first() else { continue };
-            issues.extend(claims.iter().skip(1).map(|(_, service)| Issue {
-                service: service.clone(),
-                reason: Reason::Taken { address: *address, elder: elder.clone() },
-            }));
-        }
-        issues.extend(self.unfit.iter().map(|(name, reason)| Issue { service: name.clone(), reason: reason.clone() }));
-        if !kube_proxy {
-            for (name, ports) in &self.sctp {
-                let reason = |port: &u16| Reason::Sctp { port: *port };
-                issues.extend(ports.iter().map(|port| Issue { service: name.clone(), reason: reason(port) }));
-            }
-        }
-        issues
-    }
-
     /// `frontends` and `addresses` are looked at beside what the change concerns.
     fn change(
         &mut self,
@@ -247,7 +225,7 @@ impl Engine {
         let before = std::mem::replace(&mut self.objects, Arc::clone(objects));
         let mut dirty = BTreeSet::new();
         if std::mem::take(&mut self.again) {
-            dirty.extend(self.unfit.keys().cloned());
+            dirty.extend(self.waiting.keys().cloned());
         }
         self.follow_services(&before, &mut dirty, &mut addresses);
         self.follow_slices(&before, &mut dirty);
@@ -256,17 +234,21 @@ impl Engine {
             self.zone = zone;
             dirty.extend(objects.services.keys().cloned());
         }
-        // An address that had no room is tried again with its Service.
-        let waiting = dirty.iter().filter(|name| self.unfit.contains_key(name));
-        for service in waiting.filter_map(|name| objects.services.get(name)) {
+        for name in &dirty {
+            self.note(objects, name);
+        }
+        let settled = self.shares.settle();
+        // Whose lot is another now may have an address that had no room, or the other way round.
+        for service in settled.iter().filter_map(|name| objects.services.get(name)) {
             addresses.extend(&service.cluster_ips);
         }
+        dirty.extend(settled);
         // An address may have passed to another Service, whose frontends are then others.
         for address in &addresses {
             dirty.extend(self.claims.get(address).into_iter().flatten().map(|(_, name)| name.clone()));
         }
         let wanted = self.read_anew(objects, &dirty, &mut frontends);
-        self.put_in_force(&wanted, &dirty, &frontends, &addresses)
+        self.put_in_force(&wanted, &frontends, &addresses)
     }
 
     /// What the frontends of these Services are to lead to; those that they had are added to `frontends`.
@@ -278,7 +260,7 @@ impl Engine {
     ) -> Wanted<'a> {
         let mut wanted = BTreeMap::new();
         for name in dirty {
-            self.unfit.remove(name);
+            self.waiting.remove(name);
             self.sctp.remove(name);
             frontends.extend(self.owned.remove(name).unwrap_or_default());
             let Some(service) = objects.services.get(name).filter(|service| is_ours(service)) else { continue };
@@ -287,52 +269,21 @@ impl Engine {
             if !sctp.is_empty() {
                 self.sctp.insert(name.clone(), sctp);
             }
-            let choices = self.read(objects, service);
+            // Nothing is read of what has no room: its addresses refuse all of its ports.
+            let has_room = self.shares.refusal(name).is_none();
+            let choices = if has_room { self.read(objects, service) } else { Vec::new() };
             self.owned.insert(name.clone(), choices.iter().map(|(frontend, _)| *frontend).collect());
             wanted.extend(choices.into_iter().map(|(frontend, choice)| (frontend, (name, choice))));
         }
         wanted
     }
 
-    /// The steps to what is wanted. What goes makes room first; then addresses have it before ports, since what is not
-    /// known as a Service's would go where no Service's packet may.
-    fn put_in_force(
-        &mut self,
-        wanted: &Wanted<'_>,
-        dirty: &BTreeSet<ObjectName>,
-        frontends: &BTreeSet<Frontend>,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Applied {
-        let mut applied = Applied::default();
-        for frontend in frontends.iter().filter(|frontend| !wanted.contains_key(frontend)) {
-            self.remove(*frontend, &mut applied);
-        }
-        self.follow_claims(addresses, &mut applied);
-        let mut more_room = !applied.steps.is_empty();
-        let come = self.take_addresses(addresses);
-        let crowded = self.crowded(dirty);
-        for (frontend, (name, choice)) in wanted {
-            if self.is_known(frontend) || !crowded.contains(name) {
-                self.set(*frontend, choice, name, &mut applied);
-            }
-        }
-        applied.steps.extend(come.into_iter().map(Step::SetAddress));
-        // Damaged, and what is wanted in their place does not fit.
-        for frontend in std::mem::take(&mut self.strays) {
-            more_room = true;
-            self.remove(frontend, &mut applied);
-        }
-        self.again |= more_room && self.lacks_frontends();
-        applied
-    }
-
-    fn remove(&mut self, frontend: Frontend, applied: &mut Applied) {
-        applied.steps.push(Step::RemoveFrontend(frontend));
-        self.strays.remove(&frontend);
-        if let Some(live) = self.live.remove(&frontend) {
-            supersede(frontend, &live, applied);
-            leave(frontend, &live, &[], applied);
-        }
+    /// Counts what a Service asks for.
+    fn note(&mut self, objects: &Objects, name: &ObjectName) {
+        let service = objects.services.get(name).filter(|service| is_ours(service));
+        let slices = self.slices.get(name).into_iter().flatten();
+        let slices = slices.filter_map(|name| objects.endpoint_slices.get(name)).map(|slice| &**slice);
+        self.shares.note(name, service.map(|service| (service.created, Demand::of(service, slices))));
     }
 
     /// What a Service's addresses, where it has them, lead to.
@@ -354,71 +305,6 @@ impl Engine {
         }
         found
     }
-
-    fn set(&mut self, frontend: Frontend, choice: &Choice, name: &ObjectName, applied: &mut Applied) {
-        let Choice { served: wanted, serving } = choice;
-        if let Some(live) = self.live.get_mut(&frontend).filter(|live| live.served == *wanted) {
-            leave(frontend, live, serving, applied);
-            live.serving = Arc::clone(serving);
-            return;
-        }
-        let mut set = 0;
-        if !wanted.backends.is_empty() {
-            let new = set_of(frontend, wanted, 0);
-            if let Some(reason) = self.misfit(&new) {
-                self.unfit.entry(name.clone()).or_insert(reason);
-                return;
-            }
-            let Some(number) = self.numbers.take() else {
-                let reason = Reason::Full { map: "fr_backends", capacity: self.limits.backends };
-                self.unfit.entry(name.clone()).or_insert(reason);
-                return;
-            };
-            set = number;
-            self.used.add(&new);
-            applied.steps.push(Step::WriteSet(SetOf { set, ..new }));
-        }
-        let count = u32::try_from(wanted.backends.len()).unwrap_or(u32::MAX);
-        applied.steps.push(Step::SetFrontend { frontend, set, count, affinity: wanted.affinity });
-        self.strays.remove(&frontend);
-        let live = Live { served: wanted.clone(), serving: Arc::clone(serving), set };
-        if let Some(old) = self.live.insert(frontend, live) {
-            supersede(frontend, &old, applied);
-            leave(frontend, &old, serving, applied);
-        }
-    }
-
-    /// Why a new set does not fit.
-    fn misfit(&self, new: &SetOf) -> Option<Reason> {
-        let more = new.backends.len();
-        if more > self.limits.of_one {
-            return Some(Reason::Many { backends: more, capacity: self.limits.of_one });
-        }
-        if self.used.backends + more > self.limits.backends {
-            return Some(Reason::Full { map: "fr_backends", capacity: self.limits.backends });
-        }
-        if new.members && self.used.members + more > self.limits.members {
-            return Some(Reason::Full { map: "fr_svc_members", capacity: self.limits.members });
-        }
-        None
-    }
-
-    /// Notes who has these addresses now, and removes those that nobody has.
-    fn follow_claims(&mut self, touched: &BTreeSet<IpAddr>, applied: &mut Applied) {
-        for address in touched {
-            if self.claims.get(address).is_some_and(BTreeSet::is_empty) {
-                self.claims.remove(address);
-            }
-            if self.claims.get(address).is_some_and(|claims| claims.len() > 1) {
-                self.contested.insert(*address);
-            } else {
-                self.contested.remove(address);
-            }
-            if !self.claims.contains_key(address) && self.addresses.remove(address) {
-                applied.steps.push(Step::RemoveAddress(*address));
-            }
-        }
-    }
 }
 
 /// Whether this node's programs serve it.
@@ -426,22 +312,6 @@ pub(super) fn is_ours(service: &Service) -> bool {
     service.other_proxy.is_none() && !service.cluster_ips.is_empty()
 }
 
-fn set_of(frontend: Frontend, served: &Served, set: u32) -> SetOf {
+pub(super) fn set_of(frontend: Frontend, served: &Served, set: u32) -> SetOf {
     SetOf { set, backends: Arc::clone(&served.backends), members: served.has_members(frontend.protocol) }
-}
-
-/// Notes the set that nothing names any more.
-fn supersede(frontend: Frontend, old: &Live, applied: &mut Applied) {
-    if old.set != 0 {
-        applied.superseded.push(set_of(frontend, &old.served, old.set));
-    }
-}
-
-/// Notes which endpoints serve no more. One that is merely not chosen any more keeps who is with it.
-fn leave(frontend: Frontend, old: &Live, serving: &[Backend], applied: &mut Applied) {
-    if frontend.protocol == Protocol::Udp {
-        // Both are sorted.
-        let left = old.serving.iter().filter(|backend| serving.binary_search(backend).is_err());
-        applied.left.extend(left.map(|backend| (frontend, *backend)));
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::objects::{ObjectName, Objects};
 
@@ -53,7 +54,7 @@ pub enum Reason {
     },
     /// A port has more backends than one can have.
     #[error(
-        "spec.ports: a port has {backends} backends of at most {capacity}; what was last in force stands; let it have fewer"
+        "spec.ports: a port has {backends} endpoints of at most {capacity}; all of its ports are refused; let it have fewer"
     )]
     Many {
         /// How many it has.
@@ -61,9 +62,24 @@ pub enum Reason {
         /// How many it can have.
         capacity: usize,
     },
-    /// It does not fit.
+    /// Its namespace asks for too much.
     #[error(
-        "spec.ports: the map {map} with its {capacity} entries is full; what was last in force stands; remove Services"
+        "spec.ports: the Services of namespace {namespace} need more than the {quota} entries that it may have of the map \
+         {map}; all ports of this one are refused, since older ones have room first; remove ports, endpoints or Services of \
+         this namespace"
+    )]
+    Share {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// The map.
+        map: &'static str,
+        /// How many entries the namespace may have.
+        quota: usize,
+    },
+    /// It waits for room.
+    #[error(
+        "spec.ports: the map {map} with its {capacity} entries is full until what was in force before has left it; let \
+         Services change more slowly, or remove some"
     )]
     Full {
         /// The map.
@@ -82,6 +98,7 @@ impl Reason {
             Self::Pod { .. } => "ClusterIPOfPod",
             Self::Sctp { .. } => "UnsupportedProtocol",
             Self::Many { .. } => "TooManyBackends",
+            Self::Share { .. } => "ServiceShareFull",
             Self::Full { .. } => "ServiceMapFull",
         }
     }

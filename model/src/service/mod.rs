@@ -8,15 +8,19 @@
 //! The rules are kube-proxy's, so that a cluster behaves as before where it is taken away.
 
 mod choice;
+mod demand;
 mod engine;
-mod entries;
 mod follow;
+mod force;
 mod issue;
+mod leaving;
 mod numbers;
 mod room;
+mod share;
 mod step;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Services at the socket: real sockets of pods and of a node's own processes.
 
+mod answers;
 mod beside;
 mod changes;
 mod choice;
@@ -8,5 +9,6 @@ mod lasting;
 mod reach;
 mod refused;
 mod seen;
+mod shares;
 mod shop;
 mod upkeep;

@@ -9,7 +9,15 @@ use crate::service::{Engine, Found, Limits};
 #[test]
 #[ignore = "measures; run with --release --ignored --nocapture"]
 fn one_slice_of_five_thousand_services_changes() {
-    let limits = Limits { frontends: 65_536, backends: 262_144, members: 262_144, of_one: 65_535, sets: 1 << 24 };
+    let limits = Limits {
+        frontends: 65_536,
+        backends: 262_144,
+        members: 262_144,
+        of_one: 65_535,
+        sets: 1 << 24,
+        parts: 1,
+        kept: 0,
+    };
     let text: String = (0..5000_u32)
         .map(|n| {
             let ip = std::net::Ipv4Addr::from(0x0a60_0000 + n);

@@ -165,63 +165,57 @@ fn what_somebody_damaged_is_written_anew() {
     assert_eq!(shown(&applied), ["set 2: write 1 backends", "10.96.0.1:80 TCP: lead to set 2 with 1 backends"]);
 }
 
-#[test]
-fn what_does_not_fit_keeps_its_last_good_state_until_there_is_room() {
-    let (mut engine, _) = begun(WEB, Limits { backends: 2, ..LIMITS });
-    let grown = objects(&format!("{WEB} 10.1.0.8"));
-    assert_eq!(engine.apply(&grown), Applied::default());
-    let issue = "Service n/web: spec.ports: the map fr_backends with its 2 entries is full; what was last in force stands; remove Services";
-    assert_eq!(engine.issues(true).iter().map(ToString::to_string).collect::<Vec<_>>(), [issue]);
-    let (mut engine, _) = begun(&format!("{WEB}\n{DNS} 10.1.0.9"), Limits { backends: 3, ..LIMITS });
-    assert!(engine.apply(&objects(&format!("{WEB} 10.1.0.8\n{DNS} 10.1.0.9"))).steps.is_empty());
-    let rest = objects(&format!("{WEB} 10.1.0.8"));
-    let gone = engine.apply(&rest).superseded.pop().unwrap();
-    assert!(!engine.wants_again());
-    engine.release(&gone);
-    assert!(engine.wants_again());
-    assert_eq!(shown(&engine.apply(&rest))[0], "set 3: write 2 backends");
-    assert!(engine.issues(true).is_empty());
-}
-
-/// What is refused and what leads somewhere, and whom there is no room for.
+/// What is refused and what leads somewhere, and who has no room.
 #[track_caller]
-fn check_room(engine: &Engine, frontends: usize, addresses: usize, crowded: &[&str]) {
+fn check_room(engine: &Engine, frontends: usize, addresses: usize, refused: &[&str]) {
     let expected = engine.expected();
     assert_eq!((expected.ports.len(), expected.addresses.len()), (frontends, addresses));
-    let unfit: Vec<String> = engine.issues(true).iter().map(|issue| issue.service.to_string()).collect();
-    assert_eq!(unfit, crowded);
+    let found: Vec<String> = engine.issues(true).iter().map(|issue| issue.service.to_string()).collect();
+    assert_eq!(found, refused);
 }
 
 #[test]
 fn a_service_without_room_for_all_of_its_ports_is_refused_whole() {
     let limits = Limits { frontends: 5, ..LIMITS };
-    let three = "service three 10.96.0.3 1/tcp 2/tcp 3/tcp";
+    let three = "service three 10.96.0.3 1/tcp 2/tcp 3/tcp created:1";
     // Two addresses and a port are there; of three ports two would fit.
-    let (engine, _) = begun(&format!("{WEB}\n{three}"), limits);
-    check_room(&engine, 3, 2, &["n/web"]);
+    for before in ["", WEB] {
+        let (mut engine, _) = begun(before, limits);
+        engine.apply(&objects(&format!("{WEB}\n{three}")));
+        check_room(&engine, 1, 2, &["n/three"]);
+    }
     let (mut engine, _) = begun(WEB, limits);
     let applied = engine.apply(&objects(&format!("{WEB}\n{three}")));
     assert_eq!(shown(&applied), ["10.96.0.3: refuse other ports"]);
-    check_room(&engine, 1, 2, &["n/three"]);
-    // One that grows too much keeps its ports, which follow their endpoints.
-    let grown = WEB.replace(" 80/tcp\n", " 80/tcp 81/tcp 82/tcp 83/tcp\n").replace("10.1.0.7", "10.1.0.8");
-    let applied = engine.apply(&objects(&format!("{grown}\n{three}")));
-    let expected = ["set 2: write 1 backends", "10.96.0.1:80 TCP: lead to set 2 with 1 backends", "later: set 1 goes"];
+    // One that grows too much keeps nothing that its objects do not say, and makes room for the others.
+    let grown = WEB.replace(" 80/tcp\n", " 80/tcp 81/tcp 82/tcp 83/tcp\n");
+    let applied = engine.apply(&objects(&format!("{grown}\nservice two 10.96.0.3 1/tcp 2/tcp created:1")));
+    let expected = [
+        "10.96.0.1:80 TCP: remove",
+        "10.96.0.3:1 TCP: lead to set 0 with 0 backends",
+        "10.96.0.3:2 TCP: lead to set 0 with 0 backends",
+        "later: set 1 goes",
+    ];
     assert_eq!(shown(&applied), expected);
-    check_room(&engine, 1, 2, &["n/three", "n/web"]);
+    check_room(&engine, 2, 2, &["n/web"]);
+    let issue = "Service n/web: spec.ports: the Services of namespace n need more than the 5 entries that it may have of the map fr_services; all ports of this one are refused, since older ones have room first; remove ports, endpoints or Services of this namespace";
+    assert_eq!(engine.issues(true)[0].to_string(), issue);
 }
 
 #[test]
 fn addresses_have_room_before_ports() {
-    let text: String = (1..=4).map(|n| format!("service s{n} 10.96.0.{n} 80/tcp\n")).collect();
+    let text: String = (1..=4).map(|n| format!("service s{n} 10.96.0.{n} 80/tcp created:{n}\n")).collect();
     let (engine, _) = begun(&text, Limits { frontends: 6, ..LIMITS });
     check_room(&engine, 2, 4, &["n/s3", "n/s4"]);
-    let (engine, _) = begun(&text, Limits { frontends: 3, ..LIMITS });
+    let (mut engine, _) = begun(&text, Limits { frontends: 3, ..LIMITS });
     check_room(&engine, 0, 3, &["n/s1", "n/s2", "n/s3", "n/s4"]);
+    // An address that had no room has it as soon as another goes.
+    engine.apply(&objects(&text.replace("service s1 10.96.0.1 80/tcp created:1", "")));
+    check_room(&engine, 0, 3, &["n/s2", "n/s3", "n/s4"]);
 }
 
 #[test]
-fn a_full_map_is_emptied_before_it_is_filled_and_who_waited_comes_in() {
+fn a_full_map_is_emptied_before_it_is_filled_and_who_was_refused_comes_in() {
     let limits = Limits { frontends: 2, ..LIMITS };
     let (mut engine, _) = begun("service a 10.96.0.1 80/tcp", limits);
     // Everything is another's in one change.
@@ -235,26 +229,43 @@ fn a_full_map_is_emptied_before_it_is_filled_and_who_waited_comes_in() {
             "10.96.0.2: refuse other ports",
         ]
     );
-    let waiting = "service c 10.96.0.3 82/tcp";
-    assert_eq!(engine.apply(&objects(&format!("service b 10.96.0.2 81/tcp\n{waiting}"))), Applied::default());
-    check_room(&engine, 1, 1, &["n/c"]);
+    let waiting = "service c 10.96.0.3 82/tcp created:1";
+    let both = objects(&format!("service b 10.96.0.2 81/tcp\n{waiting}"));
+    engine.apply(&both);
+    // Both addresses are known, and no port has room beside them.
+    check_room(&engine, 0, 2, &["n/b", "n/c"]);
     assert!(!engine.wants_again());
-    let rest = objects(waiting);
-    engine.apply(&rest);
-    assert!(engine.wants_again());
-    engine.apply(&rest);
+    engine.apply(&objects(waiting));
     check_room(&engine, 1, 1, &[]);
-    assert!(!engine.wants_again());
 }
 
 #[test]
-fn what_is_damaged_and_has_no_room_goes() {
-    let (_, mut found) = begun(&format!("{WEB}\n{DNS} 10.1.0.9"), LIMITS);
-    found.sets.clear();
-    let (mut next, _) = Engine::new(Limits { frontends: 4, backends: 1, ..LIMITS }, "a", &found);
-    let applied = next.begin(&objects(&format!("{WEB}\n{DNS} 10.1.0.9")));
-    assert_eq!(
-        shown(&applied),
-        ["set 1: write 1 backends", "10.96.0.1:80 TCP: lead to set 1 with 1 backends", "10.96.0.2:53 UDP: remove",]
-    );
+fn a_set_that_finds_no_room_beside_those_that_leave_waits_for_them() {
+    let limits = Limits { backends: 4, ..LIMITS };
+    let (mut engine, _) = begun(&format!("{WEB} 10.1.0.8"), limits);
+    let changed = |last: u8| objects(&format!("{WEB} 10.1.0.{last}"));
+    let first = engine.apply(&changed(9)).superseded;
+    // Four are there, of which two are about to go.
+    assert_eq!(engine.apply(&changed(10)), Applied::default());
+    assert_eq!(engine.issues(true)[0].reason.name(), "ServiceMapFull");
+    assert!(!engine.wants_again());
+    first.iter().for_each(|set| engine.release(set));
+    assert!(engine.wants_again());
+    assert_eq!(shown(&engine.apply(&changed(10)))[0], "set 3: write 2 backends");
+    assert!(engine.issues(true).is_empty());
+}
+
+#[test]
+fn what_is_damaged_and_finds_no_room_goes() {
+    let text = format!("{WEB}\n{DNS} 10.1.0.9");
+    let (_, mut found) = begun(&text, LIMITS);
+    found.sets.retain(|set, _| *set == 1);
+    let full = found.sets.values_mut().next().unwrap();
+    full.backends = (0..4).map(|_| full.backends[0]).collect();
+    let (mut next, orphans) = Engine::new(Limits { backends: 4, ..LIMITS }, "a", &found);
+    let applied = next.begin(&objects(&text));
+    assert_eq!(shown(&applied), ["10.96.0.1:80 TCP: remove", "10.96.0.2:53 UDP: remove"]);
+    next.forget(&orphans.iter().map(|set| set.set).collect());
+    assert_eq!(next.apply(&objects(&text)).steps.len(), 4);
+    assert!(next.issues(true).is_empty());
 }

@@ -1,4 +1,5 @@
-//! Services in text, for tests that state a rule: one object a line, seen from node `a` in zone `z1`.
+//! Services in text, for tests that state a rule: one object a line, seen from node `a` in zone `z1`. A name may be
+//! `NAMESPACE/NAME`; a slice is of its own namespace's Service.
 //!
 //! ```text
 //! service NAME IP,… PORT[:NAME]/tcp … [created:N] [affinity:N] [local] [same-zone] [same-node] [proxy:NAME]
@@ -21,7 +22,8 @@ pub(super) fn objects(text: &str) -> Arc<Objects> {
     objects.nodes.insert("a".into(), node.into());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let name = ObjectName::new("n", words[1]);
+        let (namespace, name) = words[1].split_once('/').unwrap_or(("n", words[1]));
+        let name = ObjectName::new(namespace, name);
         match words[0] {
             "service" => _ = objects.services.insert(name.clone(), service(name, &words[2..]).into()),
             "slice" => _ = objects.endpoint_slices.insert(name.clone(), slice(name, &words[2..]).into()),
