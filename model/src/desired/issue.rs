@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
+use super::screen::Special;
 use crate::cidr::Family;
 use crate::found::FoundBy;
 use crate::objects::{Identity, Kind, ObjectName};
@@ -62,6 +63,112 @@ pub enum Reason {
         /// Whose that one is.
         owner: String,
     },
+    /// A pod CIDR with addresses that are for no pod.
+    #[error(
+        "spec.podCIDRs[{index}] {cidr} has addresses that are {what} and for no pod, so it is left out; give the node \
+         another"
+    )]
+    SpecialPodCidr {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// What its addresses are for.
+        what: Special,
+    },
+    /// A pod CIDR that is broader than one node's can be.
+    #[error(
+        "spec.podCIDRs[{index}] {cidr} is broader than /{broadest}, which no node needs, so it is left out; give the node a \
+         narrower one"
+    )]
+    BroadPodCidr {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// The shortest prefix length, in bits.
+        broadest: u8,
+    },
+    /// A pod CIDR outside of what is pods'.
+    #[error(
+        "spec.podCIDRs[{index}] {cidr} lies outside of cluster-cidrs, so it is left out; give the node another, or add it to \
+         cluster-cidrs"
+    )]
+    PodCidrOutside {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+    },
+    /// A pod CIDR among what is nodes'.
+    #[error(
+        "spec.podCIDRs[{index}] {cidr} overlaps {nodes} of node-cidrs, so it is left out; give the node another, or correct \
+         node-cidrs"
+    )]
+    PodCidrAmongNodes {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// The one of nodes.
+        nodes: IpNetwork,
+    },
+    /// A pod CIDR that holds another node's InternalIP.
+    #[error(
+        "spec.podCIDRs[{index}] {cidr} holds {address}, the InternalIP of node {owner}, so it is left out; give the node \
+         another"
+    )]
+    PodCidrHoldsNode {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// The other node's address.
+        address: IpAddr,
+        /// The other node.
+        owner: String,
+    },
+    /// A pod CIDR that holds a Service's address.
+    #[error(
+        "spec.podCIDRs[{index}] {cidr} holds {address}, the ClusterIP of Service {service}, so it is left out; give the node \
+         another"
+    )]
+    PodCidrHoldsService {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// The Service's address.
+        address: IpAddr,
+        /// Whose it is.
+        service: ObjectName,
+    },
+    /// A pod CIDR that holds a pod's address that another node gave it.
+    #[error(
+        "spec.podCIDRs[{index}] {cidr} holds {address} of pod {pod}, which is on another node, so it is left out; give the node \
+         another"
+    )]
+    PodCidrHoldsPod {
+        /// Its place in the list.
+        index: usize,
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// The pod's address.
+        address: IpAddr,
+        /// Whose it is.
+        pod: ObjectName,
+    },
+    /// A pod CIDR of another node that holds an address of this node, or the way to others.
+    #[error(
+        "its pod CIDR {cidr} holds {address}, which this node has itself or reaches others by, so it is left out here; give \
+         one of them another"
+    )]
+    PodCidrHoldsOwn {
+        /// The CIDR that is left out.
+        cidr: IpNetwork,
+        /// This node's address, or a gateway's.
+        address: IpAddr,
+    },
     /// A node without an InternalIP.
     #[error("status.addresses has no InternalIP, so other nodes cannot reach its pods; add one")]
     NoInternalIp,
@@ -73,9 +180,47 @@ pub enum Reason {
         /// Who keeps it.
         owner: String,
     },
+    /// An InternalIP that is no node's address.
+    #[error("status.addresses: InternalIP {address} is {what} and no node's, so it is ignored; correct it")]
+    SpecialInternalIp {
+        /// The address.
+        address: IpAddr,
+        /// What it is for.
+        what: Special,
+    },
+    /// An InternalIP outside of what is nodes'.
+    #[error(
+        "status.addresses: InternalIP {address} lies outside of node-cidrs, so it is ignored; correct it, or add its range to \
+         node-cidrs"
+    )]
+    InternalIpOutside {
+        /// The address.
+        address: IpAddr,
+    },
+    /// An InternalIP that is an older Service's.
+    #[error(
+        "status.addresses: InternalIP {address} is the ClusterIP of Service {service}, so it is ignored; correct it"
+    )]
+    InternalIpOfService {
+        /// The address.
+        address: IpAddr,
+        /// Whose it is.
+        service: ObjectName,
+    },
+    /// An InternalIP that is a pod's.
+    #[error(
+        "status.addresses: InternalIP {address} is pod {pod}'s, which is on another node, so it is ignored; correct it"
+    )]
+    InternalIpOfPod {
+        /// The address.
+        address: IpAddr,
+        /// Whose it is.
+        pod: ObjectName,
+    },
     /// An InternalIP within the addresses of pods.
     #[error(
-        "status.addresses: InternalIP {address} lies inside {cidr}, which is for pods; give the node an address outside of it"
+        "status.addresses: InternalIP {address} lies inside {cidr}, which is for pods, so it is ignored; give the node an \
+         address outside of it"
     )]
     InternalIpInCidr {
         /// The address.
@@ -130,6 +275,73 @@ pub enum Reason {
         /// One of them.
         example: String,
     },
+    /// An address that is no pod's.
+    #[error("status.podIPs: {address} is {what} and no pod's, so it is ignored; correct what gave it")]
+    SpecialPodIp {
+        /// The address.
+        address: IpAddr,
+        /// What it is for.
+        what: Special,
+    },
+    /// A pod's address outside of what is pods'.
+    #[error(
+        "status.podIPs: {address} lies outside of cluster-cidrs, so it is ignored; correct what gave it, or add its range to \
+         cluster-cidrs"
+    )]
+    PodIpOutside {
+        /// The address.
+        address: IpAddr,
+    },
+    /// A pod's address among what is nodes'.
+    #[error(
+        "status.podIPs: {address} lies inside {nodes} of node-cidrs, so it is ignored; correct what gave it, or node-cidrs"
+    )]
+    PodIpAmongNodes {
+        /// The address.
+        address: IpAddr,
+        /// The one of nodes.
+        nodes: IpNetwork,
+    },
+    /// A pod's address within the pod CIDR of a node that it is not on.
+    #[error(
+        "status.podIPs: {address} lies inside {cidr}, the pod CIDR of node {owner}, so it is ignored; the pod's own node has to \
+         give it an address"
+    )]
+    PodIpOfNode {
+        /// The address.
+        address: IpAddr,
+        /// The CIDR.
+        cidr: IpNetwork,
+        /// Whose it is.
+        owner: String,
+    },
+    /// A pod's address that is a Service's.
+    #[error("status.podIPs: {address} is the ClusterIP of Service {service}, so it is ignored; correct what gave it")]
+    PodIpOfService {
+        /// The address.
+        address: IpAddr,
+        /// Whose it is.
+        service: ObjectName,
+    },
+    /// A pod's address that the node that looks has itself, or by which it reaches others.
+    #[error(
+        "status.podIPs: {address} is an address that this node has itself or reaches others by, so it is ignored here; correct \
+         what gave it"
+    )]
+    PodIpOfOwn {
+        /// The address.
+        address: IpAddr,
+    },
+    /// More pods of a node with wrong addresses than are told one by one.
+    #[error(
+        "{pods} pods on this node have addresses that are not theirs, of which {named} are named; see what gives them"
+    )]
+    ManyWrongPods {
+        /// How many.
+        pods: usize,
+        /// How many are told one by one.
+        named: usize,
+    },
     /// An address of two pods, of which the other keeps it.
     #[error("status.podIPs: {address} belongs to {owner}, so it is ignored here; delete the pod that is stale")]
     DuplicateAddress {
@@ -148,8 +360,20 @@ impl Reason {
             Self::NoPodCidr => "NoPodCIDR",
             Self::HostBits { .. } => "HostBitsInPodCIDR",
             Self::CidrOverlap { .. } => "OverlappingPodCIDR",
+            Self::SpecialPodCidr { .. } => "SpecialPodCIDR",
+            Self::BroadPodCidr { .. } => "BroadPodCIDR",
+            Self::PodCidrOutside { .. } => "PodCIDROutside",
+            Self::PodCidrAmongNodes { .. } => "PodCIDRAmongNodes",
+            Self::PodCidrHoldsNode { .. } => "PodCIDRHoldsNode",
+            Self::PodCidrHoldsPod { .. } => "PodCIDRHoldsPod",
+            Self::PodCidrHoldsService { .. } => "PodCIDRHoldsService",
+            Self::PodCidrHoldsOwn { .. } => "PodCIDRHoldsOwnAddress",
             Self::NoInternalIp => "NoInternalIP",
+            Self::SpecialInternalIp { .. } => "SpecialInternalIP",
+            Self::InternalIpOutside { .. } => "InternalIPOutside",
+            Self::InternalIpOfService { .. } => "InternalIPOfService",
             Self::DuplicateInternalIp { .. } => "DuplicateInternalIP",
+            Self::InternalIpOfPod { .. } => "InternalIPOfPod",
             Self::InternalIpInCidr { .. } => "InternalIPAmongPods",
             Self::NoCommonFamily => "NoCommonFamily",
             Self::NoPath { .. } => "NoRoute",
@@ -157,6 +381,13 @@ impl Reason {
             Self::TwoDevices { .. } => "NextHopsDiffer",
             Self::NodesFull { .. } => "NodeMapFull",
             Self::UnknownNode { .. } => "NodeUnknown",
+            Self::SpecialPodIp { .. } => "SpecialPodIP",
+            Self::PodIpOutside { .. } => "PodIPOutside",
+            Self::PodIpAmongNodes { .. } => "PodIPAmongNodes",
+            Self::PodIpOfNode { .. } => "PodIPOfOtherNode",
+            Self::PodIpOfService { .. } => "PodIPOfService",
+            Self::PodIpOfOwn { .. } => "PodIPOfNodeItself",
+            Self::ManyWrongPods { .. } => "ManyWrongPodIPs",
             Self::DuplicateAddress { .. } => "DuplicateAddress",
         }
     }
@@ -170,12 +401,31 @@ impl Reason {
             | Self::NoPath { .. }
             | Self::NoNextHop { .. }
             | Self::TwoDevices { .. }
+            | Self::PodCidrHoldsOwn { .. }
+            | Self::PodIpOfOwn { .. }
             | Self::NodesFull { .. } => FoundBy::Each,
-            Self::DuplicateAddress { .. } => FoundBy::Others,
+            // A node that lies about its pods does not say so.
+            Self::DuplicateAddress { .. } | Self::PodIpOfNode { .. } => FoundBy::Others,
             Self::NoPodCidr
             | Self::HostBits { .. }
             | Self::CidrOverlap { .. }
+            | Self::SpecialPodCidr { .. }
+            | Self::BroadPodCidr { .. }
+            | Self::PodCidrOutside { .. }
+            | Self::PodCidrAmongNodes { .. }
+            | Self::PodCidrHoldsNode { .. }
+            | Self::PodCidrHoldsPod { .. }
+            | Self::PodCidrHoldsService { .. }
             | Self::NoInternalIp
+            | Self::SpecialInternalIp { .. }
+            | Self::InternalIpOutside { .. }
+            | Self::InternalIpOfService { .. }
+            | Self::InternalIpOfPod { .. }
+            | Self::SpecialPodIp { .. }
+            | Self::PodIpOutside { .. }
+            | Self::PodIpAmongNodes { .. }
+            | Self::PodIpOfService { .. }
+            | Self::ManyWrongPods { .. }
             | Self::DuplicateInternalIp { .. }
             | Self::InternalIpInCidr { .. }
             | Self::UnknownNode { .. } => FoundBy::All,
