@@ -44,7 +44,7 @@ use crate::{
     store::{Reader, Snapshot},
 };
 
-pub use ways::OVERLAY;
+pub use crate::net::own::OVERLAY;
 
 /// Rounds without a reason, which find what no event told.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -104,6 +104,7 @@ pub struct Reconciler {
 struct Errors {
     leases: Option<String>,
     maps: Option<String>,
+    overlay: Option<String>,
     devices: Vec<String>,
     host: Vec<String>,
     pods: Vec<String>,
@@ -111,7 +112,8 @@ struct Errors {
 
 impl Errors {
     fn all(&self) -> Vec<String> {
-        self.leases.iter().chain(&self.maps).chain(&self.devices).chain(&self.host).chain(&self.pods).cloned().collect()
+        let of_overlay = self.leases.iter().chain(&self.maps).chain(&self.overlay);
+        of_overlay.chain(&self.devices).chain(&self.host).chain(&self.pods).cloned().collect()
     }
 }
 
@@ -225,7 +227,8 @@ impl Reconciler {
         let _ = self.with.services.follow();
         let services = self.with.services.issues().into_iter().map(Issue::Services);
         let source = snapshot.notes.iter().cloned().map(Issue::Source);
-        objects.chain(policies).chain(services).chain(source).collect()
+        let refused = snapshot.refused.iter().cloned().map(Issue::Node);
+        refused.chain(objects).chain(policies).chain(services).chain(source).collect()
     }
 
     fn leased_now(&self) -> BTreeSet<IpAddr> {
@@ -240,8 +243,9 @@ impl Reconciler {
         let mut stale = new_objects || self.desired.is_none() || self.unfinished;
         if look {
             net::sysctl::forwarding()?;
-            let With { config, net, .. } = &self.with;
-            let ways = self.ways.look(config, net, &snapshot, parts.has(Part::Underlay)).await?;
+            let With { config, net, attachments, .. } = &self.with;
+            let is_pod = |name: &str, ifindex: u32| attachments.is_pod_link(name, ifindex);
+            let ways = self.ways.look(config, net, &snapshot, parts.has(Part::Underlay), &is_pod).await?;
             stale |= ways != self.ways;
             self.ways = ways;
         }

@@ -405,7 +405,12 @@ impl Reason {
             | Self::PodIpOfOwn { .. }
             | Self::NodesFull { .. } => FoundBy::Each,
             // A node that lies about its pods does not say so.
-            Self::DuplicateAddress { .. } | Self::PodIpOfNode { .. } => FoundBy::Others,
+            Self::DuplicateAddress { .. }
+            | Self::SpecialPodIp { .. }
+            | Self::PodIpOutside { .. }
+            | Self::PodIpAmongNodes { .. }
+            | Self::PodIpOfNode { .. }
+            | Self::PodIpOfService { .. } => FoundBy::Others,
             Self::NoPodCidr
             | Self::HostBits { .. }
             | Self::CidrOverlap { .. }
@@ -421,10 +426,6 @@ impl Reason {
             | Self::InternalIpOutside { .. }
             | Self::InternalIpOfService { .. }
             | Self::InternalIpOfPod { .. }
-            | Self::SpecialPodIp { .. }
-            | Self::PodIpOutside { .. }
-            | Self::PodIpAmongNodes { .. }
-            | Self::PodIpOfService { .. }
             | Self::ManyWrongPods { .. }
             | Self::DuplicateInternalIp { .. }
             | Self::InternalIpInCidr { .. }

@@ -159,7 +159,7 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
         node_names,
         contested,
         suppressed,
-        kept: input.underlay.kept.clone(),
+        kept: input.underlay.kept.union(&input.underlay.local).copied().collect(),
         issues,
     })
 }

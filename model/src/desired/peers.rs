@@ -41,7 +41,7 @@ pub(super) fn peers<'a>(
         }
     }
     for (address, pod) in owners(input, claims, &local, &mut suppressed, &mut contested, issues) {
-        if input.underlay.kept.contains(&address) {
+        if input.underlay.kept.contains(&address) || input.underlay.local.contains(&address) {
             issues.push(Issue::of_pod(&pod.name, Reason::PodIpOfOwn { address }));
         } else if let Some(node) = pod.node.as_deref().and_then(|name| indices.get(name)) {
             peers.insert(address, Peer { node: *node, kind: PeerKind::Pod });

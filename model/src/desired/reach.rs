@@ -65,7 +65,9 @@ pub struct Underlay {
     pub vxlan_ifindex: Option<u32>,
     /// The overlay device's MTU in bytes.
     pub vxlan_mtu: u32,
-    /// What this node must not lose: the addresses of its devices, and the gateways by which it reaches others.
+    /// Every address of this node, whichever device has it: no pod elsewhere does.
+    pub local: BTreeSet<IpAddr>,
+    /// What this node must not lose: the addresses of its own devices, and the gateways by which it reaches others.
     pub kept: BTreeSet<IpAddr>,
 }
 

@@ -235,9 +235,6 @@ impl Screen {
 
     /// Why an address is not a pod's.
     fn refuse(&self, pod: &Pod, address: IpAddr) -> Option<Reason> {
-        if let Some(reason) = self.own.ranges.refuse_pod_ip(address) {
-            return Some(reason);
-        }
         let node = pod.node.as_deref().unwrap_or_default();
         if let Some((cidr, owner)) = self.owners.holder(address) {
             let other = || Reason::PodIpOfNode { address, cidr, owner: owner.to_string() };
@@ -248,6 +245,9 @@ impl Screen {
         }
         if let Some((_, service)) = self.cluster_ips.get(&address).and_then(BTreeSet::first) {
             return Some(Reason::PodIpOfService { address, service: service.clone() });
+        }
+        if let Some(reason) = self.own.ranges.refuse_pod_ip(address) {
+            return Some(reason);
         }
         let (holder, _) = self.strays.holder(address).filter(|(_, owner)| **owner != *node)?;
         Some(Reason::DuplicateAddress { address, owner: format!("pod {holder}") })

@@ -116,7 +116,7 @@ fn compute(objects: &Objects, like: Option<&Desired>) -> Desired {
     };
     let kept = ["192.0.2.1", "2001:db8::1", "192.0.2.77", "192.0.2.254"].map(|ip| ip.parse().unwrap()).into();
     let paths = ADDRESSES.map(path).into();
-    let underlay = Underlay { paths, vxlan_ifindex: Some(7), vxlan_mtu: 1450, kept };
+    let underlay = Underlay { paths, vxlan_ifindex: Some(7), vxlan_mtu: 1450, kept, ..Underlay::default() };
     let addresses = ["10.0.1.7", "fd00:0:0:1::7", "172.16.0.8"].map(|ip| ip.parse().unwrap()).to_vec();
     desired(Input {
         objects,
