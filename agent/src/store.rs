@@ -55,9 +55,10 @@ pub struct Writer {
 impl Writer {
     /// Replaces the snapshot by what passes of it; false if nobody reads any more.
     pub fn replace(&mut self, mut snapshot: Snapshot) -> bool {
-        // Of a source that was not read to its end nothing is concluded: whoever stands in it may not be the first.
         if snapshot.synced {
-            let screened = self.screen.screen(&snapshot.objects);
+            // Of a source that was not read to its end nothing is remembered: whoever stands in it may not be the first.
+            let mut forgetful = (!snapshot.whole).then(|| self.screen.anew());
+            let screened = forgetful.as_mut().unwrap_or(&mut self.screen).screen(&snapshot.objects);
             snapshot.objects = Arc::new(screened.objects);
             snapshot.refused = screened.issues;
         }
@@ -119,12 +120,35 @@ mod tests {
             objects.nodes.insert(node.name.clone(), node.into());
         }
         let (mut writer, mut reader) = store(Own::default());
-        let snapshot = |synced| Snapshot { objects: Arc::new(objects.clone()), synced, ..Snapshot::default() };
+        let snapshot =
+            |synced| Snapshot { objects: Arc::new(objects.clone()), synced, whole: synced, ..Snapshot::default() };
         writer.replace(snapshot(false));
         assert_eq!(reader.snapshot().objects.nodes["b"].internal_ips.len(), 1, "not all of it has been read");
         writer.replace(snapshot(true));
         let seen = reader.snapshot();
         assert_eq!(seen.objects.nodes["b"].internal_ips.len(), 0, "an address among another's pods");
         assert_eq!(seen.refused.len(), 1, "{:?}", seen.refused);
+    }
+
+    #[tokio::test]
+    async fn who_stands_in_a_part_of_the_source_is_not_the_first() {
+        let node = |name: &str, created| Node {
+            name: name.into(),
+            created,
+            pod_cidrs: vec!["10.0.1.0/24".parse().unwrap()],
+            ..Node::default()
+        };
+        let (mut writer, mut reader) = store(Own::default());
+        let mut objects = Objects::default();
+        let mut replace = |node: Node, whole| {
+            objects.nodes.insert(node.name.clone(), node.into());
+            writer.replace(Snapshot { objects: Arc::new(objects.clone()), synced: true, whole, ..Snapshot::default() });
+            let seen = reader.snapshot();
+            let owner = seen.objects.nodes.values().find(|node| !node.pod_cidrs.is_empty());
+            owner.map(|node| node.name.to_string())
+        };
+        assert_eq!(replace(node("b", 2), false).as_deref(), Some("b"));
+        assert_eq!(replace(node("a", 1), true).as_deref(), Some("a"), "the older one's file was not read yet");
+        assert_eq!(replace(node("c", 0), true).as_deref(), Some("a"), "now it is");
     }
 }

@@ -35,7 +35,7 @@ pub struct Devices {
     /// Others' filters that have been told.
     told: HashSet<String>,
     /// Pods' links have been looked at for programs that are not for them.
-    corrected: bool,
+    pub(super) corrected: bool,
 }
 
 /// Whether the kernel has TCX: it is asked what is attached to the loopback device.
@@ -187,38 +187,6 @@ impl Programs {
         Ok(())
     }
 
-    /// Takes programs of the node's devices off pods' links, where a former agent took one of these for the node's own. This
-    /// agent puts none there: it looks once.
-    fn correct_roles(&mut self) -> Result<(), AttachError> {
-        if std::mem::replace(&mut self.devices.corrected, true) {
-            return Ok(());
-        }
-        let Ok(all) = nix::net::if_::if_nameindex() else { return Ok(()) };
-        for device in &all {
-            let (name, ifindex) = (device.name().to_string_lossy(), device.index());
-            if !crate::attachment::is_ours(&name) {
-                continue;
-            }
-            for direction in Direction::ALL {
-                let attached = SchedClassifier::query_tcx(&name, direction.attach_type());
-                let programs = attached.map(|(_, programs)| programs).unwrap_or_default();
-                let wrong = programs.iter().filter_map(|program| program.name_as_str()).find(|one| is_of_node(one));
-                if let Some(program) = wrong {
-                    tracing::warn!(device = %name, program, "taken off a pod's link, where it has no business");
-                    remove_pin(&self.pins.link(&name, direction))?;
-                }
-                let filters = list(&name, ifindex, direction)?;
-                let wrong = filters.iter().any(|filter| filter.name.as_deref().is_some_and(is_of_node));
-                if wrong {
-                    tracing::warn!(device = %name, "a filter of the node's devices is taken off a pod's link");
-                    // The pod's own, which go with it, are put back where pods are looked at.
-                    detach_filters(&name, ifindex, direction)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn attach_clsact(
         &mut self,
         program: Program,
@@ -304,14 +272,8 @@ pub fn detach_filters(device: &str, ifindex: u32, direction: Direction) -> Resul
     })
 }
 
-fn list(device: &str, ifindex: u32, direction: Direction) -> Result<Vec<filter::Filter>, AttachError> {
+pub(super) fn list(device: &str, ifindex: u32, direction: Direction) -> Result<Vec<filter::Filter>, AttachError> {
     filter::list(ifindex, direction).map_err(|source| AttachError::Filters { device: device.into(), direction, source })
-}
-
-/// Whether a program's name is that of one for the devices that stay.
-fn is_of_node(name: &str) -> bool {
-    let programs = [Program::FromNetdev, Program::ToNetdev, Program::FromOverlay, Program::ToOverlay];
-    programs.iter().any(|program| program.name() == name)
 }
 
 /// Whether a pin is of a pod's link: `fr…-ingress`.
@@ -347,7 +309,7 @@ fn pin_error(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sy
 }
 
 /// Removes a link's pin, which detaches it; nothing where there is none.
-fn remove_pin(path: &Path) -> Result<(), AttachError> {
+pub(super) fn remove_pin(path: &Path) -> Result<(), AttachError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AttachError::Pin { path: path.into(), source }),
         _ => Ok(()),

@@ -23,6 +23,7 @@ pub mod pins;
 mod place;
 pub mod policy_maps;
 pub mod remote_maps;
+mod roles;
 pub mod service_maps;
 pub(crate) mod sys;
 

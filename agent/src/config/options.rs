@@ -78,7 +78,7 @@ settings! {
         /// CIDRs of all pods: what nobody owns there is unreachable and never leaves the node
         #[arg(long, value_delimiter = ',', value_name = "CIDR,…")]
         pub cluster_cidrs: Option<Vec<IpNetwork>>,
-        /// CIDRs of all nodes' InternalIPs: others are refused, and no pod has an address in them [default: any]
+        /// CIDRs of all nodes' InternalIPs: others are refused, and no pod has an address in them [default: none]
         #[arg(long, value_delimiter = ',', value_name = "CIDR,…")]
         pub node_cidrs: Option<Vec<IpNetwork>>,
         /// The overlay's UDP port [default: 8472]

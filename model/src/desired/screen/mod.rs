@@ -74,6 +74,12 @@ impl Screen {
         Self { own, ..Self::default() }
     }
 
+    /// One that knows the same of this node, and has given nothing to anybody.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(self.own.clone())
+    }
+
     /// What passes of these objects.
     pub fn screen(&mut self, objects: &Objects) -> Screened {
         let services = self.follow_services(objects);
