@@ -90,8 +90,8 @@ fn a_node_that_lies_harms_itself_alone() {
             let blamed: Vec<_> = issues(node).into_iter().filter(|one| !one.contains("a-thief")).collect();
             ensure!(blamed.iter().all(|issue| issue.contains("n0")), "somebody else is blamed: {blamed:?}");
         }
-        all_reach_all(&ends(cluster, &[&a, &b]))?;
-        traffic.ends_undisturbed().context("while a node lied")
+        traffic.ends_undisturbed().context("while a node lied")?;
+        all_reach_all(&ends(cluster, &[&a, &b]))
     });
 }
 
