@@ -120,6 +120,7 @@ mod tests {
             assert_eq!(cleanup[key], agent[key], "{key}");
         }
         assert_eq!((&pod["hostNetwork"], &pod["tolerations"]), (&agents["hostNetwork"], &agents["tolerations"]));
+        assert_eq!(pod["securityContext"], agents["securityContext"]);
         for volume in list(&pod, "volumes") {
             assert!(list(&agents, "volumes").contains(volume), "{volume}");
         }

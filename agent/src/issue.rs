@@ -139,6 +139,7 @@ mod tests {
         use ferrule_model::cidr::Family;
         let (address, cidr) = ([10, 0, 0, 1].into(), "10.0.0.0/8".parse().unwrap());
         let (direction, excess) = (Direction::Ingress, Excess { measure: Measure::Keys, asked: 2, limit: 1 });
+        let what = desired::Special::LinkLocal;
         let (owner, name, in_force) = (String::new(), ObjectName::new("a", "b"), policy::InForceStill::Before);
         let nodes = [
             desired::Reason::NoPodCidr,
@@ -153,7 +154,26 @@ mod tests {
             desired::Reason::TwoDevices { v4: 1, v6: 2 },
             desired::Reason::NodesFull { capacity: 1 },
             desired::Reason::UnknownNode { pods: 1, example: owner.clone() },
-            desired::Reason::DuplicateAddress { address, owner },
+            desired::Reason::DuplicateAddress { address, owner: owner.clone() },
+            desired::Reason::SpecialPodCidr { index: 0, cidr, what },
+            desired::Reason::BroadPodCidr { index: 0, cidr, broadest: 12 },
+            desired::Reason::PodCidrOutside { index: 0, cidr },
+            desired::Reason::PodCidrAmongNodes { index: 0, cidr, nodes: cidr },
+            desired::Reason::PodCidrHoldsNode { index: 0, cidr, address, owner: owner.clone() },
+            desired::Reason::PodCidrHoldsService { index: 0, cidr, address, service: name.clone() },
+            desired::Reason::PodCidrHoldsPod { index: 0, cidr, address, pod: name.clone() },
+            desired::Reason::PodCidrHoldsOwn { cidr, address },
+            desired::Reason::SpecialInternalIp { address, what },
+            desired::Reason::InternalIpOutside { address },
+            desired::Reason::InternalIpOfService { address, service: name.clone() },
+            desired::Reason::InternalIpOfPod { address, pod: name.clone() },
+            desired::Reason::SpecialPodIp { address, what },
+            desired::Reason::PodIpOutside { address },
+            desired::Reason::PodIpAmongNodes { address, nodes: cidr },
+            desired::Reason::PodIpOfNode { address, cidr, owner },
+            desired::Reason::PodIpOfService { address, service: name.clone() },
+            desired::Reason::PodIpOfOwn { address },
+            desired::Reason::ManyWrongPods { pods: 21, named: 20 },
         ];
         let policies = [
             policy::Reason::OfPod { direction, policy: None, excess },

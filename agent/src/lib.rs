@@ -17,6 +17,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod connectivity;
+pub mod descriptors;
 pub mod doctor;
 pub mod explain;
 pub mod flows;

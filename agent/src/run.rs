@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use ferrule_cni::api as plugin;
+use ferrule_model::desired::Own;
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
@@ -22,6 +23,7 @@ use crate::{
     changes::Changes,
     cluster::{self, Told},
     config::{Config, SourceConfig},
+    descriptors,
     flows::Flows,
     install::conflist,
     lease::Leases,
@@ -46,6 +48,7 @@ pub async fn run(config: Config) -> Result<()> {
     if !nix::unistd::Uid::effective().is_root() {
         bail!("ferrule-agent run needs root: it loads eBPF programs and configures the network");
     }
+    descriptors::raise();
     let config = Arc::new(config);
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("the boot id cannot be read")?;
     // The lock on the state directory comes first: a second agent changes nothing.
@@ -80,7 +83,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     net::watch::start(Arc::clone(&changes)).context("a netlink socket cannot be made")?;
     let (state, state_reader) = watch::channel(Arc::new(state::NodeState::default()));
     let programs = Arc::new(Mutex::new(loaded.programs));
-    let (writer, reader) = store::store();
+    let (writer, reader) =
+        store::store(Own { node_name: config.node_name.clone(), ranges: config.ranges(), leased: leases.addresses() });
     let flows = Arc::new(Flows::new(loaded.flows));
     let policy = Arc::new(Policy::new(loaded.policy, Arc::clone(&flows), reader.clone()));
     let owners = Arc::new(Owners::new(loaded.owners));
@@ -138,6 +142,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         services: Arc::clone(&services),
         monitor,
         store: reader.clone(),
+        listening: api::Listening::default(),
+        recent: api::Recent::default(),
         metrics: Mutex::new(loaded.metrics),
         times: api::Times::default(),
         pins: pins.clone(),
@@ -167,9 +173,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         tokio::spawn(conflist::keep(Arc::clone(config), folder.clone(), conf_state));
     }
     let app = Arc::new(app);
-    api::probes::serve(&app, &config.listen).await.map_err(anyhow::Error::msg)?;
-    let server = axum::serve(listener, api::router(app)).with_graceful_shutdown(stopped());
-    server.await.context("the socket cannot be served")?;
+    api::probes::serve(&app, config.listen.clone()).context("the addresses of `listen` cannot be served")?;
+    api::serve(listener, app, stopped()).await;
     tracing::info!("stopped; pods keep their network");
     Ok(())
 }

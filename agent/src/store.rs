@@ -1,10 +1,14 @@
 //! The objects of this moment: one writer (a source), many readers, whole snapshots.
 //!
+//! What objects say about addresses that are not theirs is taken out on the way in, so that all readers agree on it.
 //! A reader never sees half of a change, holds no lock, and may skip snapshots when it is slow.
 
 use std::{sync::Arc, time::Instant};
 
-use ferrule_model::objects::Objects;
+use ferrule_model::{
+    desired::{Issue, Own, Screen},
+    objects::Objects,
+};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::watch;
 
@@ -22,15 +26,17 @@ pub struct Snapshot {
     pub whole: bool,
     /// What the source has to say about its input.
     pub notes: Vec<Note>,
+    /// What was taken out of the objects, and why.
+    pub refused: Arc<Vec<Issue>>,
     /// When the first change reached the agent that only this snapshot and later ones hold.
     pub since: Option<Instant>,
 }
 
-/// A store and its first reader; the snapshot is empty and not synced.
+/// A store and its first reader; the snapshot is empty and not synced. `own` is what objects are held against.
 #[must_use]
-pub fn store() -> (Writer, Reader) {
+pub fn store(own: Own) -> (Writer, Reader) {
     let (sender, receiver) = watch::channel(Arc::default());
-    (Writer(sender), Reader(receiver))
+    (Writer { sender, screen: Screen::new(own) }, Reader(receiver))
 }
 
 /// What is counted from [`Snapshot::since`] on: from half a millisecond to four seconds.
@@ -41,12 +47,22 @@ pub fn in_force() -> Histogram {
 
 /// The one writer.
 #[derive(Debug)]
-pub struct Writer(watch::Sender<Arc<Snapshot>>);
+pub struct Writer {
+    sender: watch::Sender<Arc<Snapshot>>,
+    screen: Screen,
+}
 
 impl Writer {
-    /// Replaces the snapshot; false if nobody reads any more.
-    pub fn replace(&mut self, snapshot: Snapshot) -> bool {
-        self.0.send(Arc::new(snapshot)).is_ok()
+    /// Replaces the snapshot by what passes of it; false if nobody reads any more.
+    pub fn replace(&mut self, mut snapshot: Snapshot) -> bool {
+        if snapshot.synced {
+            // Of a source that was not read to its end nothing is remembered: whoever stands in it may not be the first.
+            let mut forgetful = (!snapshot.whole).then(|| self.screen.anew());
+            let screened = forgetful.as_mut().unwrap_or(&mut self.screen).screen(&snapshot.objects);
+            snapshot.objects = Arc::new(screened.objects);
+            snapshot.refused = screened.issues;
+        }
+        self.sender.send(Arc::new(snapshot)).is_ok()
     }
 }
 
@@ -73,11 +89,13 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use ferrule_model::objects::Node;
+
     use super::*;
 
     #[tokio::test]
     async fn readers_see_whole_snapshots_and_may_skip_some() {
-        let (mut writer, mut reader) = store();
+        let (mut writer, mut reader) = store(Own::default());
         assert!(!reader.snapshot().synced);
         let mut waiting = reader.clone();
         assert!(writer.replace(Snapshot { whole: true, ..Snapshot::default() }));
@@ -86,5 +104,51 @@ mod tests {
         assert!(waiting.synced().await.is_some());
         drop(writer);
         assert!(!reader.changed().await);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_an_objects_own_reaches_no_reader() {
+        let node = |name: &str, ip: [u8; 4], created| Node {
+            name: name.into(),
+            created,
+            internal_ips: vec![ip.into()],
+            pod_cidrs: vec![format!("10.0.{created}.0/24").parse().unwrap()],
+            ..Node::default()
+        };
+        let mut objects = Objects::default();
+        for node in [node("a", [192, 0, 2, 1], 1), node("b", [10, 0, 1, 9], 2)] {
+            objects.nodes.insert(node.name.clone(), node.into());
+        }
+        let (mut writer, mut reader) = store(Own::default());
+        let snapshot =
+            |synced| Snapshot { objects: Arc::new(objects.clone()), synced, whole: synced, ..Snapshot::default() };
+        writer.replace(snapshot(false));
+        assert_eq!(reader.snapshot().objects.nodes["b"].internal_ips.len(), 1, "not all of it has been read");
+        writer.replace(snapshot(true));
+        let seen = reader.snapshot();
+        assert_eq!(seen.objects.nodes["b"].internal_ips.len(), 0, "an address among another's pods");
+        assert_eq!(seen.refused.len(), 1, "{:?}", seen.refused);
+    }
+
+    #[tokio::test]
+    async fn who_stands_in_a_part_of_the_source_is_not_the_first() {
+        let node = |name: &str, created| Node {
+            name: name.into(),
+            created,
+            pod_cidrs: vec!["10.0.1.0/24".parse().unwrap()],
+            ..Node::default()
+        };
+        let (mut writer, mut reader) = store(Own::default());
+        let mut objects = Objects::default();
+        let mut replace = |node: Node, whole| {
+            objects.nodes.insert(node.name.clone(), node.into());
+            writer.replace(Snapshot { objects: Arc::new(objects.clone()), synced: true, whole, ..Snapshot::default() });
+            let seen = reader.snapshot();
+            let owner = seen.objects.nodes.values().find(|node| !node.pod_cidrs.is_empty());
+            owner.map(|node| node.name.to_string())
+        };
+        assert_eq!(replace(node("b", 2), false).as_deref(), Some("b"));
+        assert_eq!(replace(node("a", 1), true).as_deref(), Some("a"), "the older one's file was not read yet");
+        assert_eq!(replace(node("c", 0), true).as_deref(), Some("a"), "now it is");
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         flows,
         flows_at_most,
         issues: state.issues.iter().map(ToString::to_string).collect(),
-        errors: state.errors.clone(),
+        errors: state.errors.iter().cloned().chain(app.listening.problems()).collect(),
     })
 }
 

@@ -5,9 +5,11 @@ mod doctor;
 mod exposition;
 mod flows;
 mod inspect;
+mod listening;
 mod policy;
 pub mod probes;
 mod prometheus;
+mod serve;
 mod services;
 mod socket;
 mod times;
@@ -22,8 +24,10 @@ use axum::{
     routing::{get, post},
 };
 use ferrule_cni::api::{self, ApiError, code};
-use tokio::sync::watch;
+use tokio::{net::UnixListener, sync::watch};
 
+pub use listening::Listening;
+pub use prometheus::Recent;
 pub use socket::{SocketError, bind};
 pub use times::Times;
 
@@ -65,6 +69,10 @@ pub struct App {
     pub policy: Arc<Policy>,
     /// Services.
     pub services: Arc<Services>,
+    /// What `/metrics` told anybody last.
+    pub recent: Recent,
+    /// The addresses of `listen`.
+    pub listening: Listening,
     /// What programs tell of single packets.
     pub monitor: Arc<Monitor>,
     /// The objects.
@@ -77,8 +85,14 @@ pub struct App {
     pub adopted: bool,
 }
 
+/// Serves the agent's own socket until `stop` comes to its end.
+pub async fn serve(listener: UnixListener, app: Arc<App>, stop: impl Future<Output = ()>) {
+    // Nobody is closed for others there, and who says nothing is root's own affair: it is not counted.
+    serve::serve(listener, router(app), serve::Terms::ROOT, Arc::default(), stop).await;
+}
+
 /// Every route.
-pub fn router(app: Arc<App>) -> Router {
+fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(api::RESERVE, post(cni::reserve))
         .route(api::ACTIVATE, post(cni::activate))
@@ -101,6 +115,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(view::CHECK_POLICY, post(policy::check))
         .route("/v1/maps/{name}", get(inspect::map))
         .route("/metrics", get(prometheus::text))
+        .route(view::ALIVE, get(probes::alive))
         .fallback(|| async {
             let msg = "the agent has no such path; plugin or command line and agent may be more than one release apart";
             (StatusCode::NOT_FOUND, Json(ApiError { code: code::INVALID, msg: msg.into(), details: String::new() }))

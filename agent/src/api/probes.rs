@@ -8,26 +8,75 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use ferrule_cni::api::{ApiError, code};
 use nix::sys::socket::{setsockopt, sockopt::Ipv6V6Only};
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::{App, prometheus};
+use super::{
+    App, prometheus,
+    serve::{self, Terms},
+};
 
 /// A round looks at everything every ten seconds.
 const STUCK: Duration = Duration::from_secs(180);
 
-/// Serves on these addresses until the process ends.
+/// How soon an address that cannot be listened on is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Serves on these addresses until the process ends, in a thread of its own: whoever can reach them keeps it busy, and nothing
+/// else. One that somebody else has is tried again and again, and told of meanwhile.
 ///
 /// # Errors
-/// Where one of them cannot be listened on: a sentence.
-pub async fn serve(app: &Arc<App>, addresses: &[SocketAddr]) -> Result<(), String> {
-    for address in addresses {
-        let failed = |error| format!("listen: {address} cannot be listened on ({error}); give another address or port");
-        let listener = listen(*address).await.map_err(failed)?;
-        let router = router(Arc::clone(app));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+/// Where no thread can be had.
+pub fn serve(app: &Arc<App>, addresses: Vec<SocketAddr>) -> io::Result<()> {
+    if addresses.is_empty() {
+        return Ok(());
     }
+    let app = Arc::clone(app);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = move || {
+        runtime.block_on(async {
+            let each = addresses.into_iter().map(|address| keep(Arc::clone(&app), address));
+            futures::future::join_all(each).await;
+        });
+    };
+    std::thread::Builder::new().name("probes".into()).spawn(work)?;
+    Ok(())
+}
+
+async fn keep(app: Arc<App>, address: SocketAddr) {
+    loop {
+        match listen(address).await {
+            Ok(listener) => {
+                app.listening.tell(address, None);
+                let closed = Arc::clone(&app.listening.closed);
+                serve::serve(listener, router(Arc::clone(&app)), Terms::ANYBODY, closed, std::future::pending()).await;
+            }
+            Err(error) => {
+                let words = format!(
+                    "listen: {address} cannot be listened on ({error}); end what has it, or give another address or port"
+                );
+                app.listening.tell(address, Some(words));
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Serves a router of another command's on an address that anybody may reach, until the process ends.
+///
+/// # Errors
+/// Where it cannot be listened on.
+pub(crate) async fn serve_router(address: SocketAddr, router: Router) -> io::Result<()> {
+    let listener = listen(address).await?;
+    tokio::spawn(serve::serve(listener, router, Terms::ANYBODY, Arc::default(), std::future::pending()));
     Ok(())
 }
 
@@ -60,19 +109,32 @@ fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
-        .route("/metrics", get(prometheus::text))
+        .route("/metrics", get(prometheus::recent))
         .with_state(app)
 }
 
 /// Alive unless the reconciler hangs: then nothing but a new process helps.
 async fn live(State(app): State<Arc<App>>) -> (StatusCode, String) {
-    let state = Arc::clone(&app.state.borrow());
-    match state.finished.map(|finished| finished.elapsed()) {
-        Some(age) if age > STUCK => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("the last round ended {} s ago\n", age.as_secs()))
-        }
-        _ => (StatusCode::OK, "ok\n".into()),
+    match stuck(&app) {
+        Some(words) => (StatusCode::SERVICE_UNAVAILABLE, format!("{words}\n")),
+        None => (StatusCode::OK, "ok\n".into()),
     }
+}
+
+/// The same on the agent's socket, which nobody but root can take or fill: what the kubelet's liveness goes by.
+pub(super) async fn alive(State(app): State<Arc<App>>) -> Response {
+    match stuck(&app) {
+        Some(msg) => {
+            let error = ApiError { code: code::INTERNAL, msg, details: String::new() };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(error)).into_response()
+        }
+        None => Json("alive").into_response(),
+    }
+}
+
+fn stuck(app: &App) -> Option<String> {
+    let age = app.state.borrow().finished.map(|finished| finished.elapsed())?;
+    (age > STUCK).then(|| format!("the last round ended {} s ago", age.as_secs()))
 }
 
 /// Ready while pods can be added: the source has been read and the datapath is what it says. What does not work between the

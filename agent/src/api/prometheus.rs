@@ -1,6 +1,12 @@
 //! `/metrics`: the programs' counters and the node's figures.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::State,
@@ -30,6 +36,32 @@ pub(super) async fn text(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     Ok(([(CONTENT_TYPE, format.content_type())], format.write(text)).into_response())
 }
 
+/// What was told to anybody last: whoever may ask costs no more than a look a second.
+#[derive(Debug, Default)]
+pub struct Recent(Mutex<Option<(Instant, String)>>);
+
+/// How long what was told is told again.
+const FRESH: Duration = Duration::from_secs(1);
+
+pub(super) async fn recent(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let text = app.recent.get(FRESH, || Figures::of(&app).map(|figures| figures.text()))?;
+    let format = Format::of(&headers);
+    Ok(([(CONTENT_TYPE, format.content_type())], format.write(text)).into_response())
+}
+
+impl Recent {
+    /// What `look` says, or said within that time.
+    fn get<E>(&self, fresh: Duration, look: impl FnOnce() -> Result<String, E>) -> Result<String, E> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = last.as_ref().filter(|(at, _)| at.elapsed() < fresh) {
+            return Ok(text.clone());
+        }
+        let text = look()?;
+        *last = Some((Instant::now(), text.clone()));
+        Ok(text)
+    }
+}
+
 /// All that is told, apart from the agent it is of, so that a test can tell it without one.
 struct Figures {
     samples: Vec<Sample>,
@@ -46,6 +78,9 @@ struct Figures {
     services: service::Summary,
     service_issues: usize,
     sockets: Owner,
+    /// Addresses of `listen` that cannot be listened on, and connections that were closed.
+    unheard: usize,
+    closed: u64,
     synced: bool,
     /// None where the API server is not the source.
     report: Option<Report>,
@@ -72,6 +107,8 @@ impl Figures {
             services: app.services.summary(),
             service_issues: app.services.issues().len(),
             sockets: app.services.held(),
+            unheard: app.listening.problems().len(),
+            closed: app.listening.closed.load(Relaxed),
             synced: app.store.clone().snapshot().synced,
             report: app.server.as_ref().map(|server| server.report()),
             adds: app.times.add.clone(),
@@ -179,10 +216,15 @@ fn figures(told: &Figures, registry: &mut Registry) {
         ("remote_pods", "Known pods of other nodes", state.remote_pods),
         ("issues", "What is wrong with objects, files or the configuration, policies and Services included", wrong),
         ("errors", "What the kernel refused in the last round", state.errors.len()),
+        ("listen_problems", "Addresses of the setting listen that cannot be listened on", told.unheard),
     ];
     for (name, help, value) in figures {
         gauge(registry, name, help, value);
     }
+    let closed = Counter::<u64>::default();
+    closed.inc_by(told.closed);
+    let help = "Connections that were closed since their client had too many or took too long";
+    registry.register("listen_closed_connections", help, closed);
     let version: Labels = vec![("version".into(), env!("CARGO_PKG_VERSION").into())];
     let build = Family::<Labels, Gauge>::default();
     build.get_or_create(&version).set(1);
@@ -260,6 +302,8 @@ mod tests {
             services: service::Summary::default(),
             service_issues: 0,
             sockets: Owner::default(),
+            unheard: 0,
+            closed: 0,
             synced: true,
             report: Some(Report { synced: true, answered: None, synced_at: None, problems: Vec::new() }),
             adds: times.add,
@@ -268,6 +312,17 @@ mod tests {
             policies_in_force: store::in_force(),
             services_in_force: store::in_force(),
         }
+    }
+
+    #[test]
+    fn what_was_told_lately_is_told_again() {
+        let recent = Recent::default();
+        let get = |fresh, text: &str| recent.get::<()>(fresh, || Ok(text.to_owned())).unwrap();
+        assert_eq!(get(FRESH, "a"), "a");
+        assert_eq!(get(Duration::from_secs(60), "b"), "a");
+        assert_eq!(get(Duration::ZERO, "c"), "c");
+        assert_eq!(recent.get(Duration::ZERO, || Err("no")), Err("no"), "an error is not kept");
+        assert_eq!(get(Duration::from_secs(60), "d"), "c");
     }
 
     #[test]

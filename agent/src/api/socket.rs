@@ -50,3 +50,19 @@ pub async fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     fs::rename(&temporary, path).map_err(failed(path))?;
     Ok(listener)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who may write to a socket's file may connect (unix(7)).
+    #[tokio::test]
+    async fn the_socket_is_roots_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("ferrule/agent.sock");
+        let _listener = bind(&path).await.unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert!(matches!(bind(&path).await, Err(SocketError::InUse(_))), "somebody answers there");
+    }
+}

@@ -3,6 +3,8 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
+/// `GET`: `"alive"`, or an error where the agent hangs.
+pub const ALIVE: &str = "/v1/alive";
 /// `GET`: [`Status`].
 pub const STATUS: &str = "/v1/status";
 /// `GET`: a list of [`Endpoint`].

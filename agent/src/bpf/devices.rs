@@ -34,6 +34,8 @@ pub struct Devices {
     filtered: Option<HashMap<u32, String>>,
     /// Others' filters that have been told.
     told: HashSet<String>,
+    /// Pods' links have been looked at for programs that are not for them.
+    pub(super) corrected: bool,
 }
 
 /// Whether the kernel has TCX: it is asked what is attached to the loopback device.
@@ -168,6 +170,7 @@ impl Programs {
                 remove_pin(&path)?;
             }
         }
+        self.correct_roles()?;
         let filtered = self.devices.filtered.get_or_insert_with(every_device);
         let others: Vec<_> = filtered.iter().filter(|(_, name)| !devices.contains(&name.as_str())).collect();
         for (ifindex, name) in others.into_iter().map(|(ifindex, name)| (*ifindex, name.clone())).collect::<Vec<_>>() {
@@ -269,7 +272,7 @@ pub fn detach_filters(device: &str, ifindex: u32, direction: Direction) -> Resul
     })
 }
 
-fn list(device: &str, ifindex: u32, direction: Direction) -> Result<Vec<filter::Filter>, AttachError> {
+pub(super) fn list(device: &str, ifindex: u32, direction: Direction) -> Result<Vec<filter::Filter>, AttachError> {
     filter::list(ifindex, direction).map_err(|source| AttachError::Filters { device: device.into(), direction, source })
 }
 
@@ -306,7 +309,7 @@ fn pin_error(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sy
 }
 
 /// Removes a link's pin, which detaches it; nothing where there is none.
-fn remove_pin(path: &Path) -> Result<(), AttachError> {
+pub(super) fn remove_pin(path: &Path) -> Result<(), AttachError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AttachError::Pin { path: path.into(), source }),
         _ => Ok(()),

@@ -24,6 +24,7 @@ pub mod pins;
 mod place;
 pub mod policy_maps;
 pub mod remote_maps;
+mod roles;
 pub mod service_maps;
 pub mod socket_maps;
 pub(crate) mod sys;

@@ -48,6 +48,8 @@ enum Output {
 enum Command {
     /// The node in a few lines: readiness, addresses, what is wrong
     Status,
+    /// Whether the agent is alive: the kubelet's liveness probe in a container
+    Alive,
     /// Pods of this node
     #[command(subcommand)]
     Endpoint(EndpointCommand),
@@ -166,6 +168,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "ferrule", &mut io::stdout());
             Ok(())
         }
+        Command::Alive => print::<String>(get(view::ALIVE)?, json, |words| words),
         Command::Status => print::<Status>(get(view::STATUS)?, json, |status| table::status(&status)),
         Command::Endpoint(EndpointCommand::List { all_nodes: true }) => {
             print::<Vec<Pod>>(get(view::PODS)?, json, |rows| table::pods(&rows))

@@ -6,6 +6,7 @@ use std::{
 };
 
 use ferrule_common::settings::{DEFAULT_OPEN_MARK, DEFAULT_VXLAN_PORT};
+use ferrule_model::desired::special;
 use ipnetwork::IpNetwork;
 
 use super::{Config, ConfigError, Options, OwnNodeEgress, Routing};
@@ -42,6 +43,7 @@ impl Options {
             attach: self.attach,
             mtu: self.mtu,
             cluster_cidrs: self.cluster_cidrs.unwrap_or_default(),
+            node_cidrs: self.node_cidrs.unwrap_or_default(),
             vxlan_port: self.vxlan_port.unwrap_or(DEFAULT_VXLAN_PORT),
             own_node_egress: self.own_node_egress.unwrap_or(OwnNodeEgress::Allow),
             services,
@@ -69,6 +71,12 @@ impl Config {
         if let Some(name) = self.devices.iter().find(|name| name.is_empty() || name.len() > 15) {
             return bad("devices", format!("{name:?} is no device's name; give 1 to 15 bytes each, such as eth0"));
         }
+        if let Some(name) = self.devices.iter().find(|name| crate::net::own::is_ours(name)) {
+            return bad(
+                "devices",
+                format!("{name} is made by Ferrule; name the devices by which nodes reach each other"),
+            );
+        }
         if self.vxlan_port == 0 {
             return bad("vxlan-port", "0 is no port; use 8472 or 4789".into());
         }
@@ -78,17 +86,27 @@ impl Config {
                 format!("{:#x} is not one bit; give one that nothing else on the node uses", self.mark),
             );
         }
-        for (at, cidr) in self.cluster_cidrs.iter().enumerate() {
-            let problem = if cidr.ip() != cidr.network() {
-                format!("{cidr} has host bits set; write {}/{}", cidr.network(), cidr.prefix())
-            } else if cidr.prefix() == 0 {
-                format!("{cidr} is every address; give the CIDR of pods")
-            } else if let Some(other) = self.cluster_cidrs[..at].iter().find(|other| overlap(other, cidr)) {
-                format!("{cidr} overlaps {other}; give each address once")
-            } else {
-                continue;
-            };
-            return bad("cluster-cidrs", problem);
+        for (key, whose, cidrs) in
+            [("cluster-cidrs", "pods", &self.cluster_cidrs), ("node-cidrs", "nodes", &self.node_cidrs)]
+        {
+            for (at, cidr) in cidrs.iter().enumerate() {
+                let problem = if cidr.ip() != cidr.network() {
+                    format!("{cidr} has host bits set; write {}/{}", cidr.network(), cidr.prefix())
+                } else if cidr.prefix() == 0 {
+                    format!("{cidr} is every address; give the CIDR of {whose}")
+                } else if let Some(what) = special(*cidr) {
+                    format!("{cidr} has addresses that are {what} and no {whose}'; give the CIDR of {whose}")
+                } else if let Some(other) = cidrs[..at].iter().find(|other| overlap(other, cidr)) {
+                    format!("{cidr} overlaps {other}; give each address once")
+                } else {
+                    continue;
+                };
+                return bad(key, problem);
+            }
+        }
+        let both = |node: &&IpNetwork| self.cluster_cidrs.iter().any(|cluster| overlap(cluster, node));
+        if let Some(node) = self.node_cidrs.iter().find(both) {
+            return bad("node-cidrs", format!("{node} overlaps cluster-cidrs; no address is a node's and a pod's"));
         }
         for (key, path) in [
             ("socket", Some(&self.socket)),
@@ -158,10 +176,20 @@ mod tests {
         );
         check("cluster-cidrs = ['10.244.0.0/16', '10.244.8.0/24']", Err("overlaps 10.244.0.0/16"));
         check("cluster-cidrs = ['0.0.0.0/0']", Err("cluster-cidrs: 0.0.0.0/0 is every address"));
+        check(
+            "cluster-cidrs = ['169.254.0.0/24']",
+            Err("169.254.0.0/24 has addresses that are link-local and no pods'"),
+        );
+        check("node-cidrs = ['192.0.2.1/24']", Err("node-cidrs: 192.0.2.1/24 has host bits set; write 192.0.2.0/24"));
+        check(
+            "cluster-cidrs = ['10.0.0.0/8']\nnode-cidrs = ['10.9.0.0/16']",
+            Err("node-cidrs: 10.9.0.0/16 overlaps cluster-cidrs"),
+        );
         check("socket = 'agent.sock'", Err("socket: \"agent.sock\" is not an absolute path"));
         check("cni-conf-dir = 'net.d'", Err("cni-conf-dir: \"net.d\" is not an absolute path"));
         check("sysctl-root = ''", Err("sysctl-root: \"\" is not an absolute path"));
         check("devices = ['']", Err("devices: \"\" is no device's name"));
+        check("devices = ['eth0', 'ferrule-vxlan']", Err("devices: ferrule-vxlan is made by Ferrule"));
         check("log-level = 'loud'", Err("log-level: \"loud\" is no level"));
         check("vxlan-port = 0", Err("vxlan-port"));
         check("mark = 3", Err("mark: 0x3 is not one bit"));
@@ -169,6 +197,7 @@ mod tests {
         check("conntrack-share = 0", Err("conntrack-share: 0 is not between 1 and 100"));
         check("conntrack-udp = 0", Err("conntrack-udp: 0 is not between 1 and 1000000"));
         check("api-server = '10.0.0.1:6443'", Err("api-server: \"10.0.0.1:6443\" is not a URL"));
+        check("api-server = 'http://10.0.0.1:8080'", Err("api-server: http://10.0.0.1:8080/: without TLS"));
         check("source = 'files'\nkubeconfig = '/k'", Err("kubeconfig: is of no use with source = \"files\""));
         check("source = 'kubernetes'\nmanifests = '/m'", Err("manifests: is of no use with source = \"kubernetes\""));
         check("own-node-egress = 'deny'", Err("deny"));

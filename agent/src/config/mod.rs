@@ -18,6 +18,7 @@ mod source;
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use ferrule_model::desired::Ranges;
 use ipnetwork::IpNetwork;
 
 pub use error::ConfigError;
@@ -63,6 +64,8 @@ pub struct Config {
     pub mtu: Option<u32>,
     /// See [`Options::cluster_cidrs`].
     pub cluster_cidrs: Vec<IpNetwork>,
+    /// See [`Options::node_cidrs`].
+    pub node_cidrs: Vec<IpNetwork>,
     /// See [`Options::vxlan_port`].
     pub vxlan_port: u16,
     /// See [`Options::own_node_egress`].
@@ -77,4 +80,12 @@ pub struct Config {
     pub events_per_second: u32,
     /// See [`Options::log_level`].
     pub log_level: String,
+}
+
+impl Config {
+    /// Where addresses of pods and nodes lie.
+    #[must_use]
+    pub fn ranges(&self) -> Ranges {
+        Ranges { cluster_cidrs: self.cluster_cidrs.clone(), node_cidrs: self.node_cidrs.clone() }
+    }
 }

@@ -26,6 +26,9 @@ settings! {
         /// The API server's URL, where that of the credentials leads nowhere before Services work
         #[arg(long, value_name = "URL")]
         pub api_server: Option<String>,
+        /// Ask an API server whose URL is http://: whoever is on the way reads the token and answers in its place [default: false]
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        pub allow_plain_http: Option<bool>,
         /// Whether adding a pod waits for its Pod object and its namespace [default: true with the API server as the
         /// source]
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
@@ -75,6 +78,9 @@ settings! {
         /// CIDRs of all pods: what nobody owns there is unreachable and never leaves the node
         #[arg(long, value_delimiter = ',', value_name = "CIDR,…")]
         pub cluster_cidrs: Option<Vec<IpNetwork>>,
+        /// CIDRs of all nodes' InternalIPs: others are refused, and no pod has an address in them [default: none]
+        #[arg(long, value_delimiter = ',', value_name = "CIDR,…")]
+        pub node_cidrs: Option<Vec<IpNetwork>>,
         /// The overlay's UDP port [default: 8472]
         #[arg(long, value_name = "PORT")]
         pub vxlan_port: Option<u16>,

@@ -54,12 +54,13 @@ impl Options {
                 Ok(SourceConfig::Files(self.manifests.clone().unwrap_or_else(usual)))
             }
             Source::Kubernetes => {
+                let plain = self.allow_plain_http.unwrap_or_default();
                 if let Some(url) = &self.api_server {
                     let bad = |problem| ConfigError::Value { key: "api-server", problem };
-                    check_url(url).map_err(|error| bad(error.to_string()))?;
+                    check_url(url, plain).map_err(|error| bad(error.to_string()))?;
                 }
                 let (kubeconfig, api_server) = (self.kubeconfig.clone(), self.api_server.clone());
-                Ok(SourceConfig::Kubernetes(Access { kubeconfig, api_server }))
+                Ok(SourceConfig::Kubernetes(Access { kubeconfig, api_server, plain }))
             }
         }
     }

@@ -119,6 +119,10 @@ fn agent(app: &App) -> Vec<Finding> {
     }
     let errors = state.errors.iter();
     findings.extend(errors.map(|error| Finding::failure("agent", "", error, "the agent tries again by itself")));
+    let closed = app.listening.problems();
+    findings.extend(
+        closed.into_iter().map(|words| Finding::failure("agent", "listen", words, "see what `ss -ltnp` names")),
+    );
     let mut issues = state.issues.iter().filter(|issue| issue.is_wrong()).peekable();
     if issues.peek().is_none() {
         findings.push(Finding::ok("objects", "nothing is wrong with objects and files"));

@@ -37,6 +37,7 @@ pub use lock::StateLock;
 pub use mac::{Mac, MacError};
 pub use record::{Lease, State};
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -143,6 +144,12 @@ impl Leases {
     #[must_use]
     pub fn get(&self, id: &AttachmentId) -> Option<Arc<Lease>> {
         self.locked().book.get(id)
+    }
+
+    /// Every leased address.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.list().iter().flat_map(|lease| lease.addresses.iter().copied()).collect()
     }
 
     /// Every lease, sorted by container id and ifname.

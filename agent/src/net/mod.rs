@@ -12,6 +12,7 @@ pub mod limits;
 pub mod link;
 pub mod nftables;
 pub mod overlay;
+pub mod own;
 pub mod remover;
 pub mod route;
 pub mod sockets;

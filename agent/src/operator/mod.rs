@@ -46,7 +46,8 @@ impl Credentials {
     /// # Errors
     /// Where credentials are missing or cannot be used.
     pub async fn client(&self) -> Result<Client> {
-        let access = Access { kubeconfig: self.kubeconfig(), api_server: self.api_server.clone() };
+        // As kubectl has it: whoever runs it chose the URL.
+        let access = Access { kubeconfig: self.kubeconfig(), api_server: self.api_server.clone(), plain: true };
         Ok(kubernetes::connect(&access, &std::sync::Arc::new(Health::default())).await?)
     }
 }

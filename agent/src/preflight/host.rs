@@ -186,6 +186,33 @@ mod tests {
         assert!(check.means.contains("mount -t bpf") && check.means.contains("--bpffs"), "{check:?}");
     }
 
+    /// A profile of the runtime's for all system calls, no more rights than are named, nothing to write but what is mounted.
+    #[test]
+    fn every_container_is_confined() {
+        let manifest = include_str!("../../../deploy/kubernetes/ferrule.yaml");
+        let set = manifest.split("\n---\n").find(|part| part.contains("kind: DaemonSet")).unwrap();
+        let set: serde_json::Value = serde_saphyr::from_str(set).unwrap();
+        let pod = &set["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        let containers = ["initContainers", "containers"].into_iter().flat_map(|list| pod[list].as_array().unwrap());
+        let containers: Vec<_> = containers.collect();
+        assert_eq!(containers.len(), 2, "{containers:?}");
+        for container in containers {
+            let context = &container["securityContext"];
+            assert!(context["seccompProfile"].is_null(), "nothing in the pod's place: {container}");
+            assert_eq!(context["allowPrivilegeEscalation"], false, "{container}");
+            assert_eq!(context["readOnlyRootFilesystem"], true, "{container}");
+            assert_eq!(context["capabilities"]["drop"], serde_json::json!(["ALL"]), "{container}");
+            assert!(context["privileged"].is_null(), "{container}");
+        }
+        assert!(!manifest.contains("seccompProfile: {type: Unconfined}"));
+        // The kubelet ends what this says is dead: nobody but root may take its place.
+        let agent = &pod["containers"][0];
+        for probe in ["startupProbe", "livenessProbe"] {
+            assert_eq!(agent[probe]["exec"]["command"], serde_json::json!(["/usr/bin/ferrule", "alive"]), "{probe}");
+        }
+    }
+
     /// More than that would be rights that nobody uses; less, an agent that does not start.
     #[test]
     fn the_chart_gives_what_is_needed_and_the_unit_no_part_of_it_twice() {

@@ -16,6 +16,7 @@ mod devices;
 mod host;
 mod kernel;
 mod services;
+mod wire;
 
 pub use check::{Check, Verdict, refusal, table};
 
@@ -41,5 +42,6 @@ pub fn run(config: &Config, depth: Depth) -> Vec<Check> {
     checks.extend(host::sysctls());
     checks.extend(services::all(&config.services));
     checks.push(host::way_out());
+    checks.extend(wire::all(config));
     checks
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Failure, Reconciler, devices};
-use crate::{bpf, net::overlay, state::NodeState};
+use crate::{bpf, chain::chain, net::overlay, state::NodeState};
 
 impl Reconciler {
     /// Whether the round may go on; what it waits for is in the state.
@@ -43,8 +43,9 @@ impl Reconciler {
         state.ready = attached;
         state.waiting = (!attached).then(|| self.errors.devices.join("; "));
         if let Some(device) = self.ways.overlay.as_ref().filter(|_| attached) {
-            // Not before: what comes through it is judged by the programs alone.
-            overlay::up(&self.with.net, device).await?;
+            // Not before: what comes through it is judged by the programs alone. Where it cannot come up, since somebody has its
+            // UDP port, all that does not need it goes on.
+            self.errors.overlay = overlay::up(&self.with.net, device).await.err().map(|error| chain(&error));
         }
         Ok(true)
     }

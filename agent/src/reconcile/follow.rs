@@ -75,6 +75,7 @@ impl Reconciler {
 fn is_of_other_pods(before: &Snapshot, after: &Snapshot, own: bool) -> bool {
     let (was, now) = (&before.objects, &after.objects);
     !own && before.notes == after.notes
+        && (Arc::ptr_eq(&before.refused, &after.refused) || before.refused == after.refused)
         && was.namespaces.ptr_eq(&now.namespaces)
         && was.policies.ptr_eq(&now.policies)
         && was.services.ptr_eq(&now.services)

@@ -45,8 +45,8 @@ use crate::{
     store::{Reader, Snapshot},
 };
 
+pub use crate::net::own::OVERLAY;
 pub(crate) use others::programs;
-pub use ways::OVERLAY;
 
 /// Rounds without a reason, which find what no event told.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -106,6 +106,7 @@ pub struct Reconciler {
 struct Errors {
     leases: Option<String>,
     maps: Option<String>,
+    overlay: Option<String>,
     devices: Vec<String>,
     host: Vec<String>,
     pods: Vec<String>,
@@ -113,7 +114,8 @@ struct Errors {
 
 impl Errors {
     fn all(&self) -> Vec<String> {
-        self.leases.iter().chain(&self.maps).chain(&self.devices).chain(&self.host).chain(&self.pods).cloned().collect()
+        let of_overlay = self.leases.iter().chain(&self.maps).chain(&self.overlay);
+        of_overlay.chain(&self.devices).chain(&self.host).chain(&self.pods).cloned().collect()
     }
 }
 
@@ -227,7 +229,8 @@ impl Reconciler {
         let _ = self.with.services.follow();
         let services = self.with.services.issues().into_iter().map(Issue::Services);
         let source = snapshot.notes.iter().cloned().map(Issue::Source);
-        objects.chain(policies).chain(services).chain(source).collect()
+        let refused = snapshot.refused.iter().cloned().map(Issue::Node);
+        refused.chain(objects).chain(policies).chain(services).chain(source).collect()
     }
 
     fn leased_now(&self) -> BTreeSet<IpAddr> {
@@ -242,8 +245,9 @@ impl Reconciler {
         let mut stale = new_objects || self.desired.is_none() || self.unfinished;
         if look {
             net::sysctl::forwarding()?;
-            let With { config, net, .. } = &self.with;
-            let ways = self.ways.look(config, net, &snapshot, parts.has(Part::Underlay)).await?;
+            let With { config, net, attachments, .. } = &self.with;
+            let is_pod = |name: &str, ifindex: u32| attachments.is_pod_link(name, ifindex);
+            let ways = self.ways.look(config, net, &snapshot, parts.has(Part::Underlay), &is_pod).await?;
             stale |= !ways.lead_as(&self.ways);
             self.ways = ways;
         }

@@ -4,18 +4,13 @@
 use ferrule_common::Program;
 use netlink_packet_route::link::InfoKind;
 
-use super::ways::OVERLAY;
-use crate::{
-    attachment::is_ours,
-    net::{limits, link::Device},
-};
+use crate::net::{link::Device, own};
 
-/// Which of all devices these are. Not the node's own, nor what is ours, nor a part of another device. Links that other plugins
-/// made for pods are among them, whose programs are pods'.
+/// Which of all devices but pods' links these are: not the node's own, nor what is ours, nor a part of another device.
 pub(super) fn others(all: &[Device], own: &[Device]) -> Vec<Device> {
     let is_other = |device: &&Device| {
         let name = device.name.as_str();
-        let ours = is_ours(name) || limits::host_ifname(name).is_some() || name == OVERLAY || name == LOOPBACK;
+        let ours = own::is_ours(name) || name == LOOPBACK;
         let part = device.master != 0 && !is_vrf(all, device.master);
         let silent = matches!(device.kind, Some(InfoKind::Dummy | InfoKind::Ifb));
         let known = own.iter().any(|own| own.ifindex == device.ifindex);
@@ -54,7 +49,7 @@ mod tests {
             device("docker0", 4, 0, Some(InfoKind::Bridge)),
             device("veth12", 5, 4, Some(InfoKind::Veth)),
             device("fr0123456789a", 6, 0, Some(InfoKind::Veth)),
-            device(OVERLAY, 7, 0, Some(InfoKind::Vxlan)),
+            device(own::OVERLAY, 7, 0, Some(InfoKind::Vxlan)),
             device("kube-ipvs0", 8, 0, Some(InfoKind::Dummy)),
             device("blue", 10, 0, Some(InfoKind::Vrf)),
             device("eth2", 11, 10, None),

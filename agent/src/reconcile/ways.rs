@@ -1,8 +1,8 @@
 //! The ways to other nodes: this node's devices, the overlay device, and what the kernel says of each path.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use ferrule_model::desired::{Overhead, Path, Underlay};
@@ -11,16 +11,17 @@ use rtnetlink::Handle;
 
 use crate::{
     config::{Config, Routing},
-    net::{self, NetError, link, overlay},
+    net::{self, NetError, link, overlay, own},
     store::Snapshot,
 };
 
 use super::others;
 
-/// The overlay device's name.
-pub const OVERLAY: &str = "ferrule-vxlan";
 /// Where neither a device nor a path tells: Ethernet's.
 const DEFAULT_MTU: u32 = 1500;
+/// Addresses that nobody has (RFC 5737, RFC 3849): the way to them is the way to everywhere.
+const ELSEWHERE: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 255)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1))];
 /// Questions about paths that are on their way at once.
 const AT_ONCE: usize = 32;
 
@@ -37,30 +38,58 @@ pub(super) struct Ways {
     pub paths: BTreeMap<IpAddr, Path>,
     /// Pods' MTU, in bytes.
     pub pod_mtu: u32,
+    /// This node's addresses, whichever device has them.
+    pub local: BTreeSet<IpAddr>,
+    /// The addresses of its own devices, and gateways.
+    pub kept: BTreeSet<IpAddr>,
 }
+
+/// Knows links that other plugins made for pods, by name and interface index.
+pub(super) type IsPod<'a> = &'a (dyn Fn(&str, u32) -> bool + Sync);
 
 impl Ways {
     /// Looks again, and sees to the overlay device. Paths that are known are believed, unless `anew`.
-    pub async fn look(&self, config: &Config, net: &Handle, snapshot: &Snapshot, anew: bool) -> Result<Self, NetError> {
+    /// Our own devices, the overlay's and pods' links, are neither the node's own nor a way to anywhere, whatever objects say:
+    /// what we made would else be what we go by.
+    pub async fn look(
+        &self,
+        config: &Config,
+        net: &Handle,
+        snapshot: &Snapshot,
+        anew: bool,
+        is_pod: IsPod<'_>,
+    ) -> Result<Self, NetError> {
         let nodes = &snapshot.objects.nodes;
         let own = nodes.get(config.node_name.as_str());
         let own_ips: Vec<IpAddr> = own.map(|node| node.internal_ips.clone()).unwrap_or_default();
-        let all = link::all(net).await?;
-        let devices = own_devices(config, net, &own_ips, &all).await?;
+        let mut all = link::all(net).await?;
+        all.retain(|device| !is_made_here(device, is_pod));
+        let addresses = link::addresses(net).await?;
+        let devices = own_devices(config, &own_ips, &all, &addresses)?;
         let mtus: HashMap<u32, u32> = all.iter().map(|device| (device.ifindex, device.mtu)).collect();
         let others = nodes.values().filter(|node| *node.name != *config.node_name);
         let all_ips: Vec<IpAddr> = others.flat_map(|node| node.internal_ips.iter().copied()).collect();
         let paths = self.paths(net, &all_ips, &mtus, anew).await?;
         let pod_mtu = config.mtu.unwrap_or_else(|| pod_mtu(config.routing, &devices, &paths, &own_ips));
         let overlay = overlay_device(config, net, pod_mtu).await?;
+        let is_of = |devices: &[link::Device], at: u32| devices.iter().any(|device| device.ifindex == at);
+        let held = |devices: &[link::Device]| -> BTreeSet<IpAddr> {
+            addresses.iter().filter(|(_, at)| is_of(devices, *at)).map(|(ip, _)| *ip).collect()
+        };
+        let (local, mut kept) = (held(&all), held(&devices));
+        kept.extend(
+            paths.iter().map(|(ip, path)| (ip, path.next_hop)).filter(|(ip, hop)| *ip != hop).map(|(_, hop)| hop),
+        );
+        kept.extend(self.default_gateways(net, &mtus, anew).await?);
         let others = others::others(&all, &devices);
-        Ok(Self { devices, others, overlay, paths, pod_mtu })
+        Ok(Self { devices, others, overlay, paths, pod_mtu, local, kept })
     }
 
     /// Whether the ways are the same, whatever other devices there are.
     pub fn lead_as(&self, other: &Self) -> bool {
-        let Self { devices, others: _, overlay, paths, pod_mtu } = self;
+        let Self { devices, others: _, overlay, paths, pod_mtu, local, kept } = self;
         (devices, overlay, paths, pod_mtu) == (&other.devices, &other.overlay, &other.paths, &other.pod_mtu)
+            && (local, kept) == (&other.local, &other.kept)
     }
 
     async fn paths(
@@ -84,25 +113,44 @@ impl Ways {
         Ok(paths)
     }
 
+    /// The gateways to everywhere else.
+    async fn default_gateways(
+        &self,
+        net: &Handle,
+        mtus: &HashMap<u32, u32>,
+        anew: bool,
+    ) -> Result<Vec<IpAddr>, NetError> {
+        if !anew && !self.kept.is_empty() {
+            return Ok(self.kept.iter().copied().filter(|ip| !self.local.contains(ip)).collect());
+        }
+        let mut gateways = Vec::new();
+        for elsewhere in ELSEWHERE {
+            let path = net::underlay::path(net, elsewhere, mtus).await?;
+            gateways.extend(path.map(|path| path.next_hop).filter(|hop| *hop != elsewhere));
+        }
+        Ok(gateways)
+    }
+
     /// For the model.
     pub fn underlay(&self) -> Underlay {
         Underlay {
             paths: self.paths.clone(),
             vxlan_ifindex: self.overlay.as_ref().map(|device| device.ifindex),
             vxlan_mtu: self.overlay.as_ref().map_or(0, |device| device.mtu),
+            local: self.local.clone(),
+            kept: self.kept.clone(),
         }
     }
 }
 
 /// The node's own devices: those configured, or those that hold its InternalIPs.
-async fn own_devices(
+fn own_devices(
     config: &Config,
-    net: &Handle,
     own_ips: &[IpAddr],
     all: &[link::Device],
+    addresses: &[(IpAddr, u32)],
 ) -> Result<Vec<link::Device>, NetError> {
     if config.devices.is_empty() {
-        let addresses = link::addresses(net).await?;
         let holds = |ifindex| addresses.iter().any(|(ip, at)| *at == ifindex && own_ips.contains(ip));
         return Ok(all.iter().filter(|device| holds(device.ifindex)).cloned().collect());
     }
@@ -111,6 +159,11 @@ async fn own_devices(
         device.cloned().ok_or_else(|| NetError::NoDevice(name.clone()))
     };
     config.devices.iter().map(named).collect()
+}
+
+/// Whether a device is one that this agent or the plugin made, or that another plugin made for a pod.
+fn is_made_here(device: &link::Device, is_pod: IsPod<'_>) -> bool {
+    own::is_ours(&device.name) || is_pod(&device.name, device.ifindex)
 }
 
 /// What the narrowest way leaves. What a router said for ten minutes does not count: pods' MTU would change with it.
@@ -130,11 +183,15 @@ fn pod_mtu(routing: Routing, devices: &[link::Device], paths: &BTreeMap<IpAddr, 
 
 async fn overlay_device(config: &Config, net: &Handle, mtu: u32) -> Result<Option<link::Device>, NetError> {
     if config.routing == Routing::Native {
-        overlay::remove(net, OVERLAY).await?;
+        overlay::remove(net, own::OVERLAY).await?;
         return Ok(None);
     }
-    let wanted =
-        overlay::Wanted { name: OVERLAY.into(), port: config.vxlan_port, mtu, mac: overlay_mac(&config.node_name) };
+    let wanted = overlay::Wanted {
+        name: own::OVERLAY.into(),
+        port: config.vxlan_port,
+        mtu,
+        mac: overlay_mac(&config.node_name),
+    };
     Ok(Some(overlay::ensure(net, &wanted).await?))
 }
 

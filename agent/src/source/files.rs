@@ -39,7 +39,7 @@ pub async fn run(directory: PathBuf, mut store: Writer) {
             report(&contents.notes, last.as_ref().map_or(&[], |last| &last.notes));
             let (synced, whole) = (contents.listed, contents.whole);
             let (objects, notes) = (contents.objects.clone().into(), contents.notes.clone());
-            if !store.replace(Snapshot { objects, synced, whole, notes, since }) {
+            if !store.replace(Snapshot { objects, synced, whole, notes, since, ..Snapshot::default() }) {
                 return;
             }
             last = Some(contents);
@@ -122,6 +122,8 @@ impl Watch {
 mod tests {
     use std::fs;
 
+    use ferrule_model::desired::Own;
+
     use super::*;
     use crate::store::{self, Reader};
 
@@ -143,7 +145,7 @@ mod tests {
     async fn changes_reach_the_store_also_when_the_directory_comes_late_or_again() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("manifests");
-        let (writer, mut reader) = store::store();
+        let (writer, mut reader) = store::store(Own::default());
         let source = tokio::spawn(run(dir.clone(), writer));
         until(&mut reader, "missing", |snapshot| !snapshot.notes.is_empty() && !snapshot.synced).await;
         for round in ["first", "second"] {
@@ -167,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn the_source_ends_with_its_last_reader() {
         let dir = tempfile::tempdir().unwrap();
-        let (writer, reader) = store::store();
+        let (writer, reader) = store::store(Own::default());
         drop(reader);
         tokio::time::timeout(Duration::from_secs(10), run(dir.path().to_owned(), writer)).await.unwrap();
     }

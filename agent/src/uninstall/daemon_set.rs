@@ -31,6 +31,10 @@ pub(super) fn cleaning(set: &DaemonSet) -> Result<Option<Value>> {
             mount["readOnly"] = json!(false);
         }
     }
+    // Who cleans up has no socket to ask.
+    for probe in ["startupProbe", "livenessProbe"] {
+        agent[probe] = Value::Null;
+    }
     Ok(Some(json!({
         // Somebody else's change meanwhile is not overwritten.
         "metadata": {"resourceVersion": set.metadata.resource_version},
@@ -82,7 +86,7 @@ mod tests {
                 {"name": "agent", "command": command, "volumeMounts": [
                     {"name": "cni-bin", "mountPath": "/host/cni/bin", "readOnly": true},
                     {"name": "config", "mountPath": "/etc/ferrule", "readOnly": true},
-                ]},
+                ], "livenessProbe": {"exec": {"command": ["/usr/bin/ferrule", "alive"]}}, "readinessProbe": {"periodSeconds": 2}},
                 {"name": "other"},
             ],
         });
@@ -113,6 +117,8 @@ mod tests {
         );
         assert_eq!(pod["containers"][0]["volumeMounts"][0]["readOnly"], false);
         assert_eq!(pod["containers"][0]["volumeMounts"][1]["readOnly"], true);
+        assert!(pod["containers"][0]["livenessProbe"].is_null(), "nothing answers on the socket");
+        assert_eq!(pod["containers"][0]["readinessProbe"]["periodSeconds"], 2, "it tells when the node is clean");
         assert!(pod["initContainers"].is_null() && pod["containers"][1]["name"] == "other");
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
     }

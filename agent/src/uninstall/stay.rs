@@ -8,7 +8,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    api::probes::listen,
+    api::probes::serve_router,
     cleanup::cleanup,
     cluster,
     config::{Config, SourceConfig},
@@ -58,10 +58,9 @@ async fn clean(config: &Config) -> Result<()> {
 
 async fn serve(addresses: &[SocketAddr], why: &Why) -> Result<()> {
     for address in addresses {
-        let listener = listen(*address).await.with_context(|| format!("listen: {address}"))?;
         let router = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready));
         let router = router.with_state(why.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        serve_router(*address, router).await.with_context(|| format!("listen: {address}"))?;
     }
     Ok(())
 }

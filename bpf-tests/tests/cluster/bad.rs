@@ -180,22 +180,22 @@ fn objects_that_contradict_each_other_are_named_and_the_older_one_stays_in_force
     let patch = ["-n", &space.name, "patch", "pod", "squatter", "--subresource=status", "--type=merge", "-p", &status];
     space.cluster.kubectl(&patch).expect("a status");
 
-    let service = format!("Service {}/web", space.name);
+    let (service, squatter) = (format!("Service {}/web", space.name), format!("Pod {}/squatter", space.name));
     for node in nodes.iter().take(2) {
         told(&space, node, &["Node ghost: status.addresses", "no InternalIP"]);
         told(&space, node, &["Node twin: spec.podCIDRs[0]", "of node n2"]);
         told(&space, node, &["Node twin: spec.podCIDRs[1]", "of node n2"]);
-        told(&space, node, &[&service, "spec.clusterIPs", &address, "squatter"]);
+        told(&space, node, &[&squatter, "status.podIPs", &address, &service]);
     }
     event(&space, "Node", "ghost", "no InternalIP");
     event(&space, "Node", "twin", "of node n2");
-    event(&space, "Service", "web", &address);
+    event(&space, "Pod", "squatter", &address);
     for ip in &server.ips {
         probe(&client.netns, *ip, Protocol::Tcp).expect("the pod CIDR is still the older node's");
     }
     space.until("the Service is still a Service", || space.connects(&client, &format!("{address}:80")));
     let log = log(&space, &nodes[0]).expect("a log");
-    for part in ["Node ghost: status.addresses", "Node twin: spec.podCIDRs[0]", &service] {
+    for part in ["Node ghost: status.addresses", "Node twin: spec.podCIDRs[0]", &squatter] {
         assert!(log.contains(part), "the log does not tell of {part}");
     }
     drop(ghosts);

@@ -9,6 +9,7 @@ mod installed;
 mod lasting;
 mod machines;
 mod network;
+mod own_node;
 mod pods;
 mod policy;
 mod relist;

@@ -66,6 +66,9 @@ fn check() -> Result<()> {
         is(what, "verdict", "ok")?;
     }
     is("the programs", "found", "6 of 6")?;
+    is("ranges of addresses", "found", "no cluster-cidrs, no node-cidrs")?;
+    is("the tunnel's port", "means", "UDP 8472")?;
+    line("forged sources")?;
     ensure!(checks.iter().all(|check| check["verdict"] != "fails"), "{text}");
     Ok(())
 }

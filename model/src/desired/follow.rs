@@ -12,7 +12,7 @@ use crate::plan::{Step, plan};
 
 impl Desired {
     /// The state that `after` asks for, and the steps to it, where it differs from this one, computed from `before`, by pods
-    /// of other nodes than `own` alone. None where only [`super::desired`] can tell: an address is contested or among those
+    /// of other nodes than `own` alone. None where only [`super::desired`] can tell: an address is contested, this node's own, among those
     /// that are `leased` here or outside its node's pod CIDRs, or a pod's node has no index.
     #[must_use]
     pub fn follow(
@@ -38,7 +38,7 @@ impl Desired {
                 continue;
             }
             let mut all = [was, now].into_iter().flatten().flat_map(|claim| claim.ips);
-            if all.any(|ip| leased.contains(ip) || self.contested.contains(ip)) {
+            if all.any(|ip| leased.contains(ip) || self.contested.contains(ip) || self.kept.contains(ip)) {
                 return None;
             }
             let (mut had, mut has) = (&[][..], &[][..]);

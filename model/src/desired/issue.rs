@@ -1,11 +1,7 @@
 //! What is wrong with the objects, one sentence each: which object, which field, what to do. An issue never stops the
 //! rest from working.
 
-use std::net::IpAddr;
-
-use ipnetwork::IpNetwork;
-
-use crate::cidr::Family;
+use super::Reason;
 use crate::found::FoundBy;
 use crate::objects::{Identity, Kind, ObjectName};
 
@@ -34,112 +30,6 @@ impl std::fmt::Display for Issue {
     }
 }
 
-/// What is wrong with an object.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Reason {
-    /// A node without a pod CIDR.
-    #[error("spec.podCIDRs is empty; give the node a pod CIDR, since its pods get no addresses without one")]
-    NoPodCidr,
-    /// A pod CIDR with host bits.
-    #[error("spec.podCIDRs[{index}] {given} has host bits set; it is read as {used}; write it so")]
-    HostBits {
-        /// Its place in the list.
-        index: usize,
-        /// As it is written.
-        given: IpNetwork,
-        /// As it is read.
-        used: IpNetwork,
-    },
-    /// A pod CIDR that overlaps one of an older node, or one earlier in the list.
-    #[error("spec.podCIDRs[{index}] {cidr} overlaps {other} of node {owner} and is left out; give one of them another")]
-    CidrOverlap {
-        /// Its place in the list.
-        index: usize,
-        /// The CIDR that is left out.
-        cidr: IpNetwork,
-        /// The one that stays.
-        other: IpNetwork,
-        /// Whose that one is.
-        owner: String,
-    },
-    /// A node without an InternalIP.
-    #[error("status.addresses has no InternalIP, so other nodes cannot reach its pods; add one")]
-    NoInternalIp,
-    /// An InternalIP of two nodes.
-    #[error("status.addresses: InternalIP {address} is node {owner}'s too and is ignored here; correct one of them")]
-    DuplicateInternalIp {
-        /// The address.
-        address: IpAddr,
-        /// Who keeps it.
-        owner: String,
-    },
-    /// An InternalIP within the addresses of pods.
-    #[error(
-        "status.addresses: InternalIP {address} lies inside {cidr}, which is for pods; give the node an address outside of it"
-    )]
-    InternalIpInCidr {
-        /// The address.
-        address: IpAddr,
-        /// The cluster CIDR or pod CIDR.
-        cidr: IpNetwork,
-    },
-    /// A node that has no address of a family that this node has.
-    #[error("status.addresses has no InternalIP of a family that this node has too, so there is no way to it; add one")]
-    NoCommonFamily,
-    /// A node to which the kernel knows no way.
-    #[error("no route to its InternalIP {address}, so its pods cannot be reached; add a route to the node's address")]
-    NoPath {
-        /// The address.
-        address: IpAddr,
-    },
-    /// Native routing without a next hop for a family.
-    #[error(
-        "no {family} next hop for native routing, so its {family} pods cannot be reached; give it an InternalIP of \
-         that family that is on link or routed, or use VXLAN"
-    )]
-    NoNextHop {
-        /// The family.
-        family: Family,
-    },
-    /// Native routing by two devices.
-    #[error(
-        "its IPv4 and IPv6 next hops leave by different devices ({v4} and {v6}); IPv6 is left out; route both by one \
-         device, or use VXLAN"
-    )]
-    TwoDevices {
-        /// The interface index for IPv4.
-        v4: u32,
-        /// The interface index for IPv6.
-        v6: u32,
-    },
-    /// More nodes than the map has room for.
-    #[error(
-        "the node map holds {capacity} nodes and is full, so this one is left out: its pods are not reached; Ferrule has room for no more nodes"
-    )]
-    NodesFull {
-        /// The highest index.
-        capacity: u32,
-    },
-    /// Pods name a node of which there is no object.
-    #[error(
-        "{pods} pods, {example} among them, are on this node, but it has no Node object, so they are left out; add it"
-    )]
-    UnknownNode {
-        /// How many.
-        pods: usize,
-        /// One of them.
-        example: String,
-    },
-    /// An address of two pods, of which the other keeps it.
-    #[error("status.podIPs: {address} belongs to {owner}, so it is ignored here; delete the pod that is stale")]
-    DuplicateAddress {
-        /// The address.
-        address: IpAddr,
-        /// Who keeps it.
-        owner: String,
-    },
-}
-
 impl Reason {
     /// Its name, by which Events can be chosen.
     #[must_use]
@@ -148,8 +38,20 @@ impl Reason {
             Self::NoPodCidr => "NoPodCIDR",
             Self::HostBits { .. } => "HostBitsInPodCIDR",
             Self::CidrOverlap { .. } => "OverlappingPodCIDR",
+            Self::SpecialPodCidr { .. } => "SpecialPodCIDR",
+            Self::BroadPodCidr { .. } => "BroadPodCIDR",
+            Self::PodCidrOutside { .. } => "PodCIDROutside",
+            Self::PodCidrAmongNodes { .. } => "PodCIDRAmongNodes",
+            Self::PodCidrHoldsNode { .. } => "PodCIDRHoldsNode",
+            Self::PodCidrHoldsPod { .. } => "PodCIDRHoldsPod",
+            Self::PodCidrHoldsService { .. } => "PodCIDRHoldsService",
+            Self::PodCidrHoldsOwn { .. } => "PodCIDRHoldsOwnAddress",
             Self::NoInternalIp => "NoInternalIP",
+            Self::SpecialInternalIp { .. } => "SpecialInternalIP",
+            Self::InternalIpOutside { .. } => "InternalIPOutside",
+            Self::InternalIpOfService { .. } => "InternalIPOfService",
             Self::DuplicateInternalIp { .. } => "DuplicateInternalIP",
+            Self::InternalIpOfPod { .. } => "InternalIPOfPod",
             Self::InternalIpInCidr { .. } => "InternalIPAmongPods",
             Self::NoCommonFamily => "NoCommonFamily",
             Self::NoPath { .. } => "NoRoute",
@@ -157,6 +59,13 @@ impl Reason {
             Self::TwoDevices { .. } => "NextHopsDiffer",
             Self::NodesFull { .. } => "NodeMapFull",
             Self::UnknownNode { .. } => "NodeUnknown",
+            Self::SpecialPodIp { .. } => "SpecialPodIP",
+            Self::PodIpOutside { .. } => "PodIPOutside",
+            Self::PodIpAmongNodes { .. } => "PodIPAmongNodes",
+            Self::PodIpOfNode { .. } => "PodIPOfOtherNode",
+            Self::PodIpOfService { .. } => "PodIPOfService",
+            Self::PodIpOfOwn { .. } => "PodIPOfNodeItself",
+            Self::ManyWrongPods { .. } => "ManyWrongPodIPs",
             Self::DuplicateAddress { .. } => "DuplicateAddress",
         }
     }
@@ -170,12 +79,32 @@ impl Reason {
             | Self::NoPath { .. }
             | Self::NoNextHop { .. }
             | Self::TwoDevices { .. }
+            | Self::PodCidrHoldsOwn { .. }
+            | Self::PodIpOfOwn { .. }
             | Self::NodesFull { .. } => FoundBy::Each,
-            Self::DuplicateAddress { .. } => FoundBy::Others,
+            // A node that lies about its pods does not say so.
+            Self::DuplicateAddress { .. }
+            | Self::SpecialPodIp { .. }
+            | Self::PodIpOutside { .. }
+            | Self::PodIpAmongNodes { .. }
+            | Self::PodIpOfNode { .. }
+            | Self::PodIpOfService { .. } => FoundBy::Others,
             Self::NoPodCidr
             | Self::HostBits { .. }
             | Self::CidrOverlap { .. }
+            | Self::SpecialPodCidr { .. }
+            | Self::BroadPodCidr { .. }
+            | Self::PodCidrOutside { .. }
+            | Self::PodCidrAmongNodes { .. }
+            | Self::PodCidrHoldsNode { .. }
+            | Self::PodCidrHoldsPod { .. }
+            | Self::PodCidrHoldsService { .. }
             | Self::NoInternalIp
+            | Self::SpecialInternalIp { .. }
+            | Self::InternalIpOutside { .. }
+            | Self::InternalIpOfService { .. }
+            | Self::InternalIpOfPod { .. }
+            | Self::ManyWrongPods { .. }
             | Self::DuplicateInternalIp { .. }
             | Self::InternalIpInCidr { .. }
             | Self::UnknownNode { .. } => FoundBy::All,

@@ -2,8 +2,9 @@
 //! what the kernel says about the ways to other nodes.
 //!
 //! ```text
-//! objects ─▶ claims: which node owns which CIDR and address ─▶ reach: how each node is reached ─▶ indices
-//!                                                        └──▶ peers, prefixes, routes ◀─────────────┘
+//! objects ─▶ screen: what nobody may claim is taken out ─▶ (the store, and all who read it)
+//! screened objects ─▶ claims: what each node owns ─▶ reach: how each node is reached ─▶ indices
+//!                                            └──▶ peers, prefixes, routes ◀─────────────┘
 //! ```
 
 mod claims;
@@ -12,17 +13,21 @@ mod indices;
 mod issue;
 mod peers;
 mod reach;
+mod reason;
 mod remote;
 mod routes;
+mod screen;
 #[cfg(test)]
 mod tests;
 
 pub use indices::assign;
-pub use issue::{DesiredError, Issue, Reason};
+pub use issue::{DesiredError, Issue};
 pub(crate) use peers::precedence;
 pub use reach::{Overhead, Path, Routing, Underlay};
+pub use reason::Reason;
 pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target};
 pub use routes::{KernelRoute, RouteKind};
+pub use screen::{Own, Ranges, Screen, Screened, Special, special};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -64,7 +69,7 @@ pub struct LocalEndpoint {
 /// All that desired state depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// The objects of this moment, from a source that is synced.
+    /// The objects of this moment, from a source that is synced, as a [`Screen`] let them pass.
     pub objects: &'a Objects,
     /// The name of the node that the agent runs on.
     pub node_name: &'a str,
@@ -96,11 +101,13 @@ pub struct Desired {
     pub own_pod_cidrs: Vec<IpNetwork>,
     /// This node's InternalIPs, in their order.
     pub own_internal_ips: Vec<IpAddr>,
-    /// Addresses that several pods claim, or a pod and a node.
+    /// Addresses that several pods of one node claim.
     pub contested: BTreeSet<IpAddr>,
     /// Addresses of this node's leases that objects give to somebody else.
     pub suppressed: BTreeSet<IpAddr>,
-    /// What is wrong with the objects.
+    /// Addresses of this node and of its gateways: no pod elsewhere has one.
+    pub kept: BTreeSet<IpAddr>,
+    /// What is wrong with the objects, beside what the screen took out.
     pub issues: Vec<Issue>,
 }
 
@@ -118,7 +125,7 @@ impl Desired {
 /// [`DesiredError`] when nothing sensible can be said; what is in force must then stay.
 pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
     let mut issues = Vec::new();
-    let claims = claims::Claims::of(input, &mut issues)?;
+    let claims = claims::Claims::of(input)?;
     let entries = reach::entries(input, &claims, &mut issues)?;
     let indices = indices::indices(input, &entries, &mut issues);
 
@@ -126,7 +133,10 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
     let mut node_names = Map::new();
     for (name, claim) in claims.nodes() {
         let index = if name == input.node_name { Some(LOCAL) } else { indices.get(name).copied() };
-        prefixes.extend(index.into_iter().flat_map(|index| claim.cidrs.iter().map(move |cidr| (*cidr, index))));
+        let usable =
+            claim.cidrs.iter().filter(|cidr| index == Some(LOCAL) || is_elsewhere(input, name, **cidr, &mut issues));
+        let usable: Vec<_> = usable.copied().collect();
+        prefixes.extend(index.into_iter().flat_map(|index| usable.iter().map(move |cidr| (*cidr, index))));
     }
     let mut nodes = Map::new();
     for (name, entry) in entries {
@@ -153,6 +163,16 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
         node_names,
         contested,
         suppressed,
+        kept: input.underlay.kept.union(&input.underlay.local).copied().collect(),
         issues,
     })
+}
+
+/// Whether another node's pod CIDR holds nothing that this node needs; what it holds is reported.
+fn is_elsewhere(input: Input<'_>, node: &str, cidr: IpNetwork, issues: &mut Vec<Issue>) -> bool {
+    let Some(address) = input.underlay.kept.iter().copied().find(|address| cidr.contains(*address)) else {
+        return true;
+    };
+    issues.push(Issue::of_node(node, Reason::PodCidrHoldsOwn { cidr, address }));
+    false
 }

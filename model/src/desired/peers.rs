@@ -13,7 +13,7 @@ use crate::objects::{Map, Pod};
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     pub(super) peers: Map<IpAddr, Peer>,
-    /// Addresses that several pods claim, or a pod and a node.
+    /// Addresses that several pods of one node claim.
     pub(super) contested: BTreeSet<IpAddr>,
     /// Addresses that are not among the peers since they are leased here.
     pub(super) suppressed: BTreeSet<IpAddr>,
@@ -30,11 +30,9 @@ pub(super) fn peers<'a>(
     let mut peers = Map::new();
     let mut contested = BTreeSet::new();
     let mut suppressed = BTreeSet::new();
-    let mut node_of = BTreeMap::new();
     for (name, claim) in claims.nodes() {
         let index = if name == input.node_name { Some(LOCAL) } else { indices.get(name).copied() };
         for &address in &claim.internal_ips {
-            node_of.insert(address, name);
             if local.contains(&address) {
                 suppressed.insert(address);
             } else if let Some(node) = index {
@@ -43,9 +41,8 @@ pub(super) fn peers<'a>(
         }
     }
     for (address, pod) in owners(input, claims, &local, &mut suppressed, &mut contested, issues) {
-        if let Some(name) = node_of.get(&address) {
-            contested.insert(address);
-            issues.push(duplicate(pod, address, format!("node {name}")));
+        if input.underlay.kept.contains(&address) || input.underlay.local.contains(&address) {
+            issues.push(Issue::of_pod(&pod.name, Reason::PodIpOfOwn { address }));
         } else if let Some(node) = pod.node.as_deref().and_then(|name| indices.get(name)) {
             peers.insert(address, Peer { node: *node, kind: PeerKind::Pod });
         }

@@ -1,6 +1,6 @@
 //! How each other node is reached: through the overlay, or natively by a next hop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::claims::{Claim, Claims};
@@ -65,6 +65,10 @@ pub struct Underlay {
     pub vxlan_ifindex: Option<u32>,
     /// The overlay device's MTU in bytes.
     pub vxlan_mtu: u32,
+    /// Every address of this node, whichever device has it: no pod elsewhere does.
+    pub local: BTreeSet<IpAddr>,
+    /// What this node must not lose: the addresses of its own devices, and the gateways by which it reaches others.
+    pub kept: BTreeSet<IpAddr>,
 }
 
 /// The entry of each other node that can be reached, by name.

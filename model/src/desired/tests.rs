@@ -93,15 +93,19 @@ fn world(text: &str) -> World {
 }
 
 fn compute(world: &World) -> Result<Desired, DesiredError> {
-    desired(Input {
-        objects: &world.objects,
+    let ranges = Ranges { cluster_cidrs: world.settings.cluster_cidrs.clone(), node_cidrs: vec![] };
+    let screened = Screen::new(Own { node_name: "a".to_owned(), ranges, ..Own::default() }).screen(&world.objects);
+    let computed = desired(Input {
+        objects: &screened.objects,
         node_name: "a",
         endpoints: &world.endpoints,
         settings: &world.settings,
         underlay: &world.underlay,
         observed: &world.observed,
         resting: &BTreeSet::new(),
-    })
+    })?;
+    let issues = screened.issues.iter().cloned().chain(computed.issues).collect();
+    Ok(Desired { issues, ..computed })
 }
 
 /// Peers, prefixes and routes in text, then the issues.
@@ -229,13 +233,12 @@ fn remote_pods_are_peers_unless_they_have_no_address_of_their_own() {
 
 #[test]
 fn a_pod_outside_of_its_nodes_cidrs_gets_a_route_of_its_own() {
-    let pods = "\npod in b 10.0.2.7\npod out b 172.16.0.7\npod moved b 10.0.1.9";
+    let pods = "\npod in b 10.0.2.7\npod out b 172.16.0.7";
     check(
         &format!("{TWO}{pods}"),
         "route",
         &[
             "route 10.0.1.0/24 unreachable",
-            "route 10.0.1.9/32 tunnel 192.0.2.2 src 192.0.2.1",
             "route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1",
             "route 172.16.0.7/32 tunnel 192.0.2.2 src 192.0.2.1",
         ],
@@ -246,8 +249,9 @@ fn a_pod_outside_of_its_nodes_cidrs_gets_a_route_of_its_own() {
 fn of_two_pods_with_one_address_the_present_owner_keeps_it() {
     let three = format!("{TWO}\nnode c 192.0.2.3 10.0.3.0/24\npath 192.0.2.3 192.0.2.3 2 1500\n");
     let cases = [
-        ("pod x b 10.0.9.9 created 5\npod y c 10.0.9.9 created 6", "c"),
-        ("pod x b 10.0.9.9 created 7\npod y c 10.0.9.9 created 6", "b"),
+        ("pod x b 10.0.9.9 created 5\npod y c 10.0.9.9 created 6", "b"),
+        ("pod x b 10.0.9.9 created 7\npod y c 10.0.9.9 created 6", "c"),
+        ("pod x b 10.0.9.9 created 5\npod y b 10.0.9.9 created 6", "b"),
         ("pod x b 10.0.9.9 created 7 terminating\npod y c 10.0.9.9 created 6", "c"),
         ("pod x b 10.0.9.9 created 7\npod y c 10.0.9.9 created 8 ended", "b"),
         ("pod x b 10.0.9.9\npod y c 10.0.9.9", "b"),
@@ -256,10 +260,10 @@ fn of_two_pods_with_one_address_the_present_owner_keeps_it() {
         check(&format!("{three}{pods}"), "peer 10", &[&format!("peer 10.0.9.9 Pod {owner}")]);
     }
     check(
-        &format!("{three}pod x b 10.0.9.9 created 5\npod y c 10.0.9.9 created 6"),
+        &format!("{three}pod x b 10.0.2.9 created 5\npod y b 10.0.2.9 created 6"),
         "Pod",
         &[
-            "Pod default/x: status.podIPs: 10.0.9.9 belongs to pod default/y, so it is ignored here; delete the pod that is stale",
+            "Pod default/x: status.podIPs: 10.0.2.9 belongs to pod default/y, so it is ignored here; delete the pod that is stale",
         ],
     );
     check(&format!("{three}pod x b 10.0.9.9 terminating\npod y c 10.0.9.9"), "Pod", &[]);
@@ -267,13 +271,13 @@ fn of_two_pods_with_one_address_the_present_owner_keeps_it() {
 
 #[test]
 fn a_leased_address_is_never_a_peer() {
-    let text = format!("{TWO}\npod old b 10.0.1.7\nlease 10.0.1.7");
-    check(&text, "peer 10", &[]);
+    let text = format!("{TWO}\npod old b 172.16.0.7\nlease 172.16.0.7");
+    check(&text, "peer 172", &[]);
     check(
         &text,
         "Pod",
         &[
-            "Pod default/old: status.podIPs: 10.0.1.7 belongs to a pod of this node, so it is ignored here; delete the pod that is stale",
+            "Pod default/old: status.podIPs: 172.16.0.7 belongs to a pod of this node, so it is ignored here; delete the pod that is stale",
         ],
     );
 }
@@ -289,6 +293,24 @@ fn a_pod_cannot_take_a_nodes_address() {
             "Pod default/thief: status.podIPs: 192.0.2.1 belongs to node a, so it is ignored here; delete the pod that is stale",
         ],
     );
+}
+
+#[test]
+fn what_this_node_has_itself_is_nobody_elses() {
+    let mut world =
+        world(&format!("{TWO}\nnode c 192.0.2.3 172.17.0.0/24\npath 192.0.2.3 192.0.2.3 2 1500\npod p b 192.0.2.254"));
+    world.underlay.kept = ["172.17.0.1".parse().unwrap(), "10.0.1.1".parse().unwrap()].into();
+    world.underlay.local = ["192.0.2.254".parse().unwrap()].into();
+    let desired = compute(&world).unwrap();
+    let said = |part: &str| desired.issues.iter().any(|issue| issue.to_string().contains(part));
+    assert!(
+        said("Node c: its pod CIDR 172.17.0.0/24 holds 172.17.0.1")
+            && said("Pod default/p: status.podIPs: 192.0.2.254")
+    );
+    assert_eq!(desired.issues.len(), 2, "{:?}", desired.issues);
+    let left: Vec<String> =
+        show(&desired).into_iter().filter(|line| line.contains("172.17") || line.contains(".254")).collect();
+    assert_eq!(left.len(), 2, "{left:?}: the issues alone");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a machine can judge of a change.
 
 mod abi;
+mod advisories;
 mod btf;
 mod chart;
 mod layout;
@@ -46,10 +47,19 @@ pub fn run(workspace: &Workspace, update_abi: bool, update_manifest: bool) -> Re
             failed.push(name);
         }
     }
+    let unchecked = advisories::check(workspace).unwrap_or_else(|error| {
+        eprintln!("advisories: {error:#}");
+        failed.push("advisories");
+        None
+    });
     if !failed.is_empty() {
         bail!("lint: {} failed; what they found stands above", failed.join(", "));
     }
     println!("lint: format, clippy, cargo deny, map ABI, the programs' stack and the chart have nothing to say");
+    // Last, so that nobody overlooks it.
+    if let Some(why) = unchecked {
+        println!("lint: NOT CHECKED: advisories about dependencies: {why}");
+    }
     Ok(())
 }
 
@@ -69,6 +79,6 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 
 fn deny(workspace: &Workspace) -> Result<()> {
     let mut deny = tools::command(workspace, tools::DENY)?;
-    // Not the advisories: what they say changes without a change here, and they are a download.
+    // Advisories have a check of their own, since they are a download.
     step("cargo deny", deny.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
 }

@@ -37,7 +37,8 @@ pub(super) fn is_ours(
         Kind::Namespace | Kind::NetworkPolicy | Kind::Service | Kind::EndpointSlice => None,
     };
     match (issue.found_by(), about) {
-        (FoundBy::Others, Some(about)) => speaking.iter().find(|name| **name != about) == Some(&own),
+        // Where there is no other, the node itself, if it finds it.
+        (FoundBy::Others, Some(about)) => *speaking.iter().find(|name| **name != about).unwrap_or(&about) == own,
         (FoundBy::Each, Some(about)) => about == own || after(speaking, about).take(OTHERS).any(|name| name == own),
         _ => match (object.kind, issue) {
             (Kind::Node, _) if speaking.contains(&*name.name) => about == Some(own),
@@ -133,7 +134,7 @@ mod tests {
         check(objects, &duplicate("p"), &["b"]);
         check(objects, &duplicate("q"), &["a"]);
         check(objects, &duplicate("gone"), &[]);
-        check("node a 192.0.2.1\npod x/p a 10.0.0.1", &duplicate("p"), &[]);
+        check("node a 192.0.2.1\npod x/p a 10.0.0.1", &duplicate("p"), &["a"]);
         let agents = "pod s/one a 192.0.2.1 app.kubernetes.io/name=ferrule host\n\
                       pod s/two c 192.0.2.3 app.kubernetes.io/name=ferrule host";
         check(&format!("{objects}\n{agents}"), &duplicate("p"), &["c"]);

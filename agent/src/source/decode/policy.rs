@@ -6,6 +6,7 @@ use ferrule_model::objects::{
 };
 use ferrule_model::policy::{self, Excess};
 use ferrule_model::selector::{Requirement, Selector, Test};
+use ipnetwork::{IpNetwork, Ipv4Network};
 
 use super::pod::protocol;
 use crate::source::field::{Field, FieldError};
@@ -84,16 +85,26 @@ fn peer(field: &Field<'_>) -> Result<PolicyPeer, FieldError> {
 }
 
 fn ip_block(field: &Field<'_>) -> Result<IpBlock, FieldError> {
-    let whole = field.get("cidr")?.cidr()?;
+    let whole = field.get("cidr")?.cidr().map(unmapped)?;
     let mut except = Vec::new();
     for field in field.get("except")?.list()? {
-        let part = field.cidr()?;
+        let part = field.cidr().map(unmapped)?;
         if part.prefix() <= whole.prefix() || !whole.contains(part.network()) {
             return Err(field.error(format!("{part} is not a part of {whole}")));
         }
         except.push(cidr::normalised(part));
     }
     Ok(IpBlock { cidr: cidr::normalised(whole), except })
+}
+
+/// `::ffff:10.1.0.0/112` as `10.1.0.0/16`, which it means to the API server: Go's `net.IPNet` reads it so.
+fn unmapped(block: IpNetwork) -> IpNetwork {
+    let v4 = match block {
+        IpNetwork::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix().checked_sub(96)),
+        IpNetwork::V4(_) => None,
+    };
+    let read = v4.and_then(|(address, prefix)| Ipv4Network::new(address, prefix).ok());
+    read.map_or(block, IpNetwork::V4)
 }
 
 fn port(field: &Field<'_>) -> Result<PolicyPort, FieldError> {

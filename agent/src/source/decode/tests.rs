@@ -27,6 +27,27 @@ fn check(kind: &str, rest: &str, expected: &str) {
 }
 
 #[test]
+fn a_block_of_ipv4_within_ipv6_is_the_ipv4_block() {
+    let block = |cidr: &str, except: &str| {
+        let value = serde_json::json!({"ingress": [{"from": [{"ipBlock": {"cidr": cidr, "except": [except]}}]}]});
+        let policy = super::policy::decode(
+            &ferrule_model::objects::ObjectName::new("x", "p"),
+            &crate::source::field::Field::root("spec", &value),
+        )
+        .unwrap();
+        match &policy.ingress[0].peers[0] {
+            ferrule_model::objects::PolicyPeer::Block(block) => format!("{} {}", block.cidr, block.except[0]),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(block("::ffff:10.50.0.0/112", "::ffff:10.50.1.2/128"), "10.50.0.0/16 10.50.1.2/32");
+    assert_eq!(block("10.50.0.0/16", "::ffff:10.50.1.2/128"), "10.50.0.0/16 10.50.1.2/32");
+    assert_eq!(block("::ffff:0:0/96", "10.0.0.0/8"), "0.0.0.0/0 10.0.0.0/8");
+    // What is broader than the IPv4 addresses is a block of IPv6.
+    assert_eq!(block("::/64", "::ffff:0:0/95"), "::/64 ::fffe:0:0/95");
+}
+
+#[test]
 fn a_bad_node_is_told_by_field() {
     check(
         "Node",

@@ -22,6 +22,8 @@ pub struct Access {
     pub kubeconfig: Option<PathBuf>,
     /// Its URL in place of the one that the credentials name: before Services work, their address leads nowhere.
     pub api_server: Option<String>,
+    /// Whether it may be asked without TLS.
+    pub plain: bool,
 }
 
 /// Why there is no client. That a server does not answer is no reason.
@@ -42,6 +44,15 @@ pub enum ConnectError {
     #[error("{url:?} is not a URL like https://10.0.0.1:6443")]
     Url {
         /// What was given.
+        url: String,
+    },
+    /// A URL without TLS.
+    #[error(
+        "{url}: without TLS whoever is on the way reads the agent's token and answers in the API server's place; give an https:// \
+         URL, or allow it with --allow-plain-http"
+    )]
+    Plain {
+        /// The URL.
         url: String,
     },
     /// A kubeconfig with a proxy.
@@ -75,6 +86,7 @@ pub async fn connect(access: &Access, health: &Arc<Health>) -> Result<Client, Co
     if let Some(url) = &access.api_server {
         config.cluster_url = parse(url)?;
     }
+    guarded(&config.cluster_url, access.plain)?;
     config.connect_timeout = Some(CONNECT);
     if let Some(url) = &config.proxy_url {
         return Err(ConnectError::Proxy { url: url.to_string() });
@@ -94,8 +106,14 @@ fn parse(url: &str) -> Result<http::Uri, ConnectError> {
 ///
 /// # Errors
 /// Where it cannot.
-pub fn check_url(url: &str) -> Result<(), ConnectError> {
-    parse(url).map(drop)
+pub fn check_url(url: &str, plain: bool) -> Result<(), ConnectError> {
+    guarded(&parse(url)?, plain)
+}
+
+/// Refuses what nobody vouches for, unless it was asked for.
+fn guarded(url: &http::Uri, plain: bool) -> Result<(), ConnectError> {
+    let vouched = url.scheme_str() == Some("https");
+    if vouched || plain { Ok(()) } else { Err(ConnectError::Plain { url: url.to_string() }) }
 }
 
 #[cfg(test)]
@@ -106,17 +124,40 @@ mod tests {
 
     #[test]
     fn a_url_has_a_scheme_and_a_host() {
-        assert!(check_url("https://10.0.0.1:6443").is_ok() && check_url("https://[fd00::1]:6443").is_ok());
+        assert!(
+            check_url("https://10.0.0.1:6443", false).is_ok() && check_url("https://[fd00::1]:6443", false).is_ok()
+        );
         for bad in ["10.0.0.1:6443", "https://", "ftp://10.0.0.1", ""] {
-            let words = check_url(bad).map_err(|error| error.to_string()).unwrap_err();
+            let words = check_url(bad, true).map_err(|error| error.to_string()).unwrap_err();
             assert!(words.contains("is not a URL"), "{words}");
         }
     }
 
     #[tokio::test]
+    async fn without_tls_nobody_is_asked_unless_that_is_allowed() {
+        let words = |outcome: Result<(), ConnectError>| outcome.unwrap_err().to_string();
+        assert!(words(check_url("http://10.0.0.1:6443", false)).contains("--allow-plain-http"));
+        assert!(check_url("http://10.0.0.1:6443", true).is_ok());
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        let text = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": "http://192.0.2.1:8080"}}],
+            "users": [{"name": "it", "user": {"token": "secret"}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        });
+        std::fs::write(&kubeconfig, text.to_string()).unwrap();
+        let health = Arc::new(Health::default());
+        let access = Access { kubeconfig: Some(kubeconfig), ..Access::default() };
+        let refused = connect(&access, &health).await.map(drop);
+        assert!(words(refused).contains("192.0.2.1:8080"));
+        assert!(connect(&Access { plain: true, ..access }, &health).await.is_ok(), "a client asks nobody by itself");
+    }
+
+    #[tokio::test]
     async fn what_is_missing_is_named() {
         let health = Arc::new(Health::default());
-        let access = Access { kubeconfig: Some("/nonexistent/kubeconfig".into()), api_server: None };
+        let access = Access { kubeconfig: Some("/nonexistent/kubeconfig".into()), ..Access::default() };
         let error = connect(&access, &health).await.map(drop).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/kubeconfig"), "{error}");
         let error = connect(&Access::default(), &health).await.map(drop).unwrap_err();
@@ -154,7 +195,7 @@ mod tests {
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
         });
         std::fs::write(&kubeconfig, text.to_string()).unwrap();
-        let access = Access { kubeconfig: Some(kubeconfig), api_server: None };
+        let access = Access { kubeconfig: Some(kubeconfig), api_server: None, plain: true };
         let client = connect(&access, &Arc::new(Health::default())).await.unwrap();
         client.apiserver_version().await.unwrap();
         assert_eq!(*tokens.lock().unwrap(), ["Bearer first"]);

@@ -171,7 +171,7 @@ impl Mirror {
         let synced = self.missing().next().is_none();
         let bad = || self.kinds.values().flat_map(|state| state.bad.values());
         let notes = bad().map(Bad::note).collect();
-        Snapshot { objects: self.believed().into(), synced, whole: synced, notes, since: None }
+        Snapshot { objects: self.believed().into(), synced, whole: synced, notes, ..Snapshot::default() }
     }
 
     /// The objects without addresses that an agent cannot announce: a pod's lie in the pod CIDRs of its node. (Whoever may

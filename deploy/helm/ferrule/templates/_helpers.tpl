@@ -27,6 +27,9 @@ api-server = {{ . | quote }}
 {{- with .Values.clusterCIDRs }}
 cluster-cidrs = {{ . | toJson }}
 {{- end }}
+{{- with .Values.nodeCIDRs }}
+node-cidrs = {{ . | toJson }}
+{{- end }}
 require-pod-object = {{ .Values.requirePodObject }}
 routing = {{ .Values.routing | quote }}
 vxlan-port = {{ .Values.vxlanPort | int }}

@@ -56,7 +56,7 @@ impl Api {
         self.netns.enter(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let access = Access { kubeconfig: Some(self.kubeconfig.clone()), api_server: None };
+                let access = Access { kubeconfig: Some(self.kubeconfig.clone()), ..Access::default() };
                 work(connect(&access, &Arc::new(Health::default())).await?).await
             })
         })?

@@ -77,7 +77,7 @@ impl Agent {
         let options = Options { node_name: Some(place.name("node")), ..Options::default() };
         let loaded = bpf::load(&pins, &Globals::new(&options.check()?))?;
         let words = Array::try_from(Map::Array(MapData::from_pin(pins.map("fr_ep_state"))?))?;
-        let (writer, reader) = store::store();
+        let (writer, reader) = store::store(ferrule_model::desired::Own::default());
         let policy = Arc::new(Policy::new(loaded.policy, Arc::new(Flows::new(loaded.flows)), reader.clone()));
         for lease in size.leases() {
             let endpoint = Endpoint { addresses: lease.addresses, pod: lease.pod, uid: Some(lease.uid) };
