@@ -27,7 +27,11 @@ pub fn timeout(flow: &Flow, protocol: u8) -> u32 {
         protocol::TCP if flow.answered != CONFIRMED => TIMEOUT_OPENING.load(),
         protocol::TCP => TIMEOUT_TCP.load(),
         protocol::UDP | protocol::SCTP => {
-            if is_unconfirmed(flow, protocol) { TIMEOUT_UDP.load() } else { TIMEOUT_STREAM.load() }
+            if is_unconfirmed(flow, protocol) {
+                TIMEOUT_UDP.load()
+            } else {
+                TIMEOUT_STREAM.load()
+            }
         }
         _ => TIMEOUT_OTHER.load(),
     }

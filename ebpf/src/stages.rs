@@ -14,8 +14,9 @@ use crate::{
     deliver::{self, Origin},
     endpoint, foreign,
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
-    mark, nd, owner, path_mtu,
+    mark, nd, owner,
     packet::{Packet, came_by, ethertype, has_vlan, ifindex},
+    path_mtu,
     question::{self, End},
     scope, service, tunnel, verdict,
 };

@@ -79,8 +79,8 @@ async fn devices(app: &Arc<App>) -> Vec<Finding> {
     let state = Arc::clone(&app.state.borrow());
     let own = state.devices.iter().map(|name| (name.clone(), Some((Program::FromNetdev, Program::ToNetdev))));
     let others = state.other_devices.iter().map(|name| (name.clone(), None));
-    let overlay =
-        (app.config.routing != Routing::Native).then(|| (OVERLAY.to_owned(), Some((Program::FromOverlay, Program::ToOverlay))));
+    let overlay = (app.config.routing != Routing::Native)
+        .then(|| (OVERLAY.to_owned(), Some((Program::FromOverlay, Program::ToOverlay))));
     let mut findings = Vec::new();
     for (name, programs) in own.chain(overlay).chain(others) {
         match link::by_name(&app.net, &name).await {

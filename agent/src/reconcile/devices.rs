@@ -32,8 +32,7 @@ pub(super) fn attach(
     let mut programs = programs.lock().unwrap_or_else(PoisonError::into_inner);
     let own = ways.devices.iter().map(|device| (device, Some(Program::FromNetdev), Program::ToNetdev));
     let overlay = ways.overlay.iter().map(|device| (device, Some(Program::FromOverlay), Program::ToOverlay));
-    let others: Vec<&Device> =
-        ways.others.iter().filter(|device| !is_pod(&device.name, device.ifindex)).collect();
+    let others: Vec<&Device> = ways.others.iter().filter(|device| !is_pod(&device.name, device.ifindex)).collect();
     let guarded = others.iter().map(|device| {
         let (ingress, egress) = others::programs(device);
         (*device, ingress, egress)

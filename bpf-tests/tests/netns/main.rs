@@ -1,8 +1,8 @@
 //! Networks of namespaces with the real agent and plugin: what a user of a cluster relies on.
 
 mod agent_dies;
-mod attack;
 mod attach;
+mod attack;
 mod bandwidth;
 mod check;
 mod cleanup;

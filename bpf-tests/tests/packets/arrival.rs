@@ -11,8 +11,8 @@ use crate::{
     policed::Ports,
     run::Bench,
     world::{
-        A4, A6, B4, B6, CLASS_A, HERE, NODE1, NODE1_6, NODE2, OTHER_NETDEV, OUTSIDE4, OUTSIDE6, OVERLAY, POD1, POD1_6, POD2,
-        POD2_6, SELF4, SELF6, THERE, UNUSED4, make_foreign, v6,
+        A4, A6, B4, B6, CLASS_A, HERE, NODE1, NODE1_6, NODE2, OTHER_NETDEV, OUTSIDE4, OUTSIDE6, OVERLAY, POD1, POD1_6,
+        POD2, POD2_6, SELF4, SELF6, THERE, UNUSED4, make_foreign, v6,
     },
 };
 
@@ -90,7 +90,9 @@ fn another_device_carries_nobodys_address() {
     ] {
         check(FromOther, HERE, &frame, expected as u32);
     }
-    for frame in [udp4(OUTSIDE4, A4, TTL, 53), udp4(NODE1, A4, TTL, 53), udp4(UNUSED4, A4, TTL, 53), udp6(POD2_6, A6, TTL, 53)] {
+    for frame in
+        [udp4(OUTSIDE4, A4, TTL, 53), udp4(NODE1, A4, TTL, 53), udp4(UNUSED4, A4, TTL, 53), udp6(POD2_6, A6, TTL, 53)]
+    {
         check(FromOther, HERE, &frame, Outcome::Foreign as u32);
     }
 }

@@ -111,5 +111,8 @@ fn what_is_said_of_the_way_to_a_node_by_an_echo_leaves_room_for_ipv6() {
     // Of a connection the kernel knows what was sent; and what is said of others concerns no pod.
     let tcp = frames::segment((SELF4, 40_000), (NODE1, 10_250), frames::Tcp::Ack);
     assert_eq!(told(&mut bench, &too_large4(OUTSIDE4, SELF4, 1000, &tcp)), Outcome::PathMtu as u32);
-    assert_eq!(told(&mut bench, &too_large4(OUTSIDE4, SELF4, 1000, &datagram((SELF4, 9), (OUTSIDE4, 9)))), Outcome::PathMtu as u32);
+    assert_eq!(
+        told(&mut bench, &too_large4(OUTSIDE4, SELF4, 1000, &datagram((SELF4, 9), (OUTSIDE4, 9)))),
+        Outcome::PathMtu as u32
+    );
 }

@@ -208,10 +208,7 @@ fn a_reserve_is_its_endpoints_whoever_fills_the_pool() {
     establish(&mut bench, 2);
     assert_eq!(open(&mut bench, 3), FULL);
     assert_eq!(half_open(&mut bench, 1), PASSED, "what comes in has one, too");
-    assert_eq!(
-        bench.shares(CLASS_A),
-        Share { reserved_out: 2, reserved_in: 1, refused: 1, ..Share::default() }
-    );
+    assert_eq!(bench.shares(CLASS_A), Share { reserved_out: 2, reserved_in: 1, refused: 1, ..Share::default() });
     assert_eq!((bench.pooled(0), bench.pooled(TENANT)), (10, 0));
 }
 

@@ -59,8 +59,7 @@ fn forged_beginnings_keep_a_pod_neither_from_its_friends_nor_from_its_node() {
         let (victim, friend) = (town.pod("x/victim", 1, "app: victim")?, town.pod("x/friend", 2, "app: friend")?);
         town.policies(&[("x/all", ALL)])?;
         town.settle()?;
-        let _servers =
-            [Echo::start(&victim.netns, &victim.addresses)?, Echo::start(&friend.netns, &friend.addresses)?];
+        let _servers = [Echo::start(&victim.netns, &victim.addresses)?, Echo::start(&friend.netns, &friend.addresses)?];
         reaches(&friend.netns, &victim, "before")?;
         let node = town.node(1);
         let macs = from_underlay(town.cluster, node)?;
@@ -102,12 +101,8 @@ fn one_namespace_leaves_room_for_the_others() {
         reaches(&one.netns, &two, "one to two")?;
         ask(&node.netns, (address(&two, true)?, PORT).into(), Protocol::Tcp)?;
         let tenants = node.ferrule("map dump fr_tenants")?;
-        let pooled: Vec<u64> = tenants
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|row| row["pooled"].as_str()?.parse().ok())
-            .collect();
+        let pooled: Vec<u64> =
+            tenants.as_array().into_iter().flatten().filter_map(|row| row["pooled"].as_str()?.parse().ok()).collect();
         ensure!(pooled.iter().all(|pooled| *pooled < 4096), "{tenants}");
         Ok(())
     });

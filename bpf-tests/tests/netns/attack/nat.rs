@@ -84,8 +84,12 @@ fn the_nodes_nat_leads_no_pod_past_its_policies_by_whichever_device() {
         try_all(true).context("without a policy")?;
         town.policies(&[("x/none", "podSelector: {}, policyTypes: [Egress]")])?;
         town.settle()?;
-        until("programs on the guest's device", || try_all(false).map_err(|error| format!("{error:#}")), Result::is_ok)?
-            .map_err(anyhow::Error::msg)?;
+        until(
+            "programs on the guest's device",
+            || try_all(false).map_err(|error| format!("{error:#}")),
+            Result::is_ok,
+        )?
+        .map_err(anyhow::Error::msg)?;
         try_all(false).context("nothing may leave")?;
         town.policies(&[(
             "x/some",
