@@ -108,7 +108,7 @@ settings! {
         /// How long an established TCP connection may be silent [default: 8000]
         #[arg(long, value_name = "SECONDS")]
         pub conntrack_tcp: Option<u32>,
-        /// How long a TCP connection that nobody answers is remembered [default: 60]
+        /// How long after its SYN a TCP connection is remembered that its opener has not acknowledged [default: 10]
         #[arg(long, value_name = "SECONDS")]
         pub conntrack_tcp_opening: Option<u32>,
         /// How long a TCP connection that has ended is remembered [default: 10]

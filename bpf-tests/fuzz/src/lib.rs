@@ -28,7 +28,7 @@ use caught::Caught;
 use corpus::Corpus;
 use last::Last;
 use mutate::Mutator;
-use random::Random;
+pub use random::Random;
 
 /// How long it goes on, instead of [`Target::cases`], in seconds.
 pub const SECONDS: &str = "FERRULE_FUZZ_SECONDS";

@@ -21,6 +21,15 @@ pub fn send(netns: &Netns, device: &str, frame: &[u8]) -> Result<()> {
         .with_context(|| format!("a frame on {device} of {}", netns.name()))
 }
 
+/// Sends frames one after the other; those that the kernel refuses, such as too short ones, are left out. How many it took.
+///
+/// # Errors
+/// Where the device cannot be sent on.
+pub fn send_all(netns: &Netns, device: &str, frames: &[Vec<u8>]) -> Result<usize> {
+    let packets = netns.enter(|| Packets::on(device))?.with_context(|| format!("{device} of {}", netns.name()))?;
+    Ok(frames.iter().filter(|frame| packets.send(frame).is_ok()).count())
+}
+
 /// Runs `work`, and gives every frame that arrived on a device of a namespace meanwhile and shortly after.
 ///
 /// # Errors

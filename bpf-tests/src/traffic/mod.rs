@@ -15,7 +15,7 @@ pub use bulk::transfer;
 pub use echo::{Echo, PORT};
 pub use flood::Flood;
 pub use flow::Flow;
-pub use frame::{receive, send};
+pub use frame::{receive, send, send_all};
 pub use named::Named;
 pub use ping::{Ping, Pinging};
 pub use probe::{Protocol, ask, probe};

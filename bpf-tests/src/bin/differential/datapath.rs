@@ -10,7 +10,7 @@ use aya::{
 use ferrule_common::{settings, sweep};
 use ferrule_model::oracle::OwnNodeEgress;
 
-use crate::maps::{DEVICE, Maps};
+use crate::maps::{DEVICE, Maps, OVERLAY};
 
 /// The programs.
 pub struct Datapaths {
@@ -99,8 +99,8 @@ impl Datapath {
                 "test_from_pod"
             }
             Way::ToPod { own } => {
-                // Not the pod's own link.
-                context.ingress_ifindex = if own { 0 } else { DEVICE + 1 };
+                // Not the pod's own link; the one that leads to the other nodes' pods.
+                context.ingress_ifindex = if own { 0 } else { OVERLAY };
                 "test_to_pod"
             }
             Way::FromOverlay { node } => {

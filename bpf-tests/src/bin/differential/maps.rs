@@ -20,6 +20,8 @@ use ipnetwork::IpNetwork;
 
 /// The device that programs run on: every namespace has it.
 pub const DEVICE: u32 = 1;
+/// The device that leads to the other nodes.
+pub const OVERLAY: u32 = 88;
 /// What every frame fits in.
 const MTU: u32 = 1450;
 
@@ -65,7 +67,7 @@ impl Maps {
         let none = Address::UNSPECIFIED;
         let node = Node {
             forwarding: peer::VXLAN,
-            ifindex: 88,
+            ifindex: OVERLAY,
             mtu: MTU,
             pad: 0,
             tunnel: v4.into(),

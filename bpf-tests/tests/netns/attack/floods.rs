@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bpf_tests::{
     topology::{Layout, Netns, Pod},
-    traffic::{Echo, PORT, Protocol, ask, probe, send},
+    traffic::{Echo, PORT, Protocol, ask, probe, send_all},
 };
 use etherparse::PacketBuilder;
 
@@ -64,9 +64,9 @@ fn forged_beginnings_keep_a_pod_neither_from_its_friends_nor_from_its_node() {
         let node = town.node(1);
         let macs = from_underlay(town.cluster, node)?;
         let IpAddr::V4(to) = address(&victim, true)? else { unreachable!("asked for IPv4") };
-        for number in 0..12_000 {
-            send(&town.cluster.underlay.netns, "br0", &syn(macs, number, to)?)?;
-        }
+        let frames = (0..12_000).map(|number| syn(macs, number, to)).collect::<Result<Vec<_>>>()?;
+        let sent = send_all(&town.cluster.underlay.netns, "br0", &frames)?;
+        ensure!(sent > 8192, "only {sent} were sent");
         reaches(&friend.netns, &victim, "a friend to the victim")?;
         reaches(&victim.netns, &friend, "the victim to a friend")?;
         reaches(&node.netns, &victim, "the node to the victim")?;

@@ -1,5 +1,6 @@
 //! What docs/security.md says that attackers cannot do, tried: from pods, from hosts beside and behind a node.
 
+mod any;
 mod errors;
 mod floods;
 mod forged;
