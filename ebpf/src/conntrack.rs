@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_map_pop_elem};
 use ferrule_common::{
     Drop,
-    flow::{Flow, FlowKey, INCOMING, QueuedFlow},
+    flow::{Flow, FlowKey, INCOMING, POOLED, QueuedFlow},
 };
 
 use crate::{
@@ -30,15 +30,18 @@ pub fn find(key: &FlowKey) -> Option<*mut Flow> {
 #[inline(never)]
 pub extern "C" fn fr_insert() -> u32 {
     let Some(question) = Question::current() else { return Drop::ConntrackFull as u32 };
-    let Question { key, draft, queued, .. } = question;
+    question.kin = 0;
+    let Question { key, draft, queued, kin, .. } = question;
     let (key, flow) = (&*key, draft);
-    if quota::place(flow) != DONE {
+    let full = quota::place(flow);
+    if full != DONE {
         // One that is over, or one of its own that nobody has confirmed, makes room for it; or it goes by what the hand freed.
+        *kin = if full == quota::OF_TENANT { flow.tenant } else { 0 };
         let replaced = fr_turn(flow.charged, flow.counted & INCOMING) != 0;
         let refused = quota::place(flow);
         if refused != DONE && !replaced {
             quota::refuse(flow.charged);
-            return refused;
+            return refused & 0xff;
         }
     }
     if let Err(error) = CONNTRACK.insert(key, &*flow, BPF_NOEXIST.into()) {
@@ -127,8 +130,11 @@ pub extern "C" fn fr_turn(wanted: u32, incoming: u32) -> u32 {
     let now = clock::now();
     for _ in 0..STEPS {
         let end = fr_step(wanted, incoming, now);
-        if end != GO_ON {
-            return end;
+        if end & GONE != 0 {
+            fr_evict();
+        }
+        if end & !GONE != GO_ON {
+            return end & !GONE;
         }
     }
     0
@@ -145,6 +151,9 @@ fn pop(queued: &mut QueuedFlow) -> bool {
 
 /// What [`fr_step`] gives where nothing is decided: neither the 0 nor the 1 that [`fr_turn`] gives.
 const GO_ON: u32 = 2;
+
+/// In [`fr_step`]: what nobody has confirmed goes, too.
+const UNCONFIRMED: u32 = 1 << 8;
 
 /// Looks at the flow that has waited longest. A function of its own, so that the verifier reads it once, and not once for
 /// each turn of a loop.
@@ -166,15 +175,32 @@ pub extern "C" fn fr_step(wanted: u32, incoming: u32, now: u32) -> u32 {
         return if wanted == NOBODY { 1 } else { GO_ON };
     }
     let own = wanted == flow.charged && incoming == flow.counted & INCOMING;
+    let kin = flow.tenant != 0 && flow.tenant == question.kin && flow.counted == INCOMING | POOLED;
+    // One word, and not three: the stack is short.
+    let end = if own || wanted == NOBODY || wanted == EVERYBODY { 1 } else { GO_ON };
+    let end = if own || kin { end | UNCONFIRMED } else { end };
     let protocol = queued.key.protocol;
-    if clock::gives_way(flow, protocol, now) || own && clock::is_unconfirmed(flow, protocol) {
-        let enough = own || wanted == NOBODY || wanted == EVERYBODY;
-        remove(&queued.key, flow);
-        return if enough { 1 } else { GO_ON };
+    if clock::gives_way(flow, protocol, now) || end & UNCONFIRMED != 0 && clock::is_unconfirmed(flow, protocol) {
+        return end & !UNCONFIRMED | GONE;
     }
-    if FLOW_QUEUE.push(&*queued, 0).is_err() {
-        // An entry that nothing would ever look at again.
-        remove(&queued.key, flow);
+    // Else it is an entry that nothing would ever look at again.
+    if FLOW_QUEUE.push(&*queued, 0).is_err() { GO_ON | GONE } else { GO_ON }
+}
+
+/// In what [`fr_step`] gives: the flow that it looked at goes.
+const GONE: u32 = 1 << 9;
+
+/// Removes the flow that [`fr_step`] looked at. A function of its own, so that the two do not lie on the stack together.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fr_evict() -> u32 {
+    let Some(question) = Question::current() else { return 0 };
+    let Some(flow) = find(&question.popped.key) else { return 0 };
+    // SAFETY: as in `fr_step`.
+    let flow = unsafe { &*flow };
+    if flow.stamp != question.popped.stamp {
+        return 0;
     }
-    GO_ON
+    remove(&question.popped.key, flow);
+    1
 }

@@ -10,7 +10,7 @@ use crate::{
     clock, conntrack, event,
     judge::{DENIED_BY_EGRESS, DENIED_BY_INGRESS, FORWARD, REASON, exempt, judge, opened_by},
     maps::PEERS,
-    question::{BY_NODE, CARRIED, End, QUOTED, Question},
+    question::{BY_NODE, CARRIED, End, HAIRPIN, QUOTED, Question},
     quota, recent,
     standing::{note, passes},
     transport::{ECHO_REPLY, ERROR, KIND, OPENS, RESETS},
@@ -110,6 +110,7 @@ fn open(skb: *mut __sk_buff, question: &mut Question, now: u32) -> u32 {
 #[inline(always)]
 fn draft(question: &mut Question, now: u32, exempt: u8, by_node: bool, carried: bool) {
     let remote_pod = is_remote_pod(question);
+    let by_node = by_node && question.circumstances & HAIRPIN == 0;
     let Question { source, destination, source_is_lower, message, draft, .. } = question;
     let by_lower = *source_is_lower != 0;
     let (lower, higher) = if by_lower { (&*source, &*destination) } else { (&*destination, &*source) };

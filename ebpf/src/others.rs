@@ -10,7 +10,7 @@ use crate::{
     deliver, endpoint,
     maps::VXLAN_PORT,
     mark, owner,
-    packet::{Packet, came_by, ifindex},
+    packet::{Packet, came_by, has_vlan, ifindex, is_bare_udp_to},
     question::End,
     stages::{close, leave_for_tunnel, reach_stack},
 };
@@ -23,6 +23,11 @@ pub fn from_other(ctx: &TcContext) -> i32 {
 
 #[inline(always)]
 fn leave_other(ctx: &TcContext) -> Result<Passed, Drop> {
+    mark::clear_tunnelled(ctx);
+    // The VLAN's own device judges it.
+    if has_vlan(ctx) {
+        return deliver::leave();
+    }
     let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };
     if let Some(pod) = endpoint::local(&packet.source) {
         // Pods behind another plugin's bridge come by that.
@@ -63,12 +68,15 @@ pub fn to_bare(ctx: &TcContext) -> i32 {
     finish(ctx, Program::ToBare, reach_bare(ctx))
 }
 
-/// Of a pod whose egress is not judged yet, nothing passes that its policies may forbid.
+/// Of a pod whose egress is not judged yet, nothing passes that its policies may forbid; and none speaks VXLAN.
 #[inline(always)]
 fn reach_bare(ctx: &TcContext) -> Result<Passed, Drop> {
-    if mark::take_open(ctx)
-        && let Some(link) = endpoint::behind_link(came_by(ctx))
-    {
+    let open = mark::take_open(ctx);
+    let Some(link) = endpoint::behind_link(came_by(ctx)) else { return deliver::leave() };
+    if !mark::is_tunnelled(ctx) && is_bare_udp_to(ctx, VXLAN_PORT.load()) {
+        return Err(Drop::TunnelFromPod);
+    }
+    if open {
         let sender = End::local(link.index);
         if sender.is_unknown() {
             return Err(Drop::PolicyUnknown);

@@ -123,6 +123,19 @@ pub fn byte(ctx: &TcContext, offset: u32) -> Result<u8, Drop> {
     ctx.load::<u8>(offset as usize).map_err(|_| Drop::Malformed)
 }
 
+/// Whether a packet without an Ethernet header is UDP to `port` (host byte order), or may be: behind IPv6 extension headers.
+#[inline(always)]
+pub fn is_bare_udp_to(ctx: &TcContext, port: u16) -> bool {
+    let (protocol, start) = if ethertype(ctx) == ethertype::IPV4 {
+        let (Ok(first), Ok(protocol)) = (ctx.load::<u8>(0), ctx.load::<u8>(9)) else { return false };
+        (protocol, usize::from(first & 0xf) * 4)
+    } else {
+        (ctx.load::<u8>(6).unwrap_or(0), wire::IPV6)
+    };
+    is_extension(protocol) && ethertype(ctx) != ethertype::IPV4
+        || protocol == protocol::UDP && ctx.load::<u16>(start + 2).is_ok_and(|be| u16::from_be(be) == port)
+}
+
 impl Packet {
     /// Parses the IP header; `Ok(None)` where the frame holds neither IPv4 nor IPv6.
     #[inline(always)]

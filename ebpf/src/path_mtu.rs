@@ -53,6 +53,10 @@ pub extern "C" fn fr_is_credible(skb: *mut __sk_buff, l4: u32, v4: u32) -> u32 {
     if !owner.is_node() || owner.is_self() {
         return CREDIBLE;
     }
+    // Nothing of this node's has extension headers, behind which a port would hide.
+    if v4 == 0 && packet::is_extension(protocol) {
+        return 0;
+    }
     // The kernel compares it with what the connection has sent (RFC 5927 section 4.1).
     if protocol == protocol::TCP {
         return CREDIBLE;

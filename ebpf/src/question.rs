@@ -67,13 +67,14 @@ pub struct Question {
     pub source_is_lower: u32,
     /// As in [`Transport`].
     pub message: u32,
-    /// [`BY_NODE`], [`OWN_NODE`], [`CARRIED`], [`QUOTED`], [`V4`].
+    /// [`BY_NODE`], [`OWN_NODE`], [`CARRIED`], [`QUOTED`], [`V4`], [`HAIRPIN`].
     pub circumstances: u32,
     /// As in `ferrule_common::Program`.
     pub program: u32,
     /// Of the fragment header that was read last.
     pub fragment_id: u32,
-    pad: u32,
+    /// The tenant towards which unconfirmed flows make room for the draft; 0: none.
+    pub kin: u32,
     /// The entry that is about to be made.
     pub draft: Flow,
     /// Its place in the queue.
@@ -98,6 +99,8 @@ pub const CARRIED: u32 = 4;
 pub const QUOTED: u32 = 8;
 /// IPv4.
 pub const V4: u32 = 16;
+/// With [`BY_NODE`]: it was the receiver itself, under an address that the host's NAT gave it.
+pub const HAIRPIN: u32 = 32;
 
 impl Question {
     /// This CPU's question.

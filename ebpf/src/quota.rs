@@ -27,6 +27,7 @@ pub fn place(flow: &mut Flow) -> u32 {
     let incoming = flow.counted & INCOMING;
     let (reserved, pooled) =
         if incoming != 0 { (share.reserved_in, share.pooled_in) } else { (share.reserved_out, share.pooled_out) };
+    let (reserved, pooled) = (whole(reserved), whole(pooled));
     let quota = QUOTA.get(0).map_or(Quota(0), |quota| *quota);
     if reserved < quota.reserve() {
         flow.counted = incoming;
@@ -44,15 +45,24 @@ pub fn place(flow: &mut Flow) -> u32 {
         return Drop::ConntrackFull as u32;
     }
     if flow.tenant != EVERYBODY && pool(flow.tenant) / TENANT_FACTOR >= free {
-        return Drop::ConntrackShare as u32;
+        return OF_TENANT;
     }
     DONE
 }
 
+/// What [`place`] gives where the tenant has its share; for who is refused it is a [`Drop::ConntrackShare`].
+pub const OF_TENANT: u32 = Drop::ConntrackShare as u32 | 1 << 8;
+
 /// What a tenant has of the pool.
 #[inline(always)]
 fn pool(tenant: u32) -> u32 {
-    TENANTS.get(tenant).map_or(0, |tenant| tenant.pooled)
+    TENANTS.get(tenant).map_or(0, |tenant| whole(tenant.pooled))
+}
+
+/// A count that fell below zero, until the agent counts anew, is none.
+#[inline(always)]
+const fn whole(count: u32) -> u32 {
+    if count as i32 > 0 { count } else { 0 }
 }
 
 /// Counts a flow that came (1) or went (-1).

@@ -137,7 +137,13 @@ fn reach_own(ctx: &TcContext, packet: &Packet, index: u32) -> Result<Passed, Dro
     let own = End::local(index);
     let by = came_by(ctx);
     // What comes back to the link that it came by is the pod's own, whatever address the host's NAT gave it.
-    let circumstances = if by == 0 || by == ifindex(ctx) { question::BY_NODE } else { question::CARRIED };
+    let circumstances = if by == 0 {
+        question::BY_NODE
+    } else if by == ifindex(ctx) {
+        question::BY_NODE | question::HAIRPIN
+    } else {
+        question::CARRIED
+    };
     let source = match endpoint::local(&packet.source) {
         // By way of the host's NAT.
         Some(pod) if pod.index == index => return on(Outcome::Pod),
@@ -181,6 +187,8 @@ fn leave_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     }
     // This node, or an unused address of its pod CIDR, which the stack's routes call unreachable.
     if owner::of(&packet.destination, packet.v4).is_self() {
+        // A compromised node's pods speak of the ways to others no more than anybody.
+        reach_stack(ctx, &packet)?;
         return deliver::adopted_by_stack(ctx);
     }
     Err(Drop::NotHere)
@@ -251,6 +259,10 @@ pub fn from_netdev(ctx: &TcContext) -> i32 {
 
 #[inline(always)]
 fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
+    // The VLAN's own device judges it.
+    if has_vlan(ctx) {
+        return deliver::leave();
+    }
     let packet = match Packet::parse(ctx) {
         Ok(Some(packet)) => packet,
         // The stack follows more headers than the programs do.
@@ -266,12 +278,9 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
         return Err(Drop::LocalSource);
     }
     let Some(pod) = endpoint::local(&packet.destination) else {
-        let owner = if owner::known(&packet.destination).is_own_node() {
-            owner::known(&packet.source)
-        } else {
-            // A host on the link that takes this node for a router.
-            owner::of(&packet.source, packet.v4)
-        };
+        // A host on the link may take this node for a router, or for a Service's port.
+        let owner = owner::of(&packet.source, packet.v4);
+        mark::clear_tunnelled(ctx);
         if owner.is_self() {
             // IPv6: the stack itself sees to that of IPv4.
             return Err(Drop::LocalSource);

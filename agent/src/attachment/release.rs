@@ -46,8 +46,9 @@ impl Attachments {
             let (all, id) = (Arc::clone(self), id.clone());
             let index = lease.as_ref().map(|lease| lease.endpoint_index);
             blocking(move || {
-                all.leases.release(&id, now_ms())?;
+                // Before anybody may be given its index.
                 index.into_iter().for_each(|index| all.tenants().leave(index));
+                all.leases.release(&id, now_ms())?;
                 let endpoints = all.tenants().endpoints();
                 all.maps().share_out(endpoints).map_err(|source| AttachmentError::Map { source })
             })

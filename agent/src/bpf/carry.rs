@@ -15,7 +15,7 @@ use aya::{
     maps::{MapData, MapError},
 };
 use ferrule_common::{
-    flow::{Flow, FlowKey, INCOMING, POOLED, QueuedFlow, Share, Tenant, UNDECIDED},
+    flow::{Flow, FlowKey, INCOMING, POOLED, QueuedFlow, Quota, Share, Tenant, UNDECIDED},
     owner::NOBODY,
     service::{Affinity, AffinityKey, Socket, SocketKey},
     source::Source,
@@ -50,12 +50,17 @@ fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
     let (queue, shares) = (open(&pins.map("fr_flow_queue"))?, open(&pins.map("fr_shares"))?);
     let (tenants, sources) = (open(&pins.map("fr_tenants"))?, open(&pins.map("fr_sources"))?);
     let (their_shape, our_shape) = (shape(theirs.as_fd())?, shape(ours.as_fd())?);
+    let mut quota = Quota(0);
+    sys::lookup(open(&pins.map("fr_quota"))?.as_fd(), &0_u32, &mut quota)?;
     let mut carried = 0;
     for (key, value) in batch::raw_entries(theirs.as_fd(), their_shape.key_size, their_shape.value_size)? {
         let key: FlowKey = converted(&key, &their_shape.key, &our_shape.key);
         let mut flow: Flow = converted(&value, &their_shape.value, &our_shape.value);
-        // Beyond the reserve, whichever it was: as flows end, the reserve is there again.
-        flow.counted = POOLED | if flow.counted & INCOMING != 0 || is_incoming(&flow) { INCOMING } else { 0 };
+        let incoming = if flow.counted & INCOMING != 0 || is_incoming(&flow) { INCOMING } else { 0 };
+        let mut share = Share::default();
+        sys::lookup(shares.as_fd(), &flow.charged, &mut share)?;
+        let reserved = *share.count(incoming) < quota.reserve();
+        flow.counted = incoming | if reserved { 0 } else { POOLED };
         let mut source = Source::FREE;
         sys::lookup(sources.as_fd(), &flow.charged, &mut source)?;
         flow.tenant = source.tenant;
@@ -66,11 +71,9 @@ fn from(path: &Path, pins: &Pins) -> io::Result<usize> {
             continue;
         }
         sys::push(queue.as_fd(), &QueuedFlow { key, stamp: flow.stamp })?;
-        let mut share = Share::default();
-        sys::lookup(shares.as_fd(), &flow.charged, &mut share)?;
         *share.count(flow.counted) += 1;
         sys::update(shares.as_fd(), &flow.charged, &share)?;
-        for tenant in BTreeSet::from([0, flow.tenant]) {
+        for tenant in BTreeSet::from([0, flow.tenant]).into_iter().filter(|_| !reserved) {
             let mut pool = Tenant::default();
             sys::lookup(tenants.as_fd(), &tenant, &mut pool)?;
             pool.pooled += 1;

@@ -13,7 +13,7 @@ use aya::{
 };
 use ferrule_common::{
     Address,
-    flow::{Flow, FlowKey, Share},
+    flow::{Flow, FlowKey, Share, Tenant},
     sweep,
 };
 
@@ -47,15 +47,17 @@ pub struct Swept {
 pub struct FlowTable {
     flows: HashMap<MapData, FlowKey, Flow>,
     shares: Array<MapData, Share>,
+    tenants: Array<MapData, Tenant>,
     /// The same maps, for batches.
     all_flows: OwnedFd,
     all_shares: OwnedFd,
+    all_tenants: OwnedFd,
     sweeper: OwnedFd,
     entries: u32,
 }
 
 impl FlowTable {
-    pub(super) fn new(flows: Map, shares: Map, sweeper: &SchedClassifier) -> Result<Self, LoadError> {
+    pub(super) fn new(flows: Map, shares: Map, tenants: Map, sweeper: &SchedClassifier) -> Result<Self, LoadError> {
         let failed = |name: &str| {
             let name = name.to_owned();
             move |source| LoadError::Map { name, source }
@@ -68,6 +70,7 @@ impl FlowTable {
             _ => Err(io_failed(name, io::ErrorKind::InvalidInput.into())),
         };
         let (all_flows, all_shares) = (fd(&flows, "fr_conntrack")?, fd(&shares, "fr_shares")?);
+        let all_tenants = fd(&tenants, "fr_tenants")?;
         let entries = match &flows {
             Map::HashMap(data) => data.info().map_err(failed("fr_conntrack"))?.max_entries(),
             _ => 0,
@@ -77,8 +80,10 @@ impl FlowTable {
         Ok(Self {
             flows: flows.try_into().map_err(failed("fr_conntrack"))?,
             shares: shares.try_into().map_err(failed("fr_shares"))?,
+            tenants: tenants.try_into().map_err(failed("fr_tenants"))?,
             all_flows,
             all_shares,
+            all_tenants,
             sweeper: sweeper.map_err(|error| io_failed("fr_conntrack", error))?,
             entries,
         })
@@ -103,6 +108,41 @@ impl FlowTable {
                 .collect::<io::Result<_>>()?,
         };
         Ok(every.into_iter().filter(|(_, share)| *share != Share::default()).collect())
+    }
+
+    /// What each tenant has of the pool, where it has any; 0 is everybody.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn pooled(&self) -> io::Result<Vec<(u32, u32)>> {
+        let every = match batch::entries::<u32, Tenant>(self.all_tenants.as_fd())? {
+            Some(every) => every,
+            None => (0..self.tenants.len())
+                .map(|index| Ok((index, self.tenants.get(&index, 0).map_err(io::Error::other)?)))
+                .collect::<io::Result<_>>()?,
+        };
+        Ok(every.into_iter().filter(|(_, tenant)| tenant.pooled != 0).map(|(index, one)| (index, one.pooled)).collect())
+    }
+
+    /// Adds to an endpoint's count of a kind ([`Flow::counted`]). What programs count in this moment may be lost.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn correct_share(&mut self, endpoint: u32, counted: u32, by: i64) -> Result<(), MapError> {
+        let mut share = self.shares.get(&endpoint, 0)?;
+        let count = share.count(counted);
+        *count = corrected(*count, by);
+        self.shares.set(endpoint, share, 0)
+    }
+
+    /// Adds to what a tenant has of the pool. What programs count in this moment may be lost.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn correct_pooled(&mut self, tenant: u32, by: i64) -> Result<(), MapError> {
+        let mut found = self.tenants.get(&tenant, 0)?;
+        found.pooled = corrected(found.pooled, by);
+        self.tenants.set(tenant, found, 0)
     }
 
     /// Every flow.
@@ -146,4 +186,9 @@ impl FlowTable {
         }
         Ok(swept)
     }
+}
+
+/// A count, which may have fallen below zero, with what is added to it; none is below zero then.
+fn corrected(count: u32, by: i64) -> u32 {
+    u32::try_from((i64::from(count.cast_signed()) + by).max(0)).unwrap_or_default()
 }

@@ -151,7 +151,12 @@ pub fn load(pins: &Pins, globals: &Globals) -> Result<Loaded, LoadError> {
     if globals.serves() {
         cgroup::load(&mut ebpf)?;
     }
-    let flows = FlowTable::new(map(&mut ebpf, "fr_conntrack")?, map(&mut ebpf, "fr_shares")?, sweeper(&mut ebpf)?)?;
+    let flows = FlowTable::new(
+        map(&mut ebpf, "fr_conntrack")?,
+        map(&mut ebpf, "fr_shares")?,
+        map(&mut ebpf, "fr_tenants")?,
+        sweeper(&mut ebpf)?,
+    )?;
     Ok(Loaded {
         endpoints: EndpointMaps::new(
             map(&mut ebpf, "fr_endpoints")?,

@@ -86,6 +86,7 @@ async fn devices(app: &Arc<App>) -> Vec<Finding> {
         match link::by_name(&app.net, &name).await {
             Ok(Some(device)) => {
                 let (ingress, egress) = match programs {
+                    Some((ingress, _)) if !device.ethernet => (Some(ingress), Program::ToBare),
                     Some((ingress, egress)) => (Some(ingress), egress),
                     None => reconcile::programs(&device),
                 };

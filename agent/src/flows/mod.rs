@@ -4,6 +4,7 @@
 //! has expired. The agent's sweeps keep the table small, and see to it that an address that changes hands takes no flow
 //! with it.
 
+mod recount;
 mod show;
 
 use std::{
@@ -11,18 +12,21 @@ use std::{
     io,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ferrule_common::flow::{Flow, FlowKey};
 use tokio::sync::Notify;
 
+use recount::{Count, Differences};
 pub use show::{ShownFlow, protocol, shown};
 
 use crate::bpf::{FlowTable, flow_table::Swept};
 
 pub use crate::bpf::flow_table::Sweep;
 
+/// How often flows are counted anew.
+const RECOUNT: Duration = Duration::from_secs(30);
 /// How often what has expired is removed.
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long a sweep is followed by none, however many addresses lose their owner: whoever gets one of them sweeps first.
@@ -34,20 +38,34 @@ pub struct Flows {
     /// Addresses that have lost their owner since the last sweep.
     lost: Mutex<BTreeSet<IpAddr>>,
     told: Notify,
+    /// What was off when flows were counted last.
+    off: Mutex<Differences>,
 }
 
 impl Flows {
     /// Over the pinned table.
     #[must_use]
     pub fn new(table: FlowTable) -> Self {
-        Self { table: Mutex::new(table), lost: Mutex::default(), told: Notify::new() }
+        Self { table: Mutex::new(table), lost: Mutex::default(), told: Notify::new(), off: Mutex::default() }
     }
 
     /// Sweeps until the agent ends.
     pub async fn keep(self: Arc<Self>) {
+        let mut counted = Instant::now();
         loop {
             let flows = Arc::clone(&self);
-            match tokio::task::spawn_blocking(move || flows.sweep(Sweep::Stale)).await {
+            let recount = counted.elapsed() >= RECOUNT;
+            if recount {
+                counted = Instant::now();
+            }
+            let swept = move || {
+                let swept = flows.sweep(Sweep::Stale)?;
+                if recount {
+                    flows.recount()?;
+                }
+                Ok::<_, io::Error>(swept)
+            };
+            match tokio::task::spawn_blocking(swept).await {
                 Ok(Ok(swept)) if swept.removed != 0 => {
                     tracing::debug!(seen = swept.seen, removed = swept.removed, "swept flows");
                 }
@@ -70,6 +88,27 @@ impl Flows {
             self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
         }
         swept
+    }
+
+    /// Counts flows, and corrects what was off twice in a row.
+    fn recount(&self) -> io::Result<()> {
+        let mut table = self.table();
+        let now = recount::differences(&table.flows()?, &table.shares()?, &table.pooled()?);
+        let mut before = self.off.lock().unwrap_or_else(PoisonError::into_inner);
+        let corrections = recount::corrections(&before, &now);
+        *before = now;
+        for (count, by) in &corrections {
+            let corrected = match *count {
+                Count::Endpoint(endpoint, counted) => table.correct_share(endpoint, counted, *by),
+                Count::Tenant(tenant) => table.correct_pooled(tenant, *by),
+            };
+            corrected.map_err(io::Error::other)?;
+            before.remove(count);
+        }
+        if !corrections.is_empty() {
+            tracing::warn!(counts = corrections.len(), "counts of flows were off, and are right again");
+        }
+        Ok(())
     }
 
     /// An address has no owner any more, as the maps of peers and endpoints say, too: its flows go soon.

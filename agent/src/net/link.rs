@@ -30,6 +30,8 @@ pub struct Device {
     pub ethernet: bool,
     /// The bridge, bond or VRF that it is part of; 0 where it is of none.
     pub master: u32,
+    /// The device that it lies upon, as a VLAN or macvlan does; 0 where it lies upon none of this network namespace.
+    pub lower: u32,
 }
 
 impl From<&LinkMessage> for Device {
@@ -43,13 +45,18 @@ impl From<&LinkMessage> for Device {
             up: message.header.flags.contains(netlink_packet_route::link::LinkFlags::Up),
             ethernet: message.header.link_layer_type == LinkLayerType::Ether,
             master: 0,
+            lower: 0,
         };
+        let mut elsewhere = false;
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => device.name.clone_from(name),
                 LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
                 LinkAttribute::Address(mac) => device.mac.clone_from(mac),
                 LinkAttribute::Controller(index) => device.master = *index,
+                LinkAttribute::Link(index) => device.lower = *index,
+                // A veth's other end, elsewhere.
+                LinkAttribute::LinkNetNsId(_) => elsewhere = true,
                 LinkAttribute::LinkInfo(infos) => {
                     device.kind = infos.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(kind.clone()),
@@ -58,6 +65,9 @@ impl From<&LinkMessage> for Device {
                 }
                 _ => {}
             }
+        }
+        if elsewhere {
+            device.lower = 0;
         }
         device
     }

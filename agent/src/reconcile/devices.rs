@@ -30,24 +30,28 @@ pub(super) fn attach(
 ) -> Attached {
     let mut errors = Vec::new();
     let mut programs = programs.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = ways.devices.iter().map(|device| (device, Some(Program::FromNetdev), Program::ToNetdev));
+    // What has no Ethernet headers is not parsed: nothing leaves by it that may be forbidden.
+    let leaves = |device: &Device| if device.ethernet { Program::ToNetdev } else { Program::ToBare };
+    let own = ways.devices.iter().map(|device| (device, Some(Program::FromNetdev), leaves(device)));
     let overlay = ways.overlay.iter().map(|device| (device, Some(Program::FromOverlay), Program::ToOverlay));
     let others: Vec<&Device> = ways.others.iter().filter(|device| !is_pod(&device.name, device.ifindex)).collect();
     let guarded = others.iter().map(|device| {
         let (ingress, egress) = others::programs(device);
         (*device, ingress, egress)
     });
+    let mut attached = true;
     for (Device { name, ifindex, .. }, ingress, egress) in overlay.chain(own).chain(guarded) {
         // What leaves first, so that nothing comes in that could not be answered.
         let hooks = [(Some(egress), Direction::Egress), (ingress, Direction::Ingress)];
         for (program, direction) in hooks.into_iter().filter_map(|(program, hook)| Some((program?, hook))) {
-            let attached = programs.attach_device(program, name, *ifindex, direction);
-            // One that goes in this moment carries nothing.
-            let gone = || nix::net::if_::if_nametoindex(name.as_str()).ok() != Some(*ifindex);
-            errors.extend(attached.err().filter(|_| !gone()).map(|error| chain(&error)));
+            let Err(error) = programs.attach_device(program, name, *ifindex, direction) else { continue };
+            // One that goes in this moment carries nothing; and one that leads to no other node keeps pods from nothing.
+            if nix::net::if_::if_nametoindex(name.as_str()).ok() == Some(*ifindex) {
+                attached &= others.iter().any(|other| other.ifindex == *ifindex);
+                errors.push(chain(&error));
+            }
         }
     }
-    let attached = errors.is_empty();
     if ways.devices.is_empty() {
         errors.push(
             "no device of this node holds its InternalIPs: correct the Node object's, or name devices (--devices)"

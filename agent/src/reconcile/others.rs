@@ -13,7 +13,8 @@ pub(super) fn others(all: &[Device], own: &[Device]) -> Vec<Device> {
         let ours = own::is_ours(name) || name == LOOPBACK;
         let part = device.master != 0 && !is_vrf(all, device.master);
         let silent = matches!(device.kind, Some(InfoKind::Dummy | InfoKind::Ifb));
-        let known = own.iter().any(|own| own.ifindex == device.ifindex);
+        // What an own device lies upon sees that one's packets as its own.
+        let known = own.iter().any(|own| own.ifindex == device.ifindex || own.lower == device.ifindex);
         device.up && !ours && !part && !silent && !known
     };
     all.iter().filter(is_other).cloned().collect()
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     fn device(name: &str, ifindex: u32, master: u32, kind: Option<InfoKind>) -> Device {
-        Device { ifindex, name: name.into(), mtu: 1500, mac: vec![], kind, up: true, ethernet: true, master }
+        Device { ifindex, name: name.into(), mtu: 1500, mac: vec![], kind, up: true, ethernet: true, master, lower: 0 }
     }
 
     #[test]
@@ -55,6 +56,10 @@ mod tests {
             device("eth2", 11, 10, None),
         ]);
         all.push(Device { up: false, ..device("eth9", 12, 0, None) });
+        // Its VLAN is the node's own.
+        all.push(device("eth3", 13, 0, None));
+        let own = [own[0].clone(), Device { lower: 13, ..device("eth3.100", 14, 0, Some(InfoKind::Vlan)) }];
+        all.push(own[1].clone());
         let found = others(&all, &own);
         let names: Vec<&str> = found.iter().map(|device| device.name.as_str()).collect();
         assert_eq!(names, ["eth1", "docker0", "blue", "eth2"]);

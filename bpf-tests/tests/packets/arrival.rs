@@ -198,3 +198,24 @@ fn a_pod_reaches_no_loopback_address() {
     }
     assert_eq!(bench.outcome(FromPod, &udp4(A4, B4, TTL, 53)).0, Outcome::Pod as u32);
 }
+
+/// The same packet as a device without Ethernet headers has it.
+fn bare(frame: &[u8]) -> Vec<u8> {
+    [&frame[14..], &[0; 14]].concat()
+}
+
+#[test]
+fn no_pod_speaks_vxlan_by_a_device_without_ethernet_headers() {
+    // The kernel's test run takes the first bytes for an Ethernet header, and the protocol from it.
+    let mut bench = Bench::alone();
+    let mut frame = bare(&udp4(SELF4, NODE1, TTL, VXLAN));
+    frame[12..14].copy_from_slice(&[0x08, 0x00]);
+    for (by, expected) in [(HERE, Drop::TunnelFromPod as u32), (UNGUARDED, Outcome::Foreign as u32)] {
+        bench.come_by(by);
+        assert_eq!(bench.outcome(ToBare, &frame).0, expected, "by {by}");
+    }
+    bench.come_by(HERE);
+    let mut other = bare(&udp4(SELF4, NODE1, TTL, 53));
+    other[12..14].copy_from_slice(&[0x08, 0x00]);
+    assert_eq!(bench.outcome(ToBare, &other).0, Outcome::Foreign as u32);
+}

@@ -2,12 +2,14 @@
 
 use ferrule_common::{
     Drop, Outcome,
-    Program::{FromNetdev, FromPod, ToNetdev, ToPod},
+    Program::{FromNetdev, FromOverlay, FromPod, ToNetdev, ToPod},
+    settings,
 };
 
 use crate::{
+    extensions::extended,
     frames::{self, TTL, datagram, echo4, error4, large, too_large4, too_large6, udp6},
-    run::Bench,
+    run::{Bench, Outer},
     world::{A4, A6, B4, CLASS_A, HERE, NODE1, NODE1_6, OTHER_NETDEV, OUTSIDE4, OUTSIDE6, POD1, SELF4, SELF6},
 };
 
@@ -115,4 +117,22 @@ fn what_is_said_of_the_way_to_a_node_by_an_echo_leaves_room_for_ipv6() {
         told(&mut bench, &too_large4(OUTSIDE4, SELF4, 1000, &datagram((SELF4, 9), (OUTSIDE4, 9)))),
         Outcome::PathMtu as u32
     );
+}
+
+#[test]
+fn what_comes_through_the_tunnel_is_believed_no_more() {
+    let outer = Outer { family: 4, vni: settings::VNI, source: NODE1 };
+    let mut bench = Bench::alone();
+    bench.come_out(outer);
+    let lie = too_large4(POD1, SELF4, 552, &large(true, 1400, VXLAN));
+    assert_eq!(bench.outcome(FromOverlay, &lie).0, UNRELATED);
+    let other = too_large4(POD1, SELF4, 1000, &datagram((SELF4, 9), (OUTSIDE4, 9)));
+    assert_eq!(bench.outcome(FromOverlay, &other).0, STACK);
+}
+
+#[test]
+fn no_extension_header_hides_the_tunnel() {
+    let mut bench = Bench::alone();
+    let hidden = extended(&large(false, 1400, VXLAN), &[60]);
+    assert_eq!(told(&mut bench, &too_large6(OUTSIDE6, SELF6, 1400, &hidden)), UNRELATED);
 }

@@ -10,7 +10,7 @@ use crate::{
     frames::{Tcp, datagram, from_mac, segment},
     policed::{ANY, Ports},
     run::Bench,
-    world::{A4, B4, CLASS_A, CLASS_B, MAC_B, OTHER_NETDEV, OUTSIDE4, SELF4, TENANT},
+    world::{A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, OTHER_NETDEV, OUTSIDE4, SELF4, TENANT},
 };
 
 const PASSED: u32 = Outcome::Pod as u32;
@@ -246,4 +246,39 @@ fn what_goes_is_counted_out_where_it_was_counted_in() {
     bench.outcome(FromPod, &from_mac(segment((B4, 1), (A4, 80), Tcp::Syn), MAC_B));
     assert_eq!(bench.shares(CLASS_A), Share::default());
     assert_eq!(bench.pooled(TENANT), bench.pooled(0));
+}
+
+#[test]
+fn a_count_that_fell_below_zero_locks_nobody_out() {
+    let mut bench = isolated();
+    bench.set_share(CLASS_A, Share { pooled_out: u32::MAX, reserved_out: u32::MAX, ..Share::default() });
+    bench.set_pooled(0, u32::MAX);
+    bench.set_pooled(TENANT, u32::MAX);
+    assert_eq!(open(&mut bench, 1), PASSED);
+}
+
+#[test]
+fn what_others_begin_towards_a_tenant_makes_room_for_what_it_opens() {
+    let mut bench = isolated();
+    assert_eq!(half_open(&mut bench, 1), PASSED);
+    assert_eq!(half_open(&mut bench, 2), PASSED);
+    assert_eq!(from_outside(&mut bench, 2, Tcp::Ack), PASSED);
+    bench.set_quota(0, 90);
+    // One less, and there is room.
+    bench.set_pooled(0, 60);
+    bench.set_pooled(TENANT, 60);
+    bench.by(CLASS_B);
+    let opens = from_mac(segment((B4, 9), (OUTSIDE4, 9), Tcp::Syn), MAC_B);
+    assert_eq!(bench.outcome(FromPod, &opens).0, Outcome::Stack as u32);
+    let flows = bench.flows();
+    assert_eq!(flows.len(), 2, "what nobody has confirmed has gone: {flows:?}");
+    assert!(flows.iter().any(|(_, flow)| flow.answered == CONFIRMED), "{flows:?}");
+}
+
+#[test]
+fn what_comes_back_to_its_own_pod_by_the_hosts_nat_is_that_pods() {
+    let mut bench = isolated();
+    bench.come_by(HERE);
+    assert_eq!(bench.outcome(ToPod, &segment((SELF4, 9), (A4, 80), Tcp::Syn)).0, PASSED);
+    assert_eq!((bench.share(0), bench.share(CLASS_A)), (0, 1));
 }

@@ -8,7 +8,7 @@ use bpf_tests::{
     topology::{Layout, Netns, Node, Pod},
     traffic::{receive, send_all},
 };
-use etherparse::{NetSlice, PacketBuilder, SlicedPacket};
+use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use ferrule_fuzz::Random;
 
 use super::{Guest, PAYLOAD, from_underlay, own, unused};
@@ -61,12 +61,21 @@ fn frame(random: &mut Random, place: &Place<'_>, sources: &[IpAddr], targets: &[
     Ok(frame)
 }
 
-/// The source of a frame that carries [`PAYLOAD`], where it is an IP packet.
+/// The source of a frame that carries [`PAYLOAD`], where it is an IP packet and no answer, which carries it, too.
 fn source(frame: &[u8]) -> Option<IpAddr> {
     if !frame.windows(PAYLOAD.len()).any(|part| part == PAYLOAD) {
         return None;
     }
-    match SlicedPacket::from_ethernet(frame).ok()?.net? {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    let answers = match &packet.transport {
+        Some(TransportSlice::Icmpv4(icmp)) => icmp.type_u8() != 8,
+        Some(TransportSlice::Icmpv6(icmp)) => icmp.type_u8() != 128,
+        _ => false,
+    };
+    if answers {
+        return None;
+    }
+    match packet.net? {
         NetSlice::Ipv4(ip) => Some(ip.header().source_addr().into()),
         NetSlice::Ipv6(ip) => Some(ip.header().source_addr().into()),
         NetSlice::Arp(_) => None,
