@@ -2,6 +2,7 @@
 
 use ferrule_common::{
     Address,
+    event::Event,
     flow::{self, Flow, FlowKey, QueuedFlow},
     policy::{ClassKey, Word, is_lower},
     prefix,
@@ -87,6 +88,8 @@ pub struct Question {
     pub classed: ClassKey,
     /// The same, where it is no pod.
     pub blocked: prefix::Question,
+    /// The event that is about to be told.
+    pub told: Event,
 }
 
 /// The receiver's own node made the packet: it passes.

@@ -1,8 +1,13 @@
 //! Where an agent's rights end: at its own node's objects, and at what its seccomp profile lets it call.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Stdio},
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use bpf_tests::cluster::{Cluster, Node};
 use serde_json::{Value, json};
 
@@ -12,10 +17,12 @@ const NAMESPACE: &str = "kube-system";
 /// Nobody's address: the patches go to a dry run, and change nothing.
 const ANNOTATION: &str = "ferrule.dev/pod-ips";
 
-/// `kubectl` as the agent of a node: with a token that is bound to its pod.
+/// The API server as the agent of a node sees it: with a token that is bound to its pod. By `kubectl proxy`, since `kubectl patch`
+/// reads what it patches, which agents may not.
 struct Agent {
-    cluster: Cluster,
-    kubeconfig: tempfile::NamedTempFile,
+    proxy: Child,
+    at: String,
+    _kubeconfig: tempfile::NamedTempFile,
 }
 
 impl Agent {
@@ -38,17 +45,37 @@ impl Agent {
         });
         let kubeconfig = tempfile::NamedTempFile::new()?;
         fs::write(kubeconfig.path(), config.to_string())?;
-        Ok(Self { cluster: cluster.clone(), kubeconfig })
+        let mut kubectl = cluster.kubectl_command();
+        kubectl.arg("--kubeconfig").arg(kubeconfig.path()).args(["proxy", "--port=0"]);
+        let mut proxy = kubectl.stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(proxy.stdout.take().context("no output")?).read_line(&mut line)?;
+        let at = line.trim().rsplit(' ').next().context("an address")?.to_owned();
+        Ok(Self { proxy, at, _kubeconfig: kubeconfig })
     }
 
-    /// What the API server says to a patch that changes nothing in the end.
-    fn patch(&self, what: &[&str], patch: &Value) -> (bool, String) {
-        let mut kubectl = self.cluster.kubectl_command();
-        kubectl.arg("--kubeconfig").arg(self.kubeconfig.path()).arg("patch").args(what);
-        kubectl.args(["--dry-run=server", "--type=merge", "-p", &patch.to_string()]);
-        let output = kubectl.output().expect("kubectl runs");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), said)
+    /// What the API server says to a merge patch that changes nothing in the end.
+    fn patch(&self, path: &str, patch: &Value) -> Result<(bool, String)> {
+        let body = patch.to_string();
+        let mut stream = TcpStream::connect(&self.at)?;
+        write!(
+            stream,
+            "PATCH /api/v1/{path}?dryRun=All HTTP/1.0\r\nContent-Type: application/merge-patch+json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let done = answer.split(' ').nth(1) == Some("200");
+        Ok((done, answer))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.proxy.kill();
+        let _ = self.proxy.wait();
     }
 }
 
@@ -59,35 +86,37 @@ fn an_agent_writes_to_its_own_node_alone() {
     let pod = |name: &str, node: &Node| space.pod(name, node.name(), &[]);
     let (_own, _other) = (pod("own", &n1), pod("other", &n2));
     let agent = Agent::of(&space.cluster, &n1).expect("a token of its pod");
-    let check = |what: &[&str], patch: Value, taken: bool| {
-        let (done, said) = agent.patch(what, &patch);
+    let check = |path: &str, patch: Value, taken: bool| {
+        let (done, said) = agent.patch(path, &patch).expect("an answer");
         // A refusal of the policy's, not of some other right that is lacking.
         let refused = said.contains("ferrule-own-node");
-        assert!(done == taken && refused != taken, "{what:?} {patch}: {said}");
+        assert!(done == taken && refused != taken, "{path} {patch}: {said}");
     };
     let announcement = json!({"metadata": {"annotations": {ANNOTATION: "u/10.0.0.1"}}});
-    let status = |name: &'static str| ["pod", name, "-n", space.name.as_str(), "--subresource=status"];
+    let status = |name: &str| format!("namespaces/{}/pods/{name}/status", space.name);
     check(&status("own"), announcement.clone(), true);
     check(&status("other"), announcement, false);
+    check(&status("own"), json!({"metadata": {"labels": {"app": "db"}}}), false);
     let condition = json!({"status": {"phase": "Running"}});
     for (node, taken) in [(&n1, true), (&n2, false)] {
-        check(&["node", node.name(), "--subresource=status"], condition.clone(), taken);
+        check(&format!("nodes/{}/status", node.name()), condition.clone(), taken);
     }
+    let of = |node: &Node| format!("nodes/{}", node.name());
     // Of the spec the start taint goes, and nothing else changes.
     let taint = format!("taint node {} ferrule.dev/agent-not-ready=:NoSchedule other=:PreferNoSchedule", n1.name());
     let taint: Vec<&str> = taint.split(' ').collect();
     let outcome = space.cluster.kubectl(&taint).map(|_| {
         let other = json!({"key": "other", "effect": "PreferNoSchedule"});
-        check(&["node", n1.name()], json!({"spec": {"taints": [other]}}), true);
-        check(&["node", n1.name()], json!({"spec": {"taints": []}}), false);
+        check(&of(&n1), json!({"spec": {"taints": [other]}}), true);
+        check(&of(&n1), json!({"spec": {"taints": []}}), false);
         let more = json!({"key": "more", "effect": "NoExecute"});
-        check(&["node", n1.name()], json!({"spec": {"taints": [other, more]}}), false);
+        check(&of(&n1), json!({"spec": {"taints": [other, more]}}), false);
     });
     let _ = space.cluster.kubectl(&["taint", "node", n1.name(), "other-"]);
     outcome.expect("taints");
-    check(&["node", n1.name()], json!({"spec": {"unschedulable": true}}), false);
-    check(&["node", n1.name()], json!({"metadata": {"labels": {"a": "b"}}}), false);
-    check(&["node", n2.name()], json!({"spec": {"unschedulable": true}}), false);
+    check(&of(&n1), json!({"spec": {"unschedulable": true}}), false);
+    check(&of(&n1), json!({"metadata": {"labels": {"a": "b"}}}), false);
+    check(&of(&n2), json!({"spec": {"unschedulable": true}}), false);
     bound_with_an_address(&space).expect("a Binding announces nothing");
 }
 

@@ -65,7 +65,7 @@ fn check() -> Result<()> {
     for what in ["redirects", "maps", "veth", "VXLAN", "clsact", "rights", "BPF file system"] {
         is(what, "verdict", "ok")?;
     }
-    is("the programs", "found", "6 of 6")?;
+    is("the programs", "found", "9 of 9")?;
     is("ranges of addresses", "found", "no cluster-cidrs, no node-cidrs")?;
     is("the tunnel's port", "means", "UDP 8472")?;
     line("forged sources")?;

@@ -107,8 +107,21 @@ pub fn nothing_is_left(node: &Node, link: &str) -> Result<()> {
     let endpoints = node.ferrule("endpoint list")?;
     ensure!(endpoints.as_array().is_some_and(Vec::is_empty), "{endpoints}");
     let pins = std::fs::read_dir(node.pins().join("links")).into_iter().flatten().flatten();
-    let of_pods: Vec<_> =
-        pins.map(|pin| pin.file_name()).filter(|name| name.to_string_lossy().contains("veth")).collect();
-    ensure!(of_pods.is_empty(), "{of_pods:?}");
+    for pin in pins.filter(|pin| pin.file_name().to_string_lossy().contains("veth")) {
+        // What stays there is a device as any other, until the other plugin removes it.
+        let program = pinned(&pin.path())?;
+        ensure!(program.ends_with("_other"), "{}: {program}", pin.path().display());
+    }
     Ok(())
+}
+
+/// The name of the program that a pinned link runs.
+fn pinned(link: &std::path::Path) -> Result<String> {
+    let ask = |words: &[&str]| -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&run(std::process::Command::new("bpftool").arg("-j").args(words))?)?)
+    };
+    let link = ask(&["link", "show", "pinned", &link.display().to_string()])?;
+    let program = link["prog_id"].to_string();
+    let program = ask(&["prog", "show", "id", &program])?;
+    Ok(program["name"].as_str().unwrap_or_default().to_owned())
 }

@@ -169,7 +169,8 @@ fn a_scan_fills_only_the_share_of_who_scans() {
         let refused = refused(node)?;
         eprintln!("the scanner holds {held} flows, {refused} packets were refused");
         ensure!(held <= SHARE + 8 && held > SHARE / 2, "the scanner holds {held} flows");
-        ensure!(refused > 5000, "only {refused} packets were refused");
+        // What nobody has confirmed makes room for what comes after it.
+        ensure!(refused == 0, "{refused} packets were refused");
         knocking.was_always_let_in().context("another pod")?;
         standing.iter().try_for_each(Wire::lives).context("the scanner's own old connections")
     });
