@@ -41,7 +41,8 @@ fn objects(node: u16) -> String {
 #[test]
 fn a_thousand_nodes_and_a_hundred_thousand_pods_are_known() {
     let (pods, underlay) = (Families::V4, Families::V4);
-    let layout = Layout { nodes: 1, pods, underlay, ..Layout::default() };
+    let layout =
+        Layout { nodes: 1, pods, underlay, arguments: &["--cluster-cidrs", "10.128.0.0/10"], ..Layout::default() };
     let cluster = Cluster::prepare(Prefix::of_a_test(), &layout).expect("a cluster");
     check(&cluster).unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.describe()));
 }

@@ -17,7 +17,7 @@ use crate::{row::Row, settings::Settings};
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// Makes the agent tell how long each round of its reconciler took.
-const TELL: &[&str] = &["--log-level", "info,ferrule_agent::reconcile=debug"];
+const TELL: &[&str] = &["--cluster-cidrs", "10.128.0.0/10", "--log-level", "info,ferrule_agent::reconcile=debug"];
 
 /// Its memory, its maps' memory, and how long it took.
 pub fn run(settings: &Settings) -> Result<Vec<Row>> {
