@@ -210,7 +210,7 @@ impl Quota {
     #[inline(always)]
     #[must_use]
     pub const fn reserve(self) -> u32 {
-        self.0 as u32
+        (self.0 & 0xffff_ffff) as u32
     }
 
     /// Flows beyond all reserves.

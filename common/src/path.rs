@@ -21,7 +21,7 @@ impl Sent {
     #[inline(always)]
     #[must_use]
     pub const fn tag(self) -> u32 {
-        self.0 as u32
+        (self.0 & 0xffff_ffff) as u32
     }
 
     /// When it was sent: the low half of the kernel's jiffies.

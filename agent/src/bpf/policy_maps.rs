@@ -173,7 +173,6 @@ impl PolicyMaps {
                 .collect::<Result<Vec<_>, _>>()?
                 .len(),
         };
-        drop(noted);
         Ok((tables, keys))
     }
 

@@ -35,8 +35,9 @@ const NO_TUNNEL_SOURCE: Exception = Exception {
           netns::reach and netns::hostile send real packets through the tunnel",
 };
 
-const OLDEST: [Exception; 8] = [
+const OLDEST: [Exception; 25] = [
     NO_TUNNEL_SOURCE,
+    Exception { part: "errors::what_comes_through_the_tunnel", ..NO_TUNNEL_SOURCE },
     no_incoming_device("foreign::"),
     no_incoming_device("carried::what_was_dnated_to_a_pod"),
     no_incoming_device("carried::what_was_dnated_to_another_node_under"),
@@ -44,6 +45,22 @@ const OLDEST: [Exception; 8] = [
     no_incoming_device("carried::what_comes_back"),
     no_incoming_device("flows::errors_about"),
     no_incoming_device("flows::what_the_own_node"),
+    no_incoming_device("arrival::a_local_pods"),
+    no_incoming_device("arrival::another_nodes_pod"),
+    no_incoming_device("arrival::an_unused_address"),
+    no_incoming_device("arrival::nobodys_address"),
+    no_incoming_device("arrival::the_nodes_own"),
+    no_incoming_device("arrival::a_pod_behind"),
+    no_incoming_device("arrival::only_the_tunnel"),
+    no_incoming_device("arrival::what_leaves_by"),
+    no_incoming_device("arrival::no_pod_speaks"),
+    no_incoming_device("errors::a_pod_is_told"),
+    no_incoming_device("shares::only_its_openers"),
+    no_incoming_device("shares::forged_beginnings"),
+    no_incoming_device("shares::a_reserve_is"),
+    no_incoming_device("shares::what_goes_is"),
+    no_incoming_device("shares::what_others_begin"),
+    no_incoming_device("shares::what_comes_back"),
 ];
 
 const fn no_incoming_device(part: &'static str) -> Exception {
