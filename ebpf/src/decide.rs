@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_get_prandom_u32};
 use ferrule_common::{
-    flow::{self, DENIED_EGRESS, DENIED_INGRESS, EXEMPT_EGRESS, Flow, INCOMING, SYN_SENT, UNANSWERED},
+    flow::{self, DENIED_EGRESS, DENIED_INGRESS, EXEMPT_EGRESS, INCOMING, SYN_SENT, UNANSWERED},
     peer,
 };
 

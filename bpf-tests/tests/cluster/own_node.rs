@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::cluster::{Cluster, Node};
+use bpf_tests::{
+    cluster::{Cluster, Node},
+    topology::Netns,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Space, nodes};
@@ -57,7 +60,9 @@ impl Agent {
     /// What the API server says to a merge patch that changes nothing in the end.
     fn patch(&self, path: &str, patch: &Value) -> Result<(bool, String)> {
         let body = patch.to_string();
-        let mut stream = TcpStream::connect(&self.at)?;
+        // It listens where the control plane is.
+        let there = Netns::at("proxy", format!("/proc/{}/ns/net", self.proxy.id()).into());
+        let mut stream = there.enter(|| TcpStream::connect(&self.at))??;
         write!(
             stream,
             "PATCH /api/v1/{path}?dryRun=All HTTP/1.0\r\nContent-Type: application/merge-patch+json\r\n\
