@@ -10,7 +10,7 @@ use crate::{
     deliver, endpoint,
     maps::VXLAN_PORT,
     mark, owner,
-    packet::{Packet, came_by, has_vlan, ifindex, is_bare_udp_to},
+    packet::{Packet, came_by, ifindex, is_bare_udp_to, is_of_vlan},
     question::End,
     stages::{close, leave_for_tunnel, reach_stack},
 };
@@ -25,7 +25,7 @@ pub fn from_other(ctx: &TcContext) -> i32 {
 fn leave_other(ctx: &TcContext) -> Result<Passed, Drop> {
     mark::clear_tunnelled(ctx);
     // The VLAN's own device judges it.
-    if has_vlan(ctx) {
+    if is_of_vlan(ctx) {
         return deliver::leave();
     }
     let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };

@@ -52,6 +52,14 @@ pub fn has_vlan(ctx: &TcContext) -> bool {
     unsafe { (*ctx.skb.skb).vlan_present != 0 }
 }
 
+/// Whether the frame is of a VLAN with a device of its own. Number 0 is a priority alone (IEEE 802.1Q): the kernel gives such a
+/// frame to the device that it came by.
+#[inline(always)]
+pub fn is_of_vlan(ctx: &TcContext) -> bool {
+    // SAFETY: the context pointer is valid while the program runs.
+    has_vlan(ctx) && unsafe { (*ctx.skb.skb).vlan_tci } & 0xfff != 0
+}
+
 /// Whether the frame was addressed to the device's own MAC.
 #[inline(always)]
 pub fn is_for_host(ctx: &TcContext) -> bool {

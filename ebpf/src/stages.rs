@@ -15,7 +15,7 @@ use crate::{
     endpoint, foreign,
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
     mark, nd, owner,
-    packet::{Packet, came_by, ethertype, has_vlan, ifindex},
+    packet::{Packet, came_by, ethertype, has_vlan, ifindex, is_of_vlan},
     path_mtu,
     question::{self, End},
     scope, service, tunnel, verdict,
@@ -260,7 +260,7 @@ pub fn from_netdev(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     // The VLAN's own device judges it.
-    if has_vlan(ctx) {
+    if is_of_vlan(ctx) {
         return deliver::leave();
     }
     let packet = match Packet::parse(ctx) {
