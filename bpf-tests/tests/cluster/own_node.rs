@@ -65,7 +65,7 @@ impl Agent {
         let mut stream = there.enter(|| TcpStream::connect(&self.at))??;
         write!(
             stream,
-            "PATCH /api/v1/{path}?dryRun=All HTTP/1.0\r\nContent-Type: application/merge-patch+json\r\n\
+            "PATCH /api/v1/{path}?dryRun=All HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/merge-patch+json\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         )?;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
@@ -34,7 +35,7 @@ fn a_roll_to_another_version_and_back_is_not_noticed() {
         kubectl(&space, &line).expect("another image");
         rolled_out(&space);
     };
-    let ran = churn::meanwhile(&space, || {
+    let ran = churn::meanwhile(&space, |_| {
         set(images::OTHER_VERSION);
         let after: Vec<BTreeSet<String>> = nodes.iter().map(layouts).collect();
         let changed = before.iter().zip(&after).all(|(before, after)| before != after);
@@ -59,8 +60,10 @@ fn layouts(node: &Node) -> BTreeSet<String> {
 fn agents_that_are_killed_are_not_noticed() {
     let space = Space::new("agent-killed");
     let witness = Witness::start(&space);
-    let ran = churn::meanwhile(&space, || {
-        for node in nodes().iter().take(2) {
+    let ran = churn::meanwhile(&space, |ran| {
+        // Both by turns, until a pod has come and gone on each.
+        let nodes = nodes();
+        for node in nodes.iter().take(2).cycle().take(6).take_while(|_| ran.load(Ordering::Relaxed) < 2) {
             let before = process(node).expect("its agent runs");
             signal(node, "KILL");
             space.until("another one runs", || {

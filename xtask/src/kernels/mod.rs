@@ -28,11 +28,11 @@ use std::{
 
 use anyhow::Result;
 pub use binaries::Binaries;
-
-use crate::{arch::Arch, test::Summary, workspace::Workspace};
-
 use console::Verdict;
 use release::Release;
+pub use release::ends;
+
+use crate::{arch::Arch, test::Summary, workspace::Workspace};
 
 /// Boots every kernel whose label is among `arguments`, or all, and runs the tests whose names hold another of them.
 ///
@@ -40,8 +40,12 @@ use release::Release;
 /// Where what all guests need cannot be built. A guest's own failure is part of the summary.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Summary> {
     let (labels, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| release::is_label(word));
-    let chosen = Release::all().into_iter().filter(|r| labels.is_empty() || labels.iter().any(|l| **l == r.label));
-    let chosen: Vec<_> = chosen.collect();
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        Release::all().into_iter().partition(|r| labels.is_empty() || labels.iter().any(|l| **l == r.label));
+    if !others.is_empty() {
+        let others: Vec<_> = others.iter().map(|release| release.label).collect();
+        println!("     not these: {}; `cargo xtask test kernels` runs all", others.join(", "));
+    }
     fs::create_dir_all(folder(workspace))?;
     let mut sum = Summary { succeeded: true, ..Summary::default() };
     for arch in [Arch::Amd64, Arch::Arm64] {

@@ -98,6 +98,11 @@ impl Release {
     }
 }
 
+/// The labels of the oldest and the newest: what differs between kernels mostly differs between these.
+pub fn ends() -> Vec<String> {
+    [RELEASES[0], RELEASES[RELEASES.len() - 1]].map(|(label, ..)| label.to_owned()).to_vec()
+}
+
 /// Whether a kernel has this label.
 pub fn is_label(word: &str) -> bool {
     Release::all().iter().any(|release| release.label == word)

@@ -22,6 +22,9 @@ use crate::{
 /// Where a test failed, or a tier had none to run.
 pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> Result<()> {
     let tiers = tier.map_or(Tier::ALL.to_vec(), |tier| vec![tier]);
+    // Of the kernels, every change meets the two ends; who asks for the tier gets all.
+    let ends = kernels::ends();
+    let kernels = if tier.is_none() && arguments.is_empty() { &ends } else { arguments };
     // Before anything takes its time: whether the tests can run at all.
     let privilege = privilege::root("make network namespaces and load eBPF programs, as the tests do")?;
     for tier in &tiers {
@@ -37,7 +40,7 @@ pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> R
     let (mut sum, mut wrong) = (Summary::default(), Vec::new());
     for tier in tiers {
         println!("\n== {tier}: {}", tier.about());
-        let summary = tier_of(workspace, tier, privilege, arguments)?;
+        let summary = tier_of(workspace, tier, privilege, if tier == Tier::Kernels { kernels } else { arguments })?;
         if summary.failed > 0 || !summary.succeeded {
             wrong.push(format!("{tier} failed"));
         } else if summary.passed == 0 {

@@ -1,7 +1,7 @@
 //! Pods that come and go on all nodes while something happens.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
 };
 
@@ -11,26 +11,29 @@ use serde_json::json;
 
 use super::{Space, nodes};
 
-/// Does `work` while pods of a namespace come and go, one after the other on each node in turn; how many came to run.
+/// Does `work` while pods of a namespace come and go, one after the other on each node in turn; how many came to run,
+/// which `work` sees, too.
 #[track_caller]
-pub fn meanwhile(space: &Space, work: impl FnOnce()) -> u32 {
-    let stop = AtomicBool::new(false);
+pub fn meanwhile(space: &Space, work: impl FnOnce(&AtomicU32)) -> u32 {
+    let (stop, ran) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
-        let pods = scope.spawn(|| come_and_go(space, &stop));
+        let pods = scope.spawn(|| come_and_go(space, &stop, &ran));
         // A failure of `work` has to end the pods, too.
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&ran)));
         stop.store(true, Ordering::Relaxed);
-        let ran = pods.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        pods.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        ran
+        ran.load(Ordering::Relaxed)
     })
 }
 
-fn come_and_go(space: &Space, stop: &AtomicBool) -> u32 {
+fn come_and_go(space: &Space, stop: &AtomicBool, ran: &AtomicU32) {
     let nodes = nodes();
-    let mut ran = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let (name, node) = (format!("churn-{ran}"), &nodes[ran as usize % 2]);
+    for (number, node) in nodes.iter().take(2).cycle().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let name = format!("churn-{number}");
         space.apply(json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
             "spec": {
@@ -43,7 +46,6 @@ fn come_and_go(space: &Space, stop: &AtomicBool) -> u32 {
             if status["phase"] == "Running" { Ok(()) } else { bail!("{status}") }
         });
         space.kubectl(&format!("delete pod {name} --wait=false")).expect("a removal");
-        ran += 1;
+        ran.fetch_add(1, Ordering::Relaxed);
     }
-    ran
 }
