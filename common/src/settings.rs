@@ -47,6 +47,9 @@ pub const FLOOR_V6: u32 = 1280 + 50;
 pub const FLOOR_V4: u32 = 576 + 50;
 /// `__sk_buff.tc_index` of what the overlay device has encapsulated.
 pub const TUNNELLED: u32 = 0xfe11;
+/// `__sk_buff.tc_index` of what came by a pod's link and was left to the host's stack: whatever ends the host's NAT gives it,
+/// its answers belong to the stack.
+pub const LEFT_TO_STACK: u32 = 0xfe12;
 /// The global, a byte: 1 where the agent says which network namespaces are pods' (`SO_NETNS_COOKIE`, Linux 5.14), so that
 /// others are strangers.
 pub const OWNERS_KNOWN: &str = "OWNERS_KNOWN";

@@ -36,6 +36,20 @@ pub fn clear_tunnelled(ctx: &TcContext) {
     unsafe { (*ctx.skb.skb).tc_index = 0 };
 }
 
+/// Says that a pod's packet goes on through the host's stack.
+#[inline(always)]
+pub fn set_left_to_stack(ctx: &TcContext) {
+    // SAFETY: as in `set_open`.
+    unsafe { (*ctx.skb.skb).tc_index = settings::LEFT_TO_STACK };
+}
+
+/// Whether it was said. A pod that says so itself is answered through the stack, and no more.
+#[inline(always)]
+pub fn is_left_to_stack(ctx: &TcContext) -> bool {
+    // SAFETY: as in `set_open`.
+    unsafe { (*ctx.skb.skb).tc_index == settings::LEFT_TO_STACK }
+}
+
 /// Whether it was said; it is not any more.
 #[inline(always)]
 pub fn take_open(ctx: &TcContext) -> bool {

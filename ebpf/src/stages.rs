@@ -4,6 +4,7 @@ use aya_ebpf::programs::TcContext;
 use ferrule_common::{
     Address, Drop, Outcome, Program,
     endpoint::Endpoint,
+    peer,
     settings::GATEWAY_V4,
     wire::ethertype::{ARP, QINQ, VLAN},
 };
@@ -83,7 +84,7 @@ fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
                 // Whatever the host's NAT makes of it is judged by the ends that it then has.
                 mark::set_open(ctx);
             }
-            mark::clear_tunnelled(ctx);
+            mark::set_left_to_stack(ctx);
             // This node itself, or nobody's address, which the stack answers or its routes call unreachable.
             deliver::to_stack()
         }
@@ -217,6 +218,15 @@ fn unjudged(ctx: &TcContext, packet: &Packet) -> Option<End> {
     }
 }
 
+/// The pod that sent a packet which was left to the stack and may have got another destination there.
+#[inline(always)]
+fn translated(ctx: &TcContext, packet: &Packet) -> Option<End> {
+    if !mark::is_left_to_stack(ctx) {
+        return None;
+    }
+    endpoint::local(&packet.source).map(|pod| End::local(pod.index))
+}
+
 /// Judges what left a pod for its own node and got other ends from the host's NAT since.
 #[inline(always)]
 pub(crate) fn close(ctx: &TcContext, packet: &Packet, program: Program) -> Result<(), Drop> {
@@ -235,7 +245,9 @@ pub fn to_overlay(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn reach_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     let packet = Packet::parse(ctx)?.ok_or(Drop::Ethertype)?;
-    close(ctx, &packet, Program::ToOverlay)?;
+    if let Some(sender) = unjudged(ctx, &packet).or_else(|| translated(ctx, &packet)) {
+        verdict::between(ctx, &packet, sender, End::REMOTE, question::CARRIED, Program::ToOverlay)?;
+    }
     let by = came_by(ctx);
     let own = match endpoint::local(&packet.source) {
         Some(pod) if pod.ifindex == by => true,
@@ -343,7 +355,19 @@ fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
         }
         owner = owner::of_prefix(&packet.destination, packet.v4);
     }
-    if owner.is_node() || owner.is_native() { deliver::leave() } else { Err(Drop::Unowned) }
+    if !owner.is_node() && !owner.is_native() {
+        return Err(Drop::Unowned);
+    }
+    if let Some(sender) = translated(ctx, &packet) {
+        verdict::between(ctx, &packet, sender, End::REMOTE, question::CARRIED, Program::ToNetdev)?;
+        // The stack knows no way through the tunnel to a node's own address.
+        if let Some(node) = owner.node()
+            && node.forwarding == peer::VXLAN
+        {
+            return deliver::to_node(ctx, &packet, node);
+        }
+    }
+    deliver::leave()
 }
 
 /// VXLAN leaves the node if it made it, or if it is somebody else's, under another address. What NAT made of a pod's or a guest's

@@ -50,7 +50,7 @@ enum Command {
         /// A test tier, for what only it needs
         tier: Option<test::Tier>,
     },
-    /// Build the eBPF programs into target/ebpf
+    /// Build the eBPF programs into target/ebpf, and add up their stack
     BuildEbpf,
     /// Build static release binaries of the agent, the plugin and the command line
     Build {
@@ -102,7 +102,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = Workspace::find().and_then(|workspace| match Cli::parse().command {
         Command::Setup { tier } => setup::run(&workspace, tier),
-        Command::BuildEbpf => setup::building(&workspace).and_then(|()| ebpf::build(&workspace)),
+        Command::BuildEbpf => setup::building(&workspace)
+            .and_then(|()| ebpf::build(&workspace))
+            .and_then(|()| lint::stack::check(&workspace)),
         Command::Build { arch } => build::release(&workspace, arch.unwrap_or(arch::Arch::host())),
         Command::Lint { update_abi, update_manifest } => lint::run(&workspace, update_abi, update_manifest),
         Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),

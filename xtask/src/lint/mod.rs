@@ -5,7 +5,7 @@ mod advisories;
 mod btf;
 mod chart;
 mod layout;
-mod stack;
+pub mod stack;
 
 use anyhow::{Context, Result, bail};
 

@@ -47,7 +47,8 @@ pub fn open(layout: &Layout, test: impl FnOnce(&Shop<'_>) -> Result<()>) {
 }
 
 impl<'a> Shop<'a> {
-    fn new(cluster: &'a Cluster) -> Result<Self> {
+    /// The pods, without a Service.
+    pub fn new(cluster: &'a Cluster) -> Result<Self> {
         let [n1, n2] = &cluster.nodes[..] else { unreachable!("two nodes") };
         let (mut pods, mut servers) = (Vec::new(), Vec::new());
         for (node, name) in [(n1, "a"), (n1, "b"), (n2, "c")] {
