@@ -27,15 +27,16 @@ pub fn find(key: &SocketKey) -> Option<&'static Socket> {
 #[inline(always)]
 pub fn remember(ctx: &SockAddrContext, mut socket: Socket) {
     let key = connecting(ctx);
+    // Most connect once: a look before would find nothing.
+    if let Some(payer) = Payer::of(ctx.as_ptr(), Of::Streams, 1) {
+        socket.owner = payer.owner;
+        if STREAMS.insert(&key, &socket, NEW).is_ok() {
+            return payer.pay(Of::Streams);
+        }
+    }
     if let Some(known) = find(&key) {
         socket.owner = known.owner;
         let _ = STREAMS.insert(&key, &socket, THERE);
-        return;
-    }
-    let Some(payer) = Payer::of(ctx.as_ptr(), Of::Streams, 1) else { return };
-    socket.owner = payer.owner;
-    if STREAMS.insert(&key, &socket, NEW).is_ok() {
-        payer.pay(Of::Streams);
     }
 }
 

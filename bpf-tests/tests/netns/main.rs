@@ -29,3 +29,4 @@ mod support;
 mod taken;
 mod takeover;
 mod unowned;
+mod wrong;
