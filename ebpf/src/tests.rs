@@ -1,4 +1,5 @@
-//! Never loaded by the agent: programs behind wrappers that set what BPF_PROG_TEST_RUN cannot: a tunnel key, a class.
+//! Never loaded by the agent: programs behind wrappers that set what BPF_PROG_TEST_RUN cannot: a tunnel key, a class,
+//! what another program said in `tc_index`.
 #![no_std]
 #![no_main]
 
@@ -100,15 +101,19 @@ pub fn test_to_pod(ctx: TcContext) -> i32 {
     ferrule_ebpf::to_pod(&ctx)
 }
 
-/// As above.
+/// `cb[1]` holds what `tc_index` says.
 #[classifier]
 pub fn test_to_overlay(ctx: TcContext) -> i32 {
+    // SAFETY: as in [`test_from_pod`].
+    unsafe { (*ctx.skb.skb).tc_index = (*ctx.skb.skb).cb[1] };
     ferrule_ebpf::to_overlay(&ctx)
 }
 
-/// As above.
+/// `cb[1]` holds what `tc_index` says.
 #[classifier]
 pub fn test_to_netdev(ctx: TcContext) -> i32 {
+    // SAFETY: as in [`test_from_pod`].
+    unsafe { (*ctx.skb.skb).tc_index = (*ctx.skb.skb).cb[1] };
     ferrule_ebpf::to_netdev(&ctx)
 }
 

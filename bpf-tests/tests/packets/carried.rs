@@ -5,14 +5,14 @@ use ferrule_common::{
     Drop, Outcome,
     Program::{FromPod, ToNetdev, ToOverlay, ToPod},
     link::Link,
-    settings::DEFAULT_OPEN_MARK,
+    settings::{DEFAULT_OPEN_MARK, LEFT_TO_STACK},
 };
 
 use crate::{
     frames::{Tcp, from_mac, segment},
     policed::Ports,
     run::Bench,
-    world::{self, A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, OTHER_NETDEV, OUTSIDE4, POD1, SELF4},
+    world::{self, A4, B4, CLASS_A, CLASS_B, HERE, MAC_B, NODE1, OTHER_NETDEV, OUTSIDE4, OVERLAY, POD1, POD2, SELF4},
 };
 
 const TCP: u8 = 6;
@@ -61,6 +61,43 @@ fn what_was_dnated_to_another_node_is_judged_where_it_leaves() {
     bench.allow_anyone(6, Ports(TCP, 80, 16));
     assert_eq!(bench.outcome(ToOverlay, &carried), (Outcome::Overlay as u32, 0x4000), "others' bits stay");
     assert_eq!(bench.flows()[0].1.via_stack, 1);
+}
+
+#[test]
+fn what_the_stack_translated_for_a_pod_is_the_stacks_and_is_judged_by_its_real_ends() {
+    let mut bench = Bench::alone();
+    let tunnelled = segment(A, (POD1, 80), Tcp::Syn);
+    let native = segment(A, (POD2, 80), Tcp::Syn);
+    let of_node = segment(A, (NODE1, 80), Tcp::Syn);
+    let ways = [
+        (ToOverlay, &tunnelled, Outcome::Overlay as u32),
+        (ToNetdev, &native, Outcome::Foreign as u32),
+        // Its node believes pods' addresses from the tunnel alone.
+        (ToNetdev, &of_node, Outcome::Overlay as u32),
+    ];
+    // From the pod's own link, without the stack: nothing was translated.
+    assert_eq!(bench.outcome(ToOverlay, &tunnelled).0, Outcome::Overlay as u32);
+    assert_eq!(bench.outcome(ToNetdev, &native).0, Outcome::Foreign as u32);
+    assert!(bench.flows().is_empty(), "{:?}", bench.flows());
+    bench.by(LEFT_TO_STACK);
+    for (number, (program, frame, outcome)) in ways.into_iter().enumerate() {
+        let seen = bench.see(program, frame);
+        assert_eq!(seen.counted, outcome);
+        assert!(
+            outcome != Outcome::Overlay as u32 || program == ToOverlay || seen.target == OVERLAY,
+            "{}",
+            seen.target
+        );
+        assert_eq!(bench.flows().len(), number + 1);
+        assert!(bench.flows().iter().all(|(_, flow)| flow.via_stack == 1));
+    }
+    assert_eq!(bench.outcome(ToNetdev, &segment(A, (OUTSIDE4, 80), Tcp::Syn)).0, Outcome::Foreign as u32);
+    assert_eq!(bench.flows().len(), ways.len(), "what is nobody's in the cluster needs no entry");
+    bench.table(6);
+    bench.word(CLASS_A, 0, 6, 2);
+    for (program, frame, _) in ways {
+        assert_eq!(bench.outcome(program, frame).0, Drop::PolicyEgress as u32);
+    }
 }
 
 #[test]
