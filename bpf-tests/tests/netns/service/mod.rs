@@ -11,4 +11,5 @@ mod refused;
 mod seen;
 mod shares;
 mod shop;
+mod stranded;
 mod upkeep;
