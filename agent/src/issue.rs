@@ -187,6 +187,7 @@ mod tests {
         ];
         let services = [
             service::Reason::Taken { address, elder: name.clone() },
+            service::Reason::Node { address, node: "n".into() },
             service::Reason::Pod { address, pod: name },
             service::Reason::Sctp { port: 1 },
             service::Reason::Many { backends: 2, capacity: 1 },

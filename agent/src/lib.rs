@@ -34,6 +34,7 @@ pub mod policy;
 pub mod preflight;
 pub mod reconcile;
 pub mod run;
+pub mod say;
 pub mod services;
 pub mod source;
 pub mod state;

@@ -3,6 +3,7 @@
 mod transport;
 
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,14 @@ pub enum AgentError {
         /// What connecting, or talking, ended with.
         #[source]
         source: io::Error,
+    },
+    /// Something else stands there (code 7).
+    #[error("agentSocket {} is {kind} and not a socket; name the agent's own, which its setting `socket` says", socket.display())]
+    NoSocket {
+        /// The agent's socket.
+        socket: PathBuf,
+        /// What it is.
+        kind: &'static str,
     },
     /// The socket is not the caller's (code 11).
     #[error("{} is root's alone: run it as root", socket.display())]
@@ -241,10 +250,8 @@ impl Agent {
                 AgentError::Forbidden { socket }
             }
             // A connection that broke is an agent that died over the request; all requests can be repeated.
-            ureq::Error::Io(source) => AgentError::Away { socket, source },
-            ureq::Error::ConnectionFailed => {
-                AgentError::Away { socket, source: io::ErrorKind::ConnectionRefused.into() }
-            }
+            ureq::Error::Io(source) => away(socket, source),
+            ureq::Error::ConnectionFailed => away(socket, io::ErrorKind::ConnectionRefused.into()),
             other => self.garbled(path, other),
         }
     }
@@ -252,6 +259,16 @@ impl Agent {
     fn garbled(&self, path: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AgentError {
         AgentError::Garbled { socket: self.socket.clone(), path, source: source.into() }
     }
+}
+
+/// Nobody answers at a path: now, or never since it is no socket's.
+fn away(socket: PathBuf, source: io::Error) -> AgentError {
+    let kind = match std::fs::metadata(&socket).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => "a folder",
+        Ok(kind) if !kind.is_socket() => "a file",
+        _ => return AgentError::Away { socket, source },
+    };
+    AgentError::NoSocket { socket, kind }
 }
 
 /// An empty object, or one with fields of a later release.
@@ -299,6 +316,19 @@ mod tests {
     fn an_agent_that_stays_away_is_given_up() {
         check(Duration::from_millis(50), vec![], "Err(Away");
         check(Duration::ZERO, vec![Err(away()), Ok(7)], "Err(Away");
+    }
+
+    #[test]
+    fn what_is_no_socket_is_named_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for (path, kind) in [(folder.path(), "a folder"), (&file, "a file")] {
+            let error = Agent::at(path).status().unwrap_err();
+            assert!(!error.is_away() && error.to_string().contains(&format!("is {kind} and not a socket")), "{error}");
+        }
+        let nothing = Agent::at(&folder.path().join("nothing")).status().unwrap_err();
+        assert!(nothing.is_away(), "{nothing}");
     }
 
     #[test]

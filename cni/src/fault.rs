@@ -165,6 +165,7 @@ fn chained(error: &ChainedError) -> u32 {
 fn agent(error: &AgentError) -> u32 {
     match error {
         AgentError::Away { .. } | AgentError::Forbidden { .. } | AgentError::Silent { .. } => code::TRY_AGAIN,
+        AgentError::NoSocket { .. } => code::INVALID_CONFIG,
         AgentError::Garbled { .. } => ours::INTERNAL,
         AgentError::Refused(refusal) => refusal.code,
     }
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_the_caller_did_wrong_has_the_specs_codes() {
-        check(ConfigError::Version(UnsupportedVersion { requested: "9".into() }), 1);
+        check(ConfigError::Version(UnsupportedVersion { requested: Some("9".into()) }), 1);
         check(Fault::TooOld { command: "GC", version: Version::V1_0_0, since: Version::V1_1_0 }, 1);
         check(ChainedError::Kind { ifname: "eth0".into(), netns: "/n".into(), kind: "macvlan".into() }, 2);
         check(EnvError::UnknownCommand("X".into()), 4);
@@ -217,6 +218,11 @@ mod tests {
         check(AgentError::Away { socket: "/s".into(), source: io() }, 11);
         check(AgentError::Silent { socket: "/s".into(), path: "/v1", limit: std::time::Duration::ZERO }, 11);
         check(DelegateError::Slow { path: "/p".into() }, 11);
+    }
+
+    #[test]
+    fn a_socket_that_cannot_be_one_is_the_configurations_fault() {
+        check(AgentError::NoSocket { socket: "/run".into(), kind: "a folder" }, 7);
     }
 
     #[test]

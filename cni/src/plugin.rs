@@ -25,7 +25,8 @@ pub fn run() -> ExitCode {
     let began = Instant::now();
     let outcome = match environment::parse(env::var_os) {
         Ok(Call::About) => {
-            eprintln!("{}", about());
+            // Who does not read it is no error.
+            let _ = writeln!(std::io::stderr(), "{}", about());
             return ExitCode::SUCCESS;
         }
         Ok(Call::Version) => Outcome::of_version(),

@@ -12,7 +12,7 @@ use ferrule_agent::{
     chain::sentence,
     cleanup,
     config::{self, Config, Options},
-    install, net, preflight, run, uninstall,
+    install, net, preflight, run, say, uninstall,
 };
 
 /// Ferrule's node agent: fills the eBPF maps, leases addresses and serves the CNI plugin
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
     match start(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ferrule-agent: {}", sentence(&error));
+            say::complaint(&format!("ferrule-agent: {}", sentence(&error)));
             ExitCode::FAILURE
         }
     }
@@ -143,14 +143,14 @@ fn install(folder: &Path, plugin: Option<PathBuf>) -> anyhow::Result<()> {
         None => std::env::current_exe()?.with_file_name(install::plugin::NAME),
     };
     let done = if install::plugin::install(&plugin, folder)? { "installed" } else { "there already" };
-    println!("{}: {done}", folder.join(install::plugin::NAME).display());
+    say::line(&format!("{}: {done}", folder.join(install::plugin::NAME).display()))?;
     Ok(())
 }
 
 fn check(json: bool, config: &Config) -> anyhow::Result<()> {
     net::sysctl::at(&config.sysctl_root);
     let checks = preflight::run(config, preflight::Depth::Whole);
-    println!("{}", if json { serde_json::to_string_pretty(&checks)? } else { preflight::table(&checks) });
+    say::line(&if json { serde_json::to_string_pretty(&checks)? } else { preflight::table(&checks) })?;
     match preflight::refusal(&checks) {
         Some(_) => anyhow::bail!("this node cannot run Ferrule; the lines that say FAILS tell what to do"),
         None => Ok(()),

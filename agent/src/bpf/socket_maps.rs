@@ -23,6 +23,13 @@ pub struct Held {
     pub clients: Vec<(AffinityKey, Affinity)>,
 }
 
+/// Of all entries those of sockets that are connected to a Service.
+pub fn connected(sockets: &[(SocketKey, Socket)]) -> impl Iterator<Item = ([u32; 2], Frontend, service::Backend)> {
+    let connected = sockets.iter().filter(|(key, _)| key.place == CONNECTED);
+    connected
+        .filter_map(|(key, socket)| Some((key.cookie, frontend(&socket.frontend)?, model_backend(&socket.backend))))
+}
+
 impl ServiceMaps {
     /// All of it.
     ///
@@ -36,17 +43,12 @@ impl ServiceMaps {
         })
     }
 
-    /// The cookies of UDP sockets that were connected through one of these frontends to its backend.
+    /// UDP sockets that are connected to a Service: their cookies, to what, and who answers.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn connected(&self, to: &HashSet<(Frontend, service::Backend)>) -> Result<HashSet<[u32; 2]>, MapError> {
-        let sockets = read(&self.all.sockets, &self.sockets)?.into_iter();
-        let connected = sockets.filter(|(key, socket)| {
-            key.place == CONNECTED
-                && frontend(&socket.frontend).is_some_and(|asked| to.contains(&(asked, model_backend(&socket.backend))))
-        });
-        Ok(connected.map(|(key, _)| key.cookie).collect())
+    pub fn connected(&self) -> Result<Vec<([u32; 2], Frontend, service::Backend)>, MapError> {
+        Ok(connected(&read(&self.all.sockets, &self.sockets)?).collect())
     }
 
     /// Removes answers of UDP sockets that no place of their socket names any more: two threads that sent at once may leave

@@ -9,7 +9,10 @@ mod table;
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{
+    CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::{EnumValueParser, PossibleValue, TypedValueParser},
+};
 use ferrule_cni::agent::Agent;
 use serde_json::Value;
 
@@ -19,7 +22,7 @@ use crate::{
     chain::sentence,
     doctor::{Finding, Verdict},
     flows::ShownFlow,
-    sysdump,
+    say, sysdump,
 };
 
 /// Look into Ferrule on this node
@@ -30,7 +33,7 @@ struct Cli {
     #[arg(long, global = true, default_value = "/run/ferrule/agent.sock", value_name = "PATH", env = "FERRULE_SOCKET")]
     socket: PathBuf,
     /// How to print
-    #[arg(short, long, global = true, default_value = "table")]
+    #[arg(short, long, global = true, default_value = "table", value_parser = Formats)]
     output: Output,
     #[command(subcommand)]
     command: Command,
@@ -42,6 +45,35 @@ enum Output {
     Table,
     /// For programs
     Json,
+}
+
+/// The values of `--output`. Other tools name a file by `-o`; who does so here is told how.
+#[derive(Clone)]
+struct Formats;
+
+impl TypedValueParser for Formats {
+    type Value = Output;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Output, clap::Error> {
+        let parsed = EnumValueParser::<Output>::new().parse_ref(command, arg, value);
+        if parsed.is_ok() || command.get_name() != "sysdump" {
+            return parsed;
+        }
+        let words = format!(
+            "--output is a format (table, json), and {} is none; name the file by --file",
+            value.to_string_lossy()
+        );
+        Err(command.clone().error(clap::error::ErrorKind::InvalidValue, words))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Output::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
+    }
 }
 
 #[derive(Subcommand)]
@@ -153,7 +185,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("ferrule: {}", sentence(&error));
+            say::complaint(&format!("ferrule: {}", sentence(&error)));
             ExitCode::FAILURE
         }
     }
@@ -165,8 +197,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let json = cli.output == Output::Json;
     match cli.command {
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "ferrule", &mut io::stdout());
-            Ok(())
+            // Through a buffer: the generator panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ferrule", &mut script);
+            Ok(io::Write::write_all(&mut io::stdout(), &script)?)
         }
         Command::Alive => print::<String>(get(view::ALIVE)?, json, |words| words),
         Command::Status => print::<Status>(get(view::STATUS)?, json, |status| table::status(&status)),
@@ -248,5 +282,22 @@ mod tests {
     #[test]
     fn no_two_flags_have_one_name() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_that_is_named_by_the_formats_flag_is_told_its_own() {
+        let refused = |words: &[&str]| {
+            let parsed = Cli::try_parse_from([&["ferrule"], words].concat());
+            parsed.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let error = refused(&["sysdump", "-o", "dump.tar"]);
+        assert!(error.contains("dump.tar is none; name the file by --file"), "{error}");
+        let error = refused(&["status", "-o", "dump.tar"]);
+        assert!(error.contains("[possible values: table, json]") && !error.contains("--file"), "{error}");
+        for words in [&["sysdump", "-o", "json"][..], &["-o", "json", "status"], &["sysdump", "-f", "dump.tar"]] {
+            assert_eq!(refused(words), "", "{words:?}");
+        }
+        let help = Cli::command().find_subcommand_mut("sysdump").unwrap().render_long_help().to_string();
+        assert!(help.contains("-o is the format"), "{help}");
     }
 }

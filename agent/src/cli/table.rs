@@ -76,6 +76,8 @@ fn services(status: &Status) -> String {
 pub(super) fn findings(findings: &[Finding]) -> String {
     let mut sorted: Vec<&Finding> = findings.iter().collect();
     sorted.sort_by_key(|finding| finding.verdict as u8);
+    // Columns, and a blank behind the longest name.
+    let width = findings.iter().map(|finding| finding.check.chars().count() + 1).max().unwrap_or_default().max(10);
     let lines = sorted.iter().map(|finding| {
         let verdict = match finding.verdict {
             Verdict::Ok => "ok",
@@ -83,8 +85,12 @@ pub(super) fn findings(findings: &[Finding]) -> String {
             Verdict::Failure => "FAILURE",
         };
         let subject = if finding.subject.is_empty() { String::new() } else { format!("{}: ", finding.subject) };
-        let fix = if finding.fix.is_empty() { String::new() } else { format!("\n{:<19}→ {}", "", finding.fix) };
-        format!("{verdict:<9}{:<10}{subject}{}{fix}", finding.check, finding.words)
+        let fix = if finding.fix.is_empty() {
+            String::new()
+        } else {
+            format!("\n{:<indent$}→ {}", "", finding.fix, indent = 9 + width)
+        };
+        format!("{verdict:<9}{:<width$}{subject}{}{fix}", finding.check, finding.words)
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -346,4 +352,21 @@ pub(super) fn map(name: &str, rows: &[Map<String, Value>]) -> String {
         .collect();
     cells.sort();
     table(&columns, cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_not_glued_to_what_follows() {
+        let long = Finding::ok("host to pod", "24 ways work");
+        let failed = Finding::failure("dns", "", "no answer", "mend it");
+        let text = findings(&[long, failed]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.contains(&"ok       host to pod 24 ways work"), "{text}");
+        assert!(lines.contains(&"FAILURE  dns         no answer"), "{text}");
+        assert!(lines.contains(&"                     → mend it"), "{text}");
+        assert!(findings(&[Finding::ok("dns", "fine")]).contains("ok       dns       fine"));
+    }
 }

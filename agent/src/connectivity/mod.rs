@@ -26,6 +26,7 @@ use crate::{
     doctor::{Finding, Verdict},
     operator::{self, Agent},
     run::stopped,
+    say,
 };
 use ask::Answer;
 use plan::{Asked, World};
@@ -61,7 +62,7 @@ pub async fn run(options: &Options) -> Result<Vec<Finding>> {
     let namespace = format!("ferrule-test-{:x}", std::process::id());
     let stage = Stage { client, namespace, patience: Duration::from_secs(options.timeout) };
     let names: Vec<&str> = chosen.iter().map(|agent| agent.node.as_str()).collect();
-    eprintln!("testing between pods on {}, in namespace {}", names.join(" and "), stage.namespace);
+    say::complaint(&format!("testing between pods on {}, in namespace {}", names.join(" and "), stage.namespace));
     let outcome = tokio::select! {
         outcome = check(&stage, &chosen, &image) => outcome,
         () = stopped() => Err(anyhow::anyhow!("interrupted")),

@@ -128,7 +128,7 @@ fn overlaid(objects: &Objects, manifests: &BTreeMap<String, String>, checked: &m
                     }
                 }
                 Item::Unused { kind } => checked.problems.push(format!("{name}: nothing here uses {kind}")),
-                Item::Bad { identity, error } => {
+                Item::Bad { identity, error, .. } => {
                     let object = identity.map_or_else(String::new, |identity| format!("{identity}: "));
                     checked.problems.push(format!("{name}: {object}{error}"));
                 }

@@ -10,6 +10,7 @@ pub mod kube_proxy;
 mod legacy_tables;
 pub mod limits;
 pub mod link;
+pub mod namespaces;
 pub mod nftables;
 pub mod overlay;
 pub mod own;

@@ -1,7 +1,12 @@
 //! UDP sockets that are ended from outside, and TCP sockets that are listed: `sock_diag` (linux/inet_diag.h), in a network
 //! namespace.
 
-use std::{collections::HashSet, io, os::fd::AsRawFd};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    os::fd::AsRawFd,
+};
 
 use ferrule_cni::netns::Netns;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
@@ -18,26 +23,33 @@ const UDP: u8 = 17;
 const HEADER: usize = 16;
 /// `struct inet_diag_sockid`.
 const ID: usize = 48;
+/// Where the peer's address stands in it.
+const PEER: usize = 20;
 /// Where the cookie stands in it.
 const COOKIE: usize = 40;
 /// Where it stands in `struct inet_diag_msg`, and in a request behind family, protocol, extensions and states.
 const MESSAGE_ID: usize = 4;
 
-/// Ends the UDP sockets of the calling thread's network namespace that have one of these cookies and are connected to one
-/// of these ports; how many. Their owners' calls fail with `ECONNABORTED`.
+/// Ends the UDP sockets of the calling thread's network namespace that have one of these cookies and are connected to what
+/// stands beside it; which. Their owners' next call fails with `ECONNABORTED`; then they are connected to nobody, so that a
+/// send without an address fails with `EDESTADDRREQ`.
 ///
 /// # Errors
 /// The kernel's; `EOPNOTSUPP` where it cannot (`CONFIG_INET_DIAG_DESTROY`).
-pub fn end(ports: &HashSet<u16>, cookies: &HashSet<[u32; 2]>) -> io::Result<usize> {
+pub fn end(wanted: &HashMap<[u32; 2], SocketAddr>) -> io::Result<HashSet<[u32; 2]>> {
     let diag = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
-    let mut ended = 0;
+    let ports: HashSet<u16> = wanted.values().map(SocketAddr::port).collect();
+    // Of several ports all sockets are listed once: the kernel looks at every one of them for each listing.
+    let port = if ports.len() == 1 { ports.into_iter().next().unwrap_or_default() } else { 0 };
+    let mut ended = HashSet::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
         let family = u8::try_from(family).map_err(io::Error::other)?;
-        for port in ports {
-            for id in list(diag.as_raw_fd(), UDP, family, *port)? {
-                if cookies.contains(&cookie(&id)) && destroy(diag.as_raw_fd(), family, &id)? {
-                    ended += 1;
-                }
+        for id in list(diag.as_raw_fd(), UDP, family, port)? {
+            let cookie = cookie(&id);
+            if wanted.get(&cookie).is_some_and(|peer| *peer == self::peer(&id, family))
+                && destroy(diag.as_raw_fd(), family, &id)?
+            {
+                ended.insert(cookie);
             }
         }
     }
@@ -140,6 +152,19 @@ fn request(kind: u16, flags: u16, protocol: u8, family: u8, id: &[u8; ID]) -> Ve
 fn cookie(id: &[u8; ID]) -> [u32; 2] {
     let half = |at: usize| u32::from_ne_bytes([id[at], id[at + 1], id[at + 2], id[at + 3]]);
     [half(COOKIE), half(COOKIE + 4)]
+}
+
+/// Whom a socket is connected to; IPv4 as such, also of sockets for both families.
+fn peer(id: &[u8; ID], family: u8) -> SocketAddr {
+    let port = u16::from_be_bytes([id[2], id[3]]);
+    let mut address = [0; 16];
+    address.copy_from_slice(&id[PEER..PEER + 16]);
+    let ip = if i32::from(family) == libc::AF_INET {
+        IpAddr::from([address[0], address[1], address[2], address[3]])
+    } else {
+        Ipv6Addr::from(address).to_canonical()
+    };
+    SocketAddr::new(ip, port)
 }
 
 fn outcome(body: &[u8]) -> io::Result<()> {

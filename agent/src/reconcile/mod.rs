@@ -223,9 +223,11 @@ impl Reconciler {
 
     /// What is wrong with objects, policies and the source.
     fn issues(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<Issue> {
+        // Their own tasks may not have come to this snapshot yet, and nothing asks again for ten seconds; what the kernel
+        // refuses they tell themselves.
+        let _ = self.with.policy.follow();
         let policies = self.with.policy.issues().into_iter().map(Issue::Policies);
         let objects = desired.issues.iter().cloned().map(Issue::Node);
-        // Their own task may not have come to this snapshot yet; what the kernel refuses stands in `error`.
         let _ = self.with.services.follow();
         let services = self.with.services.issues().into_iter().map(Issue::Services);
         let source = snapshot.notes.iter().cloned().map(Issue::Source);

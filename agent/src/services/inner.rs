@@ -13,7 +13,10 @@ use ferrule_model::{
     service::{Applied, Backend, Engine, Found, Frontend, Issue, Limits, SetOf, Step, shared_with_pods},
 };
 
-use super::ServiceError;
+use super::{
+    ServiceError,
+    ended::{Connected, Tried},
+};
 use crate::bpf::{ServiceMaps, service_maps::SETS};
 
 /// What a program on its way may still read is not removed before this.
@@ -33,8 +36,12 @@ pub(super) struct Inner {
     pub resting: VecDeque<(Instant, SetOf)>,
     /// Sets that a former agent left, or that somebody damaged.
     pub orphans: Option<(Instant, BTreeSet<u32>)>,
-    /// Backends of UDP ports that left and whose sockets are not ended yet.
+    /// Backends of UDP ports that left just now.
     pub left: HashSet<(Frontend, Backend)>,
+    /// Sockets whose backends serve no more, as the last look over all entries found them.
+    pub stale: Option<Vec<Connected>>,
+    /// Those that were looked for.
+    pub tried: Tried,
     /// The programs are on the cgroup.
     pub attached: bool,
     /// Whether the host's stack translates; none before it was asked.
@@ -60,6 +67,8 @@ impl Inner {
             resting: VecDeque::new(),
             orphans: None,
             left: HashSet::new(),
+            stale: None,
+            tried: Tried::default(),
             attached: false,
             stack: None,
             error: None,
@@ -156,6 +165,25 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Of UDP sockets that are connected to a Service those whose backend serves no more.
+    pub fn stale(&self, connected: impl IntoIterator<Item = Connected>) -> Vec<Connected> {
+        let Some(engine) = &self.engine else { return Vec::new() };
+        let left = |socket: &Connected| engine.left([(socket.1, socket.2)]).next().is_some();
+        connected.into_iter().filter(left).collect()
+    }
+
+    /// The sockets to be ended now. What a program led somewhere while that changed, and what left while no agent ran, no
+    /// change tells of: the next look over all entries finds it.
+    pub fn due(&mut self, now: Instant) -> Result<Vec<Connected>, MapError> {
+        if !self.attached || !self.pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = if self.left.is_empty() { self.stale.take() } else { Some(self.maps.connected()?) };
+        let Some(found) = found else { return Ok(Vec::new()) };
+        let stale = self.stale(found);
+        Ok(self.tried.due(stale, &std::mem::take(&mut self.left), now))
     }
 
     pub fn differences(&self) -> Result<Vec<String>, MapError> {

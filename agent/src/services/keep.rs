@@ -11,7 +11,7 @@ use ferrule_common::service::{Affinity, AffinityKey};
 use super::{Owners, ServiceError, Services, ended, inner::Inner};
 use crate::{
     attachment::Attachments,
-    bpf::{cgroup, globals, service_maps::frontend},
+    bpf::{cgroup, globals, service_maps::frontend, socket_maps::connected},
     chain::chain,
     config::KubeProxy,
     net::kube_proxy,
@@ -29,6 +29,7 @@ impl Services {
     /// Follows the store until its writer is gone.
     pub async fn keep(self: Arc<Self>, attachments: Arc<Attachments>, mut store: Reader) {
         let mut told: Option<String> = None;
+        let mut ending: Option<tokio::task::JoinHandle<()>> = None;
         let mut last: Option<(Instant, Arc<Snapshot>)> = None;
         loop {
             // What is there now counts as seen.
@@ -45,11 +46,14 @@ impl Services {
                 // Where sockets cannot be served, packets are all that kube-proxy sees.
                 let (followed, looked) = (services.follow(), services.look_beside());
                 let known = services.know(&pods);
-                let kept = followed.and(looked).and(known).and_then(|()| services.upkeep());
-                services.end_sockets(&pods);
-                kept
+                followed.and(looked).and(known).and_then(|()| services.upkeep())
             })
             .await;
+            // Beside what follows: no change waits for a look into every network namespace.
+            if ending.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
+                ending = Some(tokio::task::spawn_blocking(move || services.end_sockets(&pods)));
+            }
             if let Ok(kept) = kept {
                 let words = kept.err().map(|error| chain(&error));
                 if let Some(error) = words.as_deref()
@@ -154,26 +158,17 @@ impl Services {
 
     /// Ends UDP sockets that are connected to a backend that left. Not under the lock: it may take a while.
     fn end_sockets(&self, pods: &Attachments) {
-        let (left, cookies) = {
-            let mut inner = self.lock();
-            if inner.left.is_empty() || !inner.pending.is_empty() {
-                return;
-            }
-            let left = std::mem::take(&mut inner.left);
-            match inner.maps.connected(&left) {
-                Ok(cookies) => (left, cookies),
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "sockets of backends that left cannot be read");
-                    return;
-                }
-            }
-        };
-        if cookies.is_empty() || !cgroup::is_there(&self.pins) {
+        let due = self.lock().due(Instant::now());
+        let due = due.unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "sockets of backends that left cannot be read");
+            Vec::new()
+        });
+        if due.is_empty() || !cgroup::is_there(&self.pins) {
             return;
         }
-        let ports = left.iter().map(|(_, backend)| backend.port).collect();
         let netns = pods.leases().iter().map(|lease| lease.netns.clone()).collect();
-        ended::end(&ports, &cookies, &netns);
+        let ended = ended::end(&due, &netns);
+        self.lock().tried.note(&due, &ended, Instant::now());
     }
 }
 
@@ -213,6 +208,7 @@ impl Inner {
     fn tidy(&mut self, owners: &Owners) -> Result<(), ServiceError> {
         let failed = |source| ServiceError::Map { step: "tidy what sockets left".into(), source };
         let held = self.maps.held().map_err(failed)?;
+        self.stale = Some(self.stale(connected(&held.sockets)));
         let answers = self.maps.tidy_sockets(&held).map_err(failed)?;
         let streams = owners.gone(&held);
         self.maps.forget_streams(&streams).map_err(failed)?;

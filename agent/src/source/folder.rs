@@ -2,19 +2,21 @@
 //!
 //! Files are taken by name. Of an object that stands twice, the first one wins. A file that cannot be read as YAML or
 //! JSON keeps its last good objects, and an object with a bad value keeps its last good state, so that a typing error
-//! takes nothing away. Write a file under a hidden name and rename it: a half-written one may be valid YAML.
+//! takes nothing away; a policy that was never good is closed. Write a file under a hidden name and rename it: a
+//! half-written one may be valid YAML.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io};
 
 use ferrule_model::objects::{Identity, Kind, Map, ObjectName, Objects};
 
 use super::gather::{self, Shared};
 use super::manifest::{self, Item, SyntaxError};
+use super::reading::{Found, PATIENCE, Reading, Stamp};
+use super::stands::Stands;
 use super::{Level, Note};
 
 /// A directory, and what was last read from it.
@@ -42,19 +44,14 @@ pub struct Contents {
 #[derive(Debug, Default)]
 struct File {
     stamp: Option<Stamp>,
+    /// A look that takes too long.
+    reading: Option<Reading>,
     objects: Objects,
     notes: Vec<Note>,
+    /// Objects that were never good, and stand closed.
+    closed: HashSet<Identity>,
     /// It was read well at least once.
     good: bool,
-}
-
-/// What changes when a file does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    modified_ns: (i64, i64),
-    changed_ns: (i64, i64),
 }
 
 impl Folder {
@@ -75,10 +72,8 @@ impl Folder {
         match self.list() {
             Ok(found) => {
                 self.listed = true;
-                self.files.retain(|name, _| found.contains_key(name));
-                for (name, stamp) in found {
-                    self.refresh(name, stamp);
-                }
+                self.files.retain(|name, _| found.contains(name));
+                found.into_iter().for_each(|name| self.refresh(name));
                 self.contents(vec![])
             }
             Err(error) => {
@@ -90,40 +85,46 @@ impl Folder {
         }
     }
 
-    /// The manifests by name; hidden files and other endings are not ours.
-    fn list(&self) -> io::Result<BTreeMap<String, Option<Stamp>>> {
-        let mut found = BTreeMap::new();
+    /// The manifests' names; hidden files and other endings are not ours.
+    fn list(&self) -> io::Result<BTreeSet<String>> {
+        let mut found = BTreeSet::new();
         for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry?.file_name().into_string() else { continue };
             let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            if name.starts_with('.') || !matches!(ending, "yaml" | "yml" | "json") {
-                continue;
-            }
-            // Follows links: that is how a mounted ConfigMap looks.
-            match fs::metadata(entry.path()) {
-                Ok(metadata) if metadata.is_dir() => {}
-                Ok(metadata) => _ = found.insert(name, Some(Stamp::of(&metadata))),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => _ = found.insert(name, None),
+            if !name.starts_with('.') && matches!(ending, "yaml" | "yml" | "json") {
+                found.insert(name);
             }
         }
         Ok(found)
     }
 
-    /// Reads a file again if it changed; one whose stamp cannot be had is tried each time.
-    fn refresh(&mut self, name: String, stamp: Option<Stamp>) {
+    /// Reads a file again if it changed. One that does not answer is asked no second time before it has.
+    fn refresh(&mut self, name: String) {
         let file = self.files.entry(name.clone()).or_default();
-        if stamp.is_some() && file.stamp == stamp {
-            return;
-        }
-        file.stamp = stamp;
-        match fs::read_to_string(self.path.join(&name)) {
-            Ok(text) => {
-                let items = if name.ends_with(".json") { manifest::json(&text) } else { manifest::yaml(&text) };
-                file.update(&name, items);
+        let (reading, patience) = match file.reading.take() {
+            Some(reading) => (Ok(reading), Duration::ZERO),
+            None => (Reading::begin(self.path.join(&name), file.stamp), PATIENCE),
+        };
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(error) => return file.update(&name, Err(unreadable(error.to_string()))),
+        };
+        match reading.wait(patience) {
+            Some(Found::Same) => {}
+            Some(Found::Absent) => _ = self.files.remove(&name),
+            Some(Found::Text(stamp, text)) => {
+                file.stamp = Some(stamp);
+                file.update(&name, if name.ends_with(".json") { manifest::json(&text) } else { manifest::yaml(&text) });
             }
-            Err(error) => file.update(&name, Err(SyntaxError { line: None, message: error.to_string() })),
+            Some(Found::Unreadable(message)) => {
+                file.stamp = None;
+                file.update(&name, Err(unreadable(message)));
+            }
+            None => {
+                (file.stamp, file.reading) = (None, Some(reading));
+                let message = format!("does not answer within {} s", PATIENCE.as_secs());
+                file.update(&name, Err(unreadable(message)));
+            }
         }
     }
 
@@ -147,17 +148,6 @@ impl Folder {
     }
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified_ns: (metadata.mtime(), metadata.mtime_nsec()),
-            changed_ns: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
 impl File {
     /// Takes over what was read, and keeps what could not be.
     fn update(&mut self, name: &str, items: Result<Vec<Item>, SyntaxError>) {
@@ -171,7 +161,7 @@ impl File {
                 return;
             }
         };
-        let old = std::mem::take(&mut self.objects);
+        let (old, was_closed) = (std::mem::take(&mut self.objects), std::mem::take(&mut self.closed));
         let (mut shared, mut unused, mut whole) = (Shared::default(), BTreeMap::<String, usize>::new(), true);
         for item in items {
             match item {
@@ -182,12 +172,19 @@ impl File {
                     }
                 }
                 Item::Unused { kind } => *unused.entry(kind).or_default() += 1,
-                Item::Bad { identity, error } => {
-                    let kept =
-                        identity.as_ref().is_some_and(|identity| gather::keep(&mut self.objects, identity, &old));
-                    whole &= kept;
-                    let stands = if kept { "its last good state stands" } else { "it is not used" };
-                    let message = format!("{error}; correct it, until then {stands}");
+                Item::Bad { identity, error, stand_in } => {
+                    let known = identity.as_ref().filter(|identity| !was_closed.contains(*identity));
+                    let stands = if known.is_some_and(|known| gather::keep(&mut self.objects, known, &old)) {
+                        Stands::Known
+                    } else if let Some(object) = stand_in {
+                        gather::enter(&mut self.objects, object, &old, &mut shared);
+                        self.closed.extend(identity.clone());
+                        Stands::Closed
+                    } else {
+                        Stands::Nothing
+                    };
+                    whole &= stands != Stands::Nothing;
+                    let message = format!("{error}; correct it, until then {}", stands.words());
                     self.note(Level::Error, name, None, identity.as_ref(), message);
                 }
             }
@@ -195,6 +192,7 @@ impl File {
         // An object without a name may be any that was there before: then none of those goes.
         if self.notes.iter().any(|note| note.level == Level::Error && note.object.is_none()) {
             gather::keep_all(&mut self.objects, &old);
+            self.closed.extend(was_closed);
         }
         for (kind, count) in unused {
             self.note(Level::Note, name, None, None, format!("{count} of kind {kind} ignored: nothing here uses it"));
@@ -206,6 +204,10 @@ impl File {
         let object = object.cloned();
         self.notes.push(Note { level, file: file.to_owned(), line, object, message });
     }
+}
+
+const fn unreadable(message: String) -> SyntaxError {
+    SyntaxError { line: None, message }
 }
 
 /// Adds one file's objects to those of the files before it.

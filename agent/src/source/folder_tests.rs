@@ -119,6 +119,81 @@ fn a_bad_object_keeps_its_last_good_state_and_the_others_change() {
     );
 }
 
+fn policy(name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}}}\nspec: {{podSelector: {{matchLabels: {{a: b}}}}{more}}}\n"
+    )
+}
+
+#[test]
+fn a_policy_that_was_never_good_is_closed_until_it_is_and_then_keeps_its_last_good_state() {
+    let mut bench = Bench::new();
+    let rules = |contents: &Contents| -> Vec<(usize, usize)> {
+        let policies = contents.objects.policies.values();
+        policies.map(|policy| (policy.pod_selector.requirements().len(), policy.ingress.len())).collect()
+    };
+    let (good, bad) = (policy("p", ", ingress: [{}]"), policy("p", ", ingress: [{from: 7}]"));
+    let closed = "a.yaml: NetworkPolicy default/p: spec.ingress[0].from: is not a list; correct it, until then the pods that it may select are isolated, and it lets nobody in or out";
+    let last = "a.yaml: NetworkPolicy default/p: spec.ingress[0].from: is not a list; correct it, until then its last good state stands";
+    let contents = bench.check(&[("a.yaml", Some(&bad))], &["policy default/p"], &[closed]);
+    assert_eq!((rules(&contents), contents.whole), (vec![(1, 0)], true));
+    // It stays so, whatever else changes and however it is bad: the selector, too, is read anew.
+    let worse = bad.replace("{matchLabels: {a: b}}", "7");
+    let contents = bench.check(&[("a.yaml", Some(&worse))], &["policy default/p"], &[closed]);
+    assert_eq!(rules(&contents), [(0, 0)]);
+    let nameless = bad.replace("{name: p}", "{name: P_}");
+    let contents = bench.check(
+        &[("a.yaml", Some(&nameless))],
+        &["policy default/p"],
+        &["a.yaml: metadata.name: \"P_\" is not a name: lower case letters, digits, '-' and '.', at most 253; correct it, until then it is not used"],
+    );
+    assert_eq!(rules(&contents), [(0, 0)]);
+    let contents = bench.check(&[("a.yaml", Some(&bad))], &["policy default/p"], &[closed]);
+    assert_eq!(rules(&contents), [(1, 0)]);
+    let contents = bench.check(&[("a.yaml", Some(&good))], &["policy default/p"], &[]);
+    assert_eq!(rules(&contents), [(1, 1)]);
+    let contents = bench.check(&[("a.yaml", Some(&bad))], &["policy default/p"], &[last]);
+    assert_eq!(rules(&contents), [(1, 1)]);
+}
+
+#[test]
+fn what_is_no_regular_file_is_told_and_holds_up_nothing() {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+    let mut bench = Bench::new();
+    let path = |name: &str| bench.dir.path().join(name);
+    nix::unistd::mkfifo(&path("a.yaml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    symlink("/dev/zero", path("b.yaml")).unwrap();
+    fs::create_dir(path("c.yaml")).unwrap();
+    let socket = UnixListener::bind(path("d.yaml")).unwrap();
+    fs::write(path("large.txt"), "").unwrap();
+    fs::File::options().write(true).open(path("large.txt")).unwrap().set_len((256 << 20) + 1).unwrap();
+    symlink("large.txt", path("e.yaml")).unwrap();
+    fs::write(path("good.txt"), pod("a", "10.1.0.7")).unwrap();
+    symlink("good.txt", path("f.yaml")).unwrap();
+    symlink("nothing", path("g.yaml")).unwrap();
+    let start = std::time::Instant::now();
+    let regular = "and only regular files are read; correct the file, until then nothing of it is used";
+    let contents = bench.check(
+        &[],
+        &["pod default/a [10.1.0.7]"],
+        &[
+            &format!("a.yaml: is a FIFO, {regular}"),
+            &format!("b.yaml: is a device, {regular}"),
+            &format!("c.yaml: is a directory, {regular}"),
+            &format!("d.yaml: is a socket, {regular}"),
+            "e.yaml: is larger than a file of manifests may be (256 MiB); divide it; correct the file, until then nothing of it is used",
+        ],
+    );
+    assert!(contents.listed && !contents.whole);
+    assert!(start.elapsed() < std::time::Duration::from_secs(4), "it took {:?}", start.elapsed());
+    drop(socket);
+    for name in ["a.yaml", "b.yaml", "d.yaml", "e.yaml"] {
+        fs::remove_file(bench.dir.path().join(name)).unwrap();
+    }
+    fs::remove_dir(bench.dir.path().join("c.yaml")).unwrap();
+    assert!(bench.check(&[], &["pod default/a [10.1.0.7]"], &[]).whole);
+}
+
 #[test]
 fn services_and_their_slices_keep_their_last_good_state_too() {
     let mut bench = Bench::new();

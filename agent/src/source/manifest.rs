@@ -27,6 +27,8 @@ pub enum Item {
         identity: Option<Identity>,
         /// The field and what is wrong with it.
         error: FieldError,
+        /// What stands for it where it was never good.
+        stand_in: Option<Object>,
     },
 }
 
@@ -213,6 +215,7 @@ fn item(api_version: Option<String>, kind: Option<String>, parts: &Parts) -> Ite
     let missing = |field: &str| Item::Bad {
         identity: None,
         error: FieldError { field: field.to_owned(), message: "is missing".to_owned() },
+        stand_in: None,
     };
     let Some(kind_name) = kind else { return missing("kind") };
     let Some(api_version) = api_version else { return missing("apiVersion") };
@@ -221,10 +224,10 @@ fn item(api_version: Option<String>, kind: Option<String>, parts: &Parts) -> Ite
     };
     let identity = match parts.identity(kind) {
         Ok(identity) => identity,
-        Err(error) => return Item::Bad { identity: None, error },
+        Err(error) => return Item::Bad { identity: None, error, stand_in: None },
     };
     match parts.decode(&identity) {
         Ok(object) => Item::Object(identity, object),
-        Err(error) => Item::Bad { identity: Some(identity), error },
+        Err(error) => Item::Bad { stand_in: parts.stand_in(&identity), identity: Some(identity), error },
     }
 }

@@ -10,6 +10,8 @@ mod gather;
 pub mod kubernetes;
 pub mod manifest;
 pub mod mask;
+mod reading;
+mod stands;
 pub mod timestamp;
 
 use ferrule_model::objects::Identity;

@@ -26,7 +26,7 @@ use crate::operator;
 /// What is gathered, and where to.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The file to write; - for standard output [default: ferrule-sysdump-TIME.tar]
+    /// The file to write (-o is the format, as everywhere here); - for standard output [default: ferrule-sysdump-TIME.tar]
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// This node alone, by its agent's socket [default: where there is no kubeconfig]

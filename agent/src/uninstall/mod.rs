@@ -24,6 +24,7 @@ pub use stay::clean_and_stay;
 use crate::{
     chain::chain,
     config::SourceConfig,
+    say,
     source::kubernetes::{self, Health},
 };
 
@@ -62,7 +63,7 @@ pub async fn uninstall(source: &SourceConfig, options: &Request) -> Result<()> {
     let sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
     let end = Instant::now() + Duration::from_secs(options.timeout);
     let Some(set) = sets.get_opt(name).await.with_context(|| format!("daemonset {namespace}/{name}"))? else {
-        println!("there is no daemonset {namespace}/{name}: no agents to clean up with");
+        say::line(&format!("there is no daemonset {namespace}/{name}: no agents to clean up with"))?;
         return Ok(());
     };
     if !options.force && !set.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(RELEASE)) {
@@ -74,7 +75,7 @@ pub async fn uninstall(source: &SourceConfig, options: &Request) -> Result<()> {
     if let Some(patch) = daemon_set::cleaning(&set)? {
         let patched = sets.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
         patched.with_context(|| format!("daemonset {namespace}/{name} cannot be patched"))?;
-        println!("the agents of {namespace}/{name} are told to clean up");
+        say::line(&format!("the agents of {namespace}/{name} are told to clean up"))?;
     }
     let mut told = String::new();
     loop {
@@ -84,11 +85,11 @@ pub async fn uninstall(source: &SourceConfig, options: &Request) -> Result<()> {
             Err(error) => Some(chain(&error)),
         };
         let Some(left) = left else {
-            println!("every node is clean");
+            say::line("every node is clean")?;
             return Ok(());
         };
         if left != told {
-            println!("{left}");
+            say::line(&left)?;
             told.clone_from(&left);
         }
         if Instant::now() > end {

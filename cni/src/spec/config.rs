@@ -12,7 +12,7 @@ use super::env::is_identifier;
 use super::fields::{FieldError, Fields};
 use super::mac::Mac;
 use super::result::Dns;
-use super::version::{self, UnsupportedVersion, Version};
+use super::version::{UnsupportedVersion, Version};
 use crate::api::AttachmentId;
 
 /// Where the agent listens, unless `agentSocket` says otherwise.
@@ -96,14 +96,14 @@ impl NetConf {
         let value: Value = serde_json::from_slice(&raw).map_err(ConfigError::Json)?;
         let mut fields =
             Fields::new("", value).map_err(|error| FieldError { path: "the configuration".into(), ..error })?;
-        let version = Version::parse(&fields.string("cniVersion")?.unwrap_or_else(|| version::MISSING.to_owned()))?;
+        let version = Version::of_config(fields.string("cniVersion")?.as_deref())?;
         let name = fields.string("name")?.unwrap_or_default();
         if !is_identifier(&name) {
             return Err(ConfigError::Name(name));
         }
         Ok(Self {
             version,
-            agent_socket: path(&mut fields, "agentSocket", DEFAULT_SOCKET)?,
+            agent_socket: socket(&mut fields)?,
             log_file: path(&mut fields, "logFile", DEFAULT_LOG)?,
             ipam: ipam(fields.object("ipam")?)?,
             unread: fields,
@@ -183,6 +183,16 @@ fn path(fields: &mut Fields, key: &str, default: &str) -> Result<PathBuf, FieldE
     Ok(path.unwrap_or_else(|| PathBuf::from(default)))
 }
 
+/// Of what a socket's path may have (`sun_path` of `unix(7)`), the terminating zero left out.
+const LONGEST_SOCKET: usize = 107;
+
+fn socket(fields: &mut Fields) -> Result<PathBuf, FieldError> {
+    let path = fields.read("agentSocket", "an absolute path of at most 107 bytes, as sockets have", |value| {
+        value.as_str().filter(|path| path.starts_with('/') && path.len() <= LONGEST_SOCKET).map(PathBuf::from)
+    })?;
+    Ok(path.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET)))
+}
+
 fn ipam(mut fields: Fields) -> Result<Option<String>, ConfigError> {
     let plugin = fields.read("type", "a file name", |value| {
         value.as_str().filter(|name| !name.contains('/') && *name != "." && *name != "..").map(str::to_owned)
@@ -217,6 +227,9 @@ mod tests {
         let conf = config(json!({"agentSocket": "/a.sock", "logFile": "/l"})).unwrap();
         assert_eq!((conf.agent_socket.to_str(), conf.log_file.to_str()), (Some("/a.sock"), Some("/l")));
         check_error(json!({"agentSocket": "relative"}), "agentSocket must be an absolute path");
+        let longest = format!("/{}", "a".repeat(106));
+        assert_eq!(config(json!({"agentSocket": longest})).unwrap().agent_socket.to_str(), Some(&*longest));
+        check_error(json!({"agentSocket": format!("{longest}a")}), "of at most 107 bytes");
     }
 
     #[test]
@@ -238,7 +251,7 @@ mod tests {
     #[test]
     fn a_missing_version_is_0_1_0_which_is_not_spoken() {
         let error = NetConf::parse(br#"{"name":"pods"}"#.to_vec()).unwrap_err();
-        assert!(matches!(error, ConfigError::Version(UnsupportedVersion { requested }) if requested == "0.1.0"));
+        assert!(matches!(error, ConfigError::Version(UnsupportedVersion { requested }) if requested.is_none()));
     }
 
     #[test]

@@ -15,15 +15,23 @@ pub enum Version {
     V1_1_0,
 }
 
-/// What the spec takes a missing `cniVersion` for.
+/// What a missing `cniVersion` stands for: `ConfigDecoder` of libcni's `pkg/version`. (The specification requires the field
+/// since 0.2.0.)
 pub const MISSING: &str = "0.1.0";
 
 /// A version that the plugin does not speak (code 1).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cniVersion {requested:?} is not supported; use one of {}", Version::list())]
+#[error("cniVersion {}; use one of {}", said(requested.as_deref()), Version::list())]
 pub struct UnsupportedVersion {
-    /// As the configuration has it.
-    pub requested: String,
+    /// As the configuration has it; none where it has none.
+    pub requested: Option<String>,
+}
+
+fn said(requested: Option<&str>) -> String {
+    match requested {
+        Some(requested) => format!("{requested:?} is not supported"),
+        None => format!("is missing in the network configuration, which stands for {MISSING:?} and is not supported"),
+    }
 }
 
 impl Version {
@@ -52,7 +60,16 @@ impl Version {
         Self::ALL
             .into_iter()
             .find(|version| version.as_str() == requested)
-            .ok_or_else(|| UnsupportedVersion { requested: requested.to_owned() })
+            .ok_or_else(|| UnsupportedVersion { requested: Some(requested.to_owned()) })
+    }
+
+    /// Reads `cniVersion` where it may be missing, as libcni does: empty is missing, too.
+    ///
+    /// # Errors
+    /// It is missing, which stands for [`MISSING`], or the plugin does not speak that version.
+    pub fn of_config(requested: Option<&str>) -> Result<Self, UnsupportedVersion> {
+        let requested = requested.filter(|text| !text.is_empty());
+        Self::parse(requested.ok_or(UnsupportedVersion { requested: None })?)
     }
 
     /// Whether `ips[].version` is required; from 1.0.0 on it must not be there.
@@ -81,6 +98,16 @@ mod tests {
         for version in Version::ALL {
             assert_eq!(Version::parse(version.as_str()), Ok(version));
         }
+    }
+
+    #[test]
+    fn a_version_that_is_missing_is_named_as_missing() {
+        for missing in [None, Some("")] {
+            let error = Version::of_config(missing).unwrap_err().to_string();
+            assert!(error.starts_with("cniVersion is missing") && error.contains("use one of 0.3.0"), "{error}");
+        }
+        assert_eq!(Version::of_config(Some("1.0.0")), Ok(Version::V1_0_0));
+        assert!(Version::of_config(Some(MISSING)).unwrap_err().to_string().contains("\"0.1.0\" is not supported"));
     }
 
     #[test]

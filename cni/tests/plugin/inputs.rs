@@ -32,13 +32,28 @@ fn configurations_that_cannot_be_used_have_the_specs_codes() {
     for config in ["", "{", "not json", "{\"cniVersion\": \"1.0.0\","] {
         with(config).fails(6, "not JSON");
     }
-    with("{}").fails(1, "0.1.0");
+    with("{}").fails(1, "cniVersion is missing");
     with(r#"{"cniVersion":"0.2.0","name":"n"}"#).fails(1, "0.2.0");
     with(r#"{"cniVersion":"2.0.0","name":"n"}"#).fails(1, "2.0.0");
     with(r#"{"cniVersion":"1.0.0"}"#).fails(7, "name");
     with(r#"{"cniVersion":"1.0.0","name":"a b"}"#).fails(7, "name");
     with(r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"mac":"x"}}"#).fails(7, "runtimeConfig.mac");
     assert_eq!(node.state().requests.len(), 0);
+}
+
+#[test]
+fn a_socket_that_can_be_none_is_refused_at_once_and_named() {
+    let (node, pod) = (Node::new(), Netns::new("pod"));
+    let add = |socket: &str| {
+        let began = std::time::Instant::now();
+        let ended =
+            node.call(&node.invocation("ADD", "c1", &pod.path()).config(&node.config(json!({"agentSocket": socket}))));
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "it took {:?}", began.elapsed());
+        ended
+    };
+    add("/usr").fails(7, "agentSocket /usr is a folder and not a socket");
+    add("/proc/version").fails(7, "agentSocket /proc/version is a file and not a socket");
+    add(&format!("/{}", "a".repeat(107))).fails(7, "agentSocket must be an absolute path of at most 107 bytes");
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub struct Applied {
     pub steps: Vec<Step>,
     /// Sets that nothing names once the steps are done: to be removed after a grace, and then released.
     pub superseded: Vec<SetOf>,
-    /// Endpoints of UDP ports that were there and serve no more.
+    /// Endpoints of UDP ports that were there and serve no more, as far as this engine knows: after a restart
+    /// [`Engine::left`] tells the rest.
     pub left: Vec<(Frontend, Backend)>,
 }
 
@@ -62,6 +63,10 @@ pub struct Engine {
     pub(super) claims: BTreeMap<IpAddr, BTreeSet<(u64, ObjectName)>>,
     /// Addresses that several have.
     pub(super) contested: BTreeSet<IpAddr>,
+    /// Nodes' own addresses, whose other ports no Service takes from them.
+    pub(super) node_ips: BTreeMap<IpAddr, BTreeSet<Arc<str>>>,
+    /// Those that Services claim.
+    pub(super) of_nodes: BTreeSet<IpAddr>,
     /// Ports that no socket program can serve.
     pub(super) sctp: BTreeMap<ObjectName, Vec<u16>>,
     /// The frontends that each Service has.
@@ -120,6 +125,8 @@ impl Engine {
             slices: HashMap::new(),
             claims: BTreeMap::new(),
             contested: BTreeSet::new(),
+            node_ips: BTreeMap::new(),
+            of_nodes: BTreeSet::new(),
             sctp: BTreeMap::new(),
             owned: HashMap::new(),
             live,
@@ -209,6 +216,19 @@ impl Engine {
         self.live.get(frontend).map(|live| &live.served)
     }
 
+    /// Of the UDP ports and backends that sockets are led to, those that serve no more: it takes what sockets hold and not
+    /// what changed, so that it finds what left while no agent ran, and what another agent did not come to.
+    pub fn left(
+        &self,
+        held: impl IntoIterator<Item = (Frontend, Backend)>,
+    ) -> impl Iterator<Item = (Frontend, Backend)> {
+        let serves = |frontend: &Frontend, backend: &Backend| {
+            self.live.get(frontend).is_some_and(|live| live.serving.binary_search(backend).is_ok())
+        };
+        let held = held.into_iter().filter(|(frontend, _)| frontend.protocol == Protocol::Udp);
+        held.filter(move |(frontend, backend)| !serves(frontend, backend))
+    }
+
     /// The Service that has an address.
     #[must_use]
     pub fn service_at(&self, address: &IpAddr) -> Option<&ObjectName> {
@@ -229,6 +249,7 @@ impl Engine {
         }
         self.follow_services(&before, &mut dirty, &mut addresses);
         self.follow_slices(&before, &mut dirty);
+        self.follow_nodes(&before, &mut addresses);
         let zone = objects.nodes.get(&*self.node).and_then(|node| node.labels.get(ZONE)).map(Arc::from);
         if zone != self.zone {
             self.zone = zone;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::engine::{Engine, is_ours};
-use crate::objects::{DiffItem, EndpointSlice, ObjectName, Objects, Service};
+use crate::objects::{DiffItem, EndpointSlice, Node, ObjectName, Objects, Service};
 
 impl Engine {
     pub(super) fn follow_services(
@@ -46,6 +46,36 @@ impl Engine {
         }
     }
 
+    /// Which addresses are nodes' own.
+    pub(super) fn follow_nodes(&mut self, before: &Objects, addresses: &mut BTreeSet<IpAddr>) {
+        let after = Arc::clone(&self.objects);
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        for item in before.nodes.diff(&after.nodes) {
+            let (old, new) = match item {
+                DiffItem::Add(_, new) => (None, Some(new)),
+                DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
+                DiffItem::Remove(_, old) => (Some(old), None),
+            };
+            if old.map(|node| &node.internal_ips) != new.map(|node| &node.internal_ips) {
+                gone.extend(old);
+                come.extend(new);
+            }
+        }
+        for (node, address) in each_address(gone) {
+            addresses.insert(*address);
+            if let Some(names) = self.node_ips.get_mut(address) {
+                names.remove(&node.name);
+                if names.is_empty() {
+                    self.node_ips.remove(address);
+                }
+            }
+        }
+        for (node, address) in each_address(come) {
+            addresses.insert(*address);
+            self.node_ips.entry(*address).or_default().insert(Arc::clone(&node.name));
+        }
+    }
+
     pub(super) fn follow_slices(&mut self, before: &Objects, dirty: &mut BTreeSet<ObjectName>) {
         let after = Arc::clone(&self.objects);
         for item in before.endpoint_slices.diff(&after.endpoint_slices) {
@@ -70,6 +100,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn each_address(nodes: Vec<&Arc<Node>>) -> impl Iterator<Item = (&Node, &IpAddr)> {
+    nodes.into_iter().flat_map(|node| node.internal_ips.iter().map(move |address| (&**node, address)))
 }
 
 /// The Service that a slice is of, and the slice.

@@ -36,10 +36,12 @@ impl Engine {
     }
 
     /// Takes in those of the addresses that somebody has, the map has not, and there is room for: they are refused for
-    /// other ports as long as a Service has them.
+    /// other ports as long as a Service has them. Of a node's own address the other ports are the node's: who says that he has
+    /// a ClusterIP takes nothing from the Service, and a Service with a node's address takes its own ports alone.
     fn take_addresses(&mut self, touched: &BTreeSet<IpAddr>) -> Vec<IpAddr> {
         let owner = |address: &IpAddr| self.service_at(address).filter(|owner| self.is_known(owner));
-        let come: Vec<IpAddr> = touched.iter().filter(|address| owner(address).is_some()).copied().collect();
+        let come = touched.iter().filter(|address| !self.node_ips.contains_key(address) && owner(address).is_some());
+        let come: Vec<IpAddr> = come.copied().collect();
         come.into_iter().filter(|address| self.addresses.insert(*address)).collect()
     }
 
@@ -140,16 +142,23 @@ impl Engine {
             if self.claims.get(address).is_some_and(BTreeSet::is_empty) {
                 self.claims.remove(address);
             }
-            if self.claims.get(address).is_some_and(|claims| claims.len() > 1) {
-                self.contested.insert(*address);
-            } else {
-                self.contested.remove(address);
-            }
-            let is_wanted = self.service_at(address).is_some_and(|owner| self.is_known(owner));
+            let claimed = self.claims.get(address).map_or(0, BTreeSet::len);
+            let of_node = self.node_ips.contains_key(address);
+            note(&mut self.contested, *address, claimed > 1);
+            note(&mut self.of_nodes, *address, claimed != 0 && of_node);
+            let is_wanted = !of_node && self.service_at(address).is_some_and(|owner| self.is_known(owner));
             if !is_wanted && self.addresses.remove(address) {
                 applied.steps.push(Step::RemoveAddress(*address));
             }
         }
+    }
+}
+
+fn note(set: &mut BTreeSet<IpAddr>, address: IpAddr, holds: bool) {
+    if holds {
+        set.insert(address);
+    } else {
+        set.remove(&address);
     }
 }
 

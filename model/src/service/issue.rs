@@ -34,6 +34,16 @@ pub enum Reason {
         /// Who has it.
         elder: ObjectName,
     },
+    /// A node has the address.
+    #[error(
+        "spec.clusterIPs: {address} is also the InternalIP of Node {node}, which keeps all other ports; give the Service another address, or correct the Node"
+    )]
+    Node {
+        /// The address.
+        address: IpAddr,
+        /// The node.
+        node: Arc<str>,
+    },
     /// A pod has the address.
     #[error(
         "spec.clusterIPs: {address} is also an address of Pod {pod}, which sockets cannot reach; keep Services' CIDR and pods' CIDRs apart"
@@ -95,6 +105,7 @@ impl Reason {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Taken { .. } => "DuplicateClusterIP",
+            Self::Node { .. } => "ClusterIPOfNode",
             Self::Pod { .. } => "ClusterIPOfPod",
             Self::Sctp { .. } => "UnsupportedProtocol",
             Self::Many { .. } => "TooManyBackends",

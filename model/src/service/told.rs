@@ -1,5 +1,6 @@
 //! What is told of an engine: how much there is, and what is not as its object says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::engine::Engine;
@@ -32,6 +33,14 @@ impl Engine {
             issues.extend(claims.iter().skip(1).map(|(_, service)| Issue {
                 service: service.clone(),
                 reason: Reason::Taken { address: *address, elder: elder.clone() },
+            }));
+        }
+        for address in &self.of_nodes {
+            let node = self.node_ips.get(address).and_then(BTreeSet::first);
+            let (Some(claims), Some(node)) = (self.claims.get(address), node) else { continue };
+            issues.extend(claims.first().map(|(_, service)| Issue {
+                service: service.clone(),
+                reason: Reason::Node { address: *address, node: Arc::clone(node) },
             }));
         }
         issues.extend(self.shares.refused().map(|(name, refusal)| self.refused(name, refusal)));

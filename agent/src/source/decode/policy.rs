@@ -114,13 +114,29 @@ fn port(field: &Field<'_>) -> Result<PolicyPort, FieldError> {
         (Some(first), Some(last)) if first <= last => PortMatch::Range(first, last),
         (Some(first), Some(_)) => return Err(last.error(format!("is below port {first}"))),
         (None, Some(_)) => return Err(last.error("needs a port that is a number")),
-        (None, None) if first.is_some() => PortMatch::Named(first.text()?.to_owned()),
+        (None, None) if first.is_some() => PortMatch::Named(port_name(&first)?.to_owned()),
         (None, None) => PortMatch::Any,
     };
     if last.is_some() && last.optional_port()?.is_none() {
         return Err(last.error("is not a number"));
     }
     Ok(PolicyPort { protocol: protocol(&field.get("protocol")?)?, port })
+}
+
+/// A port's name as the API server takes it (`IsValidPortName` of apimachinery, RFC 6335 5.1): what is none would match nothing.
+fn port_name<'a>(field: &Field<'a>) -> Result<&'a str, FieldError> {
+    let name = field.text()?;
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(field.error(format!("{name:?} is a number in quotes, and a name has a letter; write {name}")));
+    }
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let edge = name.starts_with('-') || name.ends_with('-') || name.contains("--");
+    if name.len() > 15 || edge || !name.bytes().all(allowed) || !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(field.error(format!(
+            "{name:?} is not a port's name: lower case letters, at least one, digits and single '-' within, at most 15"
+        )));
+    }
+    Ok(name)
 }
 
 /// A label selector; an absent one selects everything.

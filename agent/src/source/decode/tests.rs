@@ -48,6 +48,25 @@ fn a_block_of_ipv4_within_ipv6_is_the_ipv4_block() {
 }
 
 #[test]
+fn a_ports_name_is_one_as_the_api_server_has_them() {
+    let port = |text: &str| {
+        decode(
+            "NetworkPolicy",
+            &format!("metadata: {{name: x}}\nspec: {{podSelector: {{}}, ingress: [{{ports: [{{port: {text}}}]}}]}}"),
+        )
+    };
+    for good in ["http", "a", "8a", "h-2", "abcdefghijklmno"] {
+        assert!(port(good).is_ok(), "{good}");
+    }
+    let number = "spec.ingress[0].ports[0].port: \"80\" is a number in quotes, and a name has a letter; write 80";
+    assert_eq!(port("'80'").unwrap_err(), number);
+    for bad in ["'8-0'", "HTTP", "a--b", "-a", "a-", "abcdefghijklmnop", "a.b", "ä"] {
+        let error = port(bad).unwrap_err();
+        assert!(error.contains("ports[0].port: ") && error.contains("is not a port's name"), "{bad}: {error}");
+    }
+}
+
+#[test]
 fn a_bad_node_is_told_by_field() {
     check(
         "Node",

@@ -12,6 +12,7 @@ use kube::runtime::watcher::Event;
 use crate::source::decode::Parts;
 use crate::source::field::FieldError;
 use crate::source::gather::{self, Shared};
+use crate::source::stands::Stands;
 use crate::source::{Level, Note};
 use crate::store::Snapshot;
 
@@ -47,16 +48,6 @@ struct Bad {
     identity: Identity,
     error: FieldError,
     stands: Stands,
-}
-
-/// What is in force of an object with a bad value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stands {
-    /// Its last good state.
-    Known,
-    /// What closes all that it may: see [`Parts::stand_in`].
-    Closed,
-    Nothing,
 }
 
 impl Mirror {
@@ -205,17 +196,12 @@ impl Mirror {
 
 impl Bad {
     fn note(&self) -> Note {
-        let stands = match self.stands {
-            Stands::Known => "its last good state stands",
-            Stands::Closed => "the pods that it may select are isolated, and it lets nobody in or out",
-            Stands::Nothing => "it is not used",
-        };
         Note {
             level: Level::Error,
             file: SOURCE.to_owned(),
             line: None,
             object: Some(self.identity.clone()),
-            message: format!("{}; correct it, until then {stands}", self.error),
+            message: format!("{}; correct it, until then {}", self.error, self.stands.words()),
         }
     }
 }

@@ -11,5 +11,6 @@ mod refused;
 mod seen;
 mod shares;
 mod shop;
+mod stranded;
 mod translated;
 mod upkeep;

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::tests::{objects, pod};
 use super::*;
 use crate::desired::{Desired, Input, LocalEndpoint, Path, PeerKind, Settings, Underlay, desired};
-use crate::objects::Node;
+use crate::objects::{EndpointSlice, Node, Protocol, Service, ServicePort, SliceEndpoint, SlicePort};
+use crate::service::{Engine, Found, Limits};
 
 /// Node `a` looks; `c` will lie. Addresses of other IPAM plugins (`s` and `t`) are among them.
 const HONEST: &str = "
@@ -69,10 +70,24 @@ const CIDRS: [&str; 17] = [
 /// What `c` says of itself and of its pods; older or younger than everybody.
 #[derive(Debug, Clone)]
 enum Lie {
-    Node { created: u64, ips: Vec<IpAddr>, cidrs: Vec<IpNetwork> },
-    Pod { name: usize, created: u64, ips: Vec<IpAddr>, announced: bool },
+    Node {
+        created: u64,
+        ips: Vec<IpAddr>,
+        cidrs: Vec<IpNetwork>,
+    },
+    Pod {
+        name: usize,
+        created: u64,
+        ips: Vec<IpAddr>,
+        announced: bool,
+    },
     PodGone(usize),
     NodeGone,
+    /// Of a Service of somebody's own.
+    Slice {
+        name: usize,
+        ips: Vec<IpAddr>,
+    },
 }
 
 fn some<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug + Clone + 'static>(
@@ -89,6 +104,7 @@ fn lie() -> impl Strategy<Value = Lie> {
             .prop_map(|(name, created, ips, announced)| Lie::Pod { name, created, ips, announced }),
         1 => (0..4_usize).prop_map(Lie::PodGone),
         1 => Just(Lie::NodeGone),
+        2 => (0..4_usize, some(&ADDRESSES)).prop_map(|(name, ips)| Lie::Slice { name, ips }),
     ]
 }
 
@@ -106,7 +122,65 @@ fn tell(objects: &mut Objects, lie: Lie) {
         }
         Lie::PodGone(number) => _ = objects.pods.remove(&ObjectName::new("x", name(number))),
         Lie::NodeGone => _ = objects.nodes.remove("c"),
+        Lie::Slice { name: number, ips } => {
+            let slice = slice(name(number), "evil", ips);
+            objects.endpoint_slices.insert(slice.name.clone(), slice.into());
+        }
     }
+}
+
+fn slice(name: &str, service: &str, ips: Vec<IpAddr>) -> EndpointSlice {
+    let endpoint = |address| SliceEndpoint {
+        address,
+        ready: true,
+        serving: true,
+        terminating: false,
+        node: Some("c".into()),
+        zone: None,
+        for_zones: vec![],
+        for_nodes: vec![],
+    };
+    EndpointSlice {
+        name: ObjectName::new("x", name),
+        service: Some(service.into()),
+        ports: vec![SlicePort { name: "".into(), port: Some(53), protocol: Protocol::Udp }],
+        endpoints: ips.into_iter().map(endpoint).collect(),
+    }
+}
+
+/// With a port and a backend behind the Service, and one of somebody's own.
+fn honest() -> Objects {
+    let mut objects = objects(HONEST);
+    let port = |port| ServicePort { name: "".into(), port, protocol: Protocol::Udp };
+    let dns = objects.services.get(&ObjectName::new("x", "dns")).unwrap();
+    let dns = Service { ports: vec![port(53)], ..Service::clone(dns) };
+    let name = ObjectName::new("x", "evil");
+    let evil = Service { name: name.clone(), cluster_ips: vec!["10.96.0.66".parse().unwrap()], ..dns.clone() };
+    objects.services.insert(dns.name.clone(), dns.into());
+    objects.services.insert(name, evil.into());
+    let slice = slice("dns-1", "dns", vec!["10.0.1.7".parse().unwrap(), "10.0.2.7".parse().unwrap()]);
+    objects.endpoint_slices.insert(slice.name.clone(), slice.into());
+    objects
+}
+
+/// What this node's pods get of a Service that is not the liar's: where each port leads, and whether others are refused.
+fn services(engine: &Engine) -> Vec<String> {
+    let evil: IpAddr = "10.96.0.66".parse().unwrap();
+    let expected = engine.expected();
+    let ports = expected.ports.keys().filter(|frontend| frontend.address != evil);
+    let ports = ports.map(|frontend| format!("{frontend} {:?}", engine.served(frontend)));
+    let addresses = expected.addresses.iter().filter(|address| **address != evil);
+    ports.chain(addresses.map(ToString::to_string)).collect()
+}
+
+/// Whom a policy takes an address for that is somebody's.
+fn known_as(objects: &Objects, honest: &[IpAddr]) -> Vec<String> {
+    let has = |address: &IpAddr, pod: &Pod| pod.is_networked() && pod.ips.contains(address);
+    let names = |address: &IpAddr| {
+        let pods = objects.pods.values().filter(|pod| has(address, pod));
+        pods.map(|pod| pod.name.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    honest.iter().map(|address| format!("{address} {}", names(address))).collect()
 }
 
 fn compute(objects: &Objects, like: Option<&Desired>) -> Desired {
@@ -148,6 +222,7 @@ fn of_others(desired: &Desired) -> Vec<String> {
     });
     lines.extend(routes.map(|route| format!("{route:?}")));
     lines.push(format!("{:?} {:?}", desired.own_pod_cidrs, desired.own_internal_ips));
+    lines.push(format!("{:?} {:?} {:?}", desired.own_addresses, desired.suppressed, desired.kept));
     lines
 }
 
@@ -176,18 +251,25 @@ fn takes_nothing(desired: &Desired, honest: &[IpAddr]) -> Result<(), TestCaseErr
 proptest! {
     #[test]
     fn a_node_that_lies_takes_nothing_from_anybody(lies in proptest::collection::vec(lie(), 1..12)) {
-        let mut raw = objects(HONEST);
+        let mut raw = honest();
         let honest: Vec<IpAddr> = raw.pods.values().flat_map(|pod| pod.ips.clone())
             .chain(["192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2", "192.0.2.4", "10.96.0.10"].map(|ip| ip.parse().unwrap()))
             .collect();
         let mut screen = Screen::new(Own { node_name: "a".to_owned(), ..Own::default() });
-        let mut known = compute(&screen.screen(&raw).objects, None);
-        let before = of_others(&known);
+        let passed = screen.screen(&raw).objects;
+        let mut known = compute(&passed, None);
+        let limits = Limits { frontends: 9, backends: 999, members: 999, of_one: 99, sets: 99, parts: 1, kept: 0 };
+        let (mut engine, _) = Engine::new(limits, "a", &Found::default());
+        engine.begin(&Arc::new(passed.clone()));
+        let before = (of_others(&known), services(&engine), known_as(&passed, &honest));
         for lie in lies {
             tell(&mut raw, lie.clone());
             let passed = screen.screen(&raw);
             known = compute(&passed.objects, Some(&known));
-            prop_assert_eq!(&of_others(&known), &before, "{:?}", lie);
+            let gone = engine.apply(&Arc::new(passed.objects.clone())).superseded;
+            gone.iter().for_each(|set| engine.release(set));
+            let now = (of_others(&known), services(&engine), known_as(&passed.objects, &honest));
+            prop_assert_eq!(&now, &before, "{:?}", lie);
             takes_nothing(&known, &honest)?;
             for (name, pod) in &raw.pods {
                 let honest = pod.node.as_deref() != Some("c");

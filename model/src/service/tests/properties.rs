@@ -1,16 +1,16 @@
 //! Random Services that come, change and go: the maps after each step are whole, and after each change what an
 //! independent reading of the same objects says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::LIMITS;
-use super::reading::{Reading, read};
+use super::reading::{Reading, read, stays};
 use super::text::objects;
 use crate::objects::{Objects, Protocol, Service};
-use crate::service::{Applied, Engine, Found, Frontend, Limits, SetOf};
+use crate::service::{Applied, Backend, Engine, Found, Frontend, Limits, SetOf, Step};
 
 /// Lines of objects, of which a snapshot has some.
 fn snapshot() -> impl Strategy<Value = String> {
@@ -32,12 +32,17 @@ fn snapshot() -> impl Strategy<Value = String> {
         .prop_map(|(owner, ports, endpoints)| format!("{owner} {ports} {}", endpoints.join(" ")));
     let services = prop::collection::vec(prop::option::weighted(0.8, service), 3);
     let slices = prop::collection::vec(prop::option::weighted(0.8, slice), 4);
-    (services, slices).prop_map(|(services, slices)| {
+    let nodes = prop::collection::vec(
+        prop::option::weighted(0.2, prop::sample::select(vec!["10.96.0.1", "fd01::1", "10.0.0.9"])),
+        2,
+    );
+    (services, slices, nodes).prop_map(|(services, slices, nodes)| {
         let named = |kind: &'static str, letter: char, lines: Vec<Option<String>>| {
             let lines = lines.into_iter().enumerate().filter_map(|(at, line)| Some((at, line?)));
             lines.map(|(at, line)| format!("{kind} {letter}{at} {line}\n")).collect::<String>()
         };
-        named("service", 's', services) + &named("slice", 'e', slices)
+        let nodes = nodes.into_iter().map(|ip| ip.map(str::to_owned)).collect();
+        named("service", 's', services) + &named("slice", 'e', slices) + &named("node", 'n', nodes)
     })
 }
 
@@ -155,6 +160,68 @@ fn check_full(snapshots: &[Arc<Objects>], limit: usize) {
     }
 }
 
+/// What sockets may be led to while the maps hold this.
+fn led(found: &Found, sockets: &mut BTreeSet<(Frontend, Backend)>) {
+    for (frontend, port) in found.ports.iter().filter(|(frontend, _)| frontend.protocol == Protocol::Udp) {
+        let set = found.sets.get(&port.set).filter(|_| port.count != 0);
+        sockets.extend(set.into_iter().flat_map(|set| set.backends.iter()).map(|backend| (*frontend, *backend)));
+    }
+}
+
+/// An agent that is killed after any step of any change, or within the write or the removal of a set: the next one brings the maps to what is wanted, tells of each
+/// socket whose backend is gone, and of no other.
+fn check_killed(snapshots: &[Arc<Objects>], hinted: bool) {
+    let made = |found: &Found| {
+        let (mut engine, orphans) = Engine::new(LIMITS, "a", found);
+        if !hinted {
+            engine.follow_distribution();
+        }
+        (engine, orphans)
+    };
+    let (mut found, mut sockets) = (Found::default(), BTreeSet::new());
+    let mut engine = made(&found).0;
+    for (at, objects) in snapshots.iter().enumerate() {
+        let applied = if at == 0 { engine.begin(objects) } else { engine.apply(objects) };
+        let steps = applied.steps.iter().cloned().chain(applied.superseded.iter().cloned().map(Step::RemoveSet));
+        check_next(&mut made(&found), &found, objects, &sockets, hinted);
+        for step in steps {
+            if let Step::WriteSet(set) | Step::RemoveSet(set) = &step {
+                let mut torn = found.clone();
+                torn.apply(&Step::WriteSet(SetOf { backends: Arc::from([]), members: false, ..set.clone() }));
+                check_next(&mut made(&torn), &torn, objects, &sockets, hinted);
+            }
+            found.apply(&step);
+            led(&found, &mut sockets);
+            check_next(&mut made(&found), &found, objects, &sockets, hinted);
+        }
+        applied.superseded.iter().for_each(|set| engine.release(set));
+    }
+}
+
+/// An engine over maps that another one left, and what it tells of sockets.
+fn check_next(
+    (next, orphans): &mut (Engine, Vec<SetOf>),
+    found: &Found,
+    objects: &Arc<Objects>,
+    sockets: &BTreeSet<(Frontend, Backend)>,
+    hinted: bool,
+) {
+    let mut maps = found.clone();
+    let mut applied = next.begin(objects);
+    let (mut held, mut resting) = (sockets.clone(), std::mem::take(orphans));
+    applied.steps.iter().for_each(|step| maps.apply(step));
+    led(&maps, &mut held);
+    let (reading, addresses) = read(objects, "a", hinted);
+    assert_eq!((seen(&maps), &maps.addresses), (reading, &addresses));
+    let serving = stays(objects, "a");
+    let gone = held.iter().filter(|(frontend, one)| !serving.contains(&(*frontend, (one.address, one.port))));
+    let told: BTreeSet<_> = next.left(held.iter().copied()).collect();
+    assert_eq!(told, gone.copied().collect());
+    resting.append(&mut applied.superseded);
+    resting.iter().for_each(|set| _ = maps.sets.remove(&set.set));
+    assert_eq!(maps, next.expected());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
     #[test]
@@ -164,6 +231,13 @@ proptest! {
         hinted: bool,
     ) {
         check(&shared(&texts), &restarts, hinted);
+    }
+    #[test]
+    fn an_agent_that_is_killed_between_two_steps_strands_no_socket(
+        texts in prop::collection::vec(snapshot(), 1..5),
+        hinted: bool,
+    ) {
+        check_killed(&shared(&texts), hinted);
     }
     #[test]
     fn no_map_is_asked_to_hold_more_than_it_can(

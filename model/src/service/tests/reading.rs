@@ -14,7 +14,9 @@ pub(super) fn read(objects: &Objects, node: &str, hinted: bool) -> (Reading, BTr
     let (mut reading, mut addresses) = (Reading::new(), BTreeSet::new());
     for service in objects.services.values().filter(|service| service.other_proxy.is_none()) {
         for ip in &service.cluster_ips {
-            addresses.insert(*ip);
+            if !is_node(objects, *ip) {
+                addresses.insert(*ip);
+            }
             if eldest(objects, *ip) != service.name {
                 continue;
             }
@@ -26,6 +28,10 @@ pub(super) fn read(objects: &Objects, node: &str, hinted: bool) -> (Reading, BTr
         }
     }
     (reading, addresses)
+}
+
+fn is_node(objects: &Objects, ip: IpAddr) -> bool {
+    objects.nodes.values().any(|node| node.internal_ips.contains(&ip))
 }
 
 fn eldest(objects: &Objects, ip: IpAddr) -> ObjectName {
@@ -47,37 +53,7 @@ fn backends(
     (node, zone): (&str, Option<&str>),
     hinted: bool,
 ) -> BTreeSet<(IpAddr, u16)> {
-    // Each (address, port) with the conditions of its best mention.
-    let mut mentions: Vec<((IpAddr, u16), &SliceEndpoint)> = Vec::new();
-    for slice in objects.endpoint_slices.values() {
-        if slice.name.namespace != service.name.namespace || slice.service.as_deref() != Some(&*service.name.name) {
-            continue;
-        }
-        for named in &slice.ports {
-            for endpoint in &slice.endpoints {
-                let fits = endpoint.address.is_ipv4() == ip.is_ipv4();
-                if fits && named.name == port.name && named.protocol == port.protocol {
-                    mentions.push(((endpoint.address, named.port.unwrap_or(port.port)), endpoint));
-                }
-            }
-        }
-    }
-    let better = |one: &SliceEndpoint, other: &SliceEndpoint| {
-        let worth = |endpoint: &SliceEndpoint| {
-            4 * u8::from(endpoint.ready)
-                + 2 * u8::from(endpoint.serving)
-                + u8::from(endpoint.node.as_deref() == Some(node))
-        };
-        worth(one) > worth(other)
-    };
-    let mut best: Vec<((IpAddr, u16), &SliceEndpoint)> = Vec::new();
-    for (who, endpoint) in mentions {
-        match best.iter_mut().find(|(other, _)| *other == who) {
-            Some(found) if better(endpoint, found.1) => found.1 = endpoint,
-            Some(_) => {}
-            None => best.push((who, endpoint)),
-        }
-    }
+    let best = endpoints(objects, service, port, ip, node);
     let local = |endpoint: &SliceEndpoint| endpoint.node.as_deref() == Some(node);
     let eligible: Vec<_> = best.into_iter().filter(|(_, endpoint)| !service.local || local(endpoint)).collect();
     let ready: Vec<_> = eligible.iter().copied().filter(|(_, endpoint)| endpoint.ready).collect();
@@ -109,4 +85,61 @@ fn backends(
         return only(&in_zone);
     }
     only(&|_| true)
+}
+
+/// Each (address, port) of a Service's port with the conditions of its best mention.
+fn endpoints<'a>(
+    objects: &'a Objects,
+    service: &Service,
+    port: &ServicePort,
+    ip: IpAddr,
+    node: &str,
+) -> Vec<((IpAddr, u16), &'a SliceEndpoint)> {
+    let mut mentions: Vec<((IpAddr, u16), &SliceEndpoint)> = Vec::new();
+    for slice in objects.endpoint_slices.values() {
+        if slice.name.namespace != service.name.namespace || slice.service.as_deref() != Some(&*service.name.name) {
+            continue;
+        }
+        for named in &slice.ports {
+            for endpoint in &slice.endpoints {
+                let fits = endpoint.address.is_ipv4() == ip.is_ipv4();
+                if fits && named.name == port.name && named.protocol == port.protocol {
+                    mentions.push(((endpoint.address, named.port.unwrap_or(port.port)), endpoint));
+                }
+            }
+        }
+    }
+    let better = |one: &SliceEndpoint, other: &SliceEndpoint| {
+        let worth = |endpoint: &SliceEndpoint| {
+            4 * u8::from(endpoint.ready)
+                + 2 * u8::from(endpoint.serving)
+                + u8::from(endpoint.node.as_deref() == Some(node))
+        };
+        worth(one) > worth(other)
+    };
+    let mut best: Vec<((IpAddr, u16), &SliceEndpoint)> = Vec::new();
+    for (who, endpoint) in mentions {
+        match best.iter_mut().find(|(other, _)| *other == who) {
+            Some(found) if better(endpoint, found.1) => found.1 = endpoint,
+            Some(_) => {}
+            None => best.push((who, endpoint)),
+        }
+    }
+    best
+}
+
+/// The UDP ports and backends that a socket may stay with: who still serves, chosen or not.
+pub(super) fn stays(objects: &Objects, node: &str) -> BTreeSet<(Frontend, (IpAddr, u16))> {
+    let mut found = BTreeSet::new();
+    for service in objects.services.values().filter(|service| service.other_proxy.is_none()) {
+        for ip in service.cluster_ips.iter().filter(|ip| eldest(objects, **ip) == service.name) {
+            for port in service.ports.iter().filter(|port| port.protocol == Protocol::Udp) {
+                let frontend = Frontend { address: *ip, port: port.port, protocol: port.protocol };
+                let serving = endpoints(objects, service, port, *ip, node).into_iter();
+                let serving = serving.filter(|(_, endpoint)| endpoint.ready || endpoint.serving);
+                found.extend(serving.map(|(who, _)| (frontend, who)));
+            }
+        }
+    }
+    found
 }

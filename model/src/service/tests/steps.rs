@@ -132,6 +132,24 @@ fn an_address_that_passes_to_another_service_leads_there_at_once() {
 }
 
 #[test]
+fn of_an_address_that_a_node_has_a_service_takes_its_own_ports_alone() {
+    let (node, other) = ("node b 10.96.0.1", "node b 10.0.0.9");
+    let with = |node: &str| format!("{WEB}\n{node}");
+    let served = ["set 1: write 1 backends", "10.96.0.1:80 TCP: lead to set 1 with 1 backends"];
+    check("", &with(node), &served);
+    check(WEB, &with(node), &["10.96.0.1: no Service's any more"]);
+    check(&with(node), &with(other), &["10.96.0.1: refuse other ports"]);
+    check(&with(node), WEB, &["10.96.0.1: refuse other ports"]);
+    // It passes to another node.
+    check(&with(node), &with("node c 10.96.0.1"), &[]);
+    let (engine, _) = begun(&with(&format!("service young 10.96.0.1 80/tcp created:9\n{node}")), LIMITS);
+    let issues: Vec<String> = engine.issues(true).iter().map(|issue| issue.reason.name().to_owned()).collect();
+    assert_eq!(issues, ["DuplicateClusterIP", "ClusterIPOfNode"]);
+    let words = "Service n/web: spec.clusterIPs: 10.96.0.1 is also the InternalIP of Node b, which keeps all other ports; give the Service another address, or correct the Node";
+    assert_eq!(engine.issues(true)[1].to_string(), words);
+}
+
+#[test]
 fn an_agent_that_starts_keeps_what_is_as_it_should_be() {
     let (engine, found) = begun(WEB, LIMITS);
     assert_eq!(engine.expected(), found);

@@ -5,6 +5,7 @@
 //! service NAME IP,… PORT[:NAME]/tcp … [created:N] [affinity:N] [local] [same-zone] [same-node] [proxy:NAME]
 //! slice NAME SERVICE PORT[:NAME]/tcp,… ADDRESS[+on=NODE][+in=ZONE][+zones=Z|Z][+nodes=N|N][+unready|+ending|+ended] …
 //! pod NAME IP
+//! node NAME IP
 //! ```
 
 use std::sync::Arc;
@@ -27,6 +28,11 @@ pub(super) fn objects(text: &str) -> Arc<Objects> {
         match words[0] {
             "service" => _ = objects.services.insert(name.clone(), service(name, &words[2..]).into()),
             "slice" => _ = objects.endpoint_slices.insert(name.clone(), slice(name, &words[2..]).into()),
+            "node" => {
+                let internal_ips = vec![words[2].parse().unwrap()];
+                let node = Node { name: words[1].into(), internal_ips, ..Node::default() };
+                objects.nodes.insert(words[1].into(), node.into());
+            }
             "pod" => _ = objects.pods.insert(name.clone(), pod(name, words[2]).into()),
             other => panic!("{other} is no object"),
         }
