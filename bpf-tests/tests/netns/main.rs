@@ -25,6 +25,8 @@ mod reboot;
 mod service;
 mod settings;
 mod size;
+mod small_mtu;
+mod sources;
 mod support;
 mod taken;
 mod takeover;
