@@ -205,7 +205,7 @@ impl Reconciler {
                     }
                     // What waits for its pause has no other turn where pods come and go all the time.
                     let waits = self.pods_changed || parts != Parts::default() || self.full_round.elapsed() >= PERIOD;
-                    if waits || !self.follow(&store.snapshot()) {
+                    if waits || self.is_known() || !self.follow(&store.snapshot()) {
                         return true;
                     }
                 }
@@ -242,6 +242,11 @@ impl Reconciler {
     /// How long until something that came or went a moment ago has done so for long.
     fn until_known(&self) -> Option<Duration> {
         Some(Duration::from_millis(self.internal_ips.next()?.saturating_sub(self.now())))
+    }
+
+    /// Whether something has.
+    fn is_known(&self) -> bool {
+        self.until_known().is_some_and(|due| due.is_zero())
     }
 
     /// Keeps a failure for the end of the round.
@@ -284,8 +289,7 @@ impl Reconciler {
         let new_objects = !Arc::ptr_eq(&self.snapshot, &snapshot);
         let whole = snapshot.whole;
         let look = new_objects || parts.has(Part::Underlay);
-        let known = self.until_known().is_some_and(|due| due.is_zero());
-        let mut stale = new_objects || self.desired.is_none() || self.unfinished || known;
+        let mut stale = new_objects || self.desired.is_none() || self.unfinished || self.is_known();
         if look {
             self.note(net::sysctl::forwarding());
             stale |= self.look(&snapshot, parts).await?;

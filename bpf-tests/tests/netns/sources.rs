@@ -12,7 +12,10 @@ use bpf_tests::{
     traffic::Sequence,
 };
 
-use crate::support::{address, all_reach_all, ends, within};
+use crate::{
+    preflight::kernel,
+    support::{address, all_reach_all, ends, within},
+};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -53,10 +56,13 @@ fn an_address_that_the_kernel_likes_better_is_not_the_tunnels() {
             let other = cluster.nodes[1].addresses[0];
             let route = n1.netns.ip(&format!("route get {other}"))?;
             ensure!(route.contains(stranger), "the kernel does not choose it: {route}");
-            all_reach_all(&ends(cluster, &[&a, &b]))?;
-            ensure!(cluster.nodes[1].count("from_overlay", "wrong-node")? == 0, "packets were dropped");
+            if names_sources()? {
+                all_reach_all(&ends(cluster, &[&a, &b]))?;
+                ensure!(cluster.nodes[1].count("from_overlay", "wrong-node")? == 0, "packets were dropped");
+            }
             // Now the agent knows of it, too.
             n1.ferrule("doctor --fix")?;
+            source_is(n1, n1.addresses[0])?;
             all_reach_all(&ends(cluster, &[&a, &b]))
         });
     }
@@ -81,10 +87,20 @@ fn every_internal_ip_of_a_node_is_believed() {
     });
 }
 
+/// Whether programs name the tunnel's source, so that the kernel's choice never counts.
+fn names_sources() -> Result<bool> {
+    Ok(kernel()? >= (6, 0))
+}
+
 /// By the book: add the new address, change the Node, remove the old one.
 #[test]
 fn a_node_is_renumbered_without_a_lost_datagram() {
+    // A kernel that chooses takes the new IPv6 address at once, before it is an InternalIP.
+    let names = names_sources().expect("a kernel's version");
     for (underlay, new, length) in [(Families::V4, "172.30.0.61", "24"), (Families::V6, "fd00:30::61", "64 nodad")] {
+        if underlay == Families::V6 && !names {
+            continue;
+        }
         within(&Layout { underlay, ..Layout::default() }, |cluster| {
             let (a, b) = pods(cluster)?;
             let n1 = &cluster.nodes[0];
