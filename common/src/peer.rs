@@ -36,14 +36,24 @@ value! {
         pub pad: u32,
         /// The outer destination, or `::`.
         pub tunnel: Address,
-        /// The next hop for IPv4 with native routing, or `::`.
+        /// The next hop for IPv4 with native routing, or `::`; with VXLAN see [`Node::source`].
         pub next_hop_v4: Address,
-        /// The next hop for IPv6 with native routing, or `::`.
+        /// The next hop for IPv6 with native routing, or `::`; with VXLAN see [`Node::source`].
         pub next_hop_v6: Address,
         /// The node's IPv4 InternalIP, or `::`.
         pub internal_v4: Address,
         /// The node's IPv6 InternalIP, or `::`.
         pub internal_v6: Address,
+    }
+}
+
+impl Node {
+    /// The outer source with VXLAN, `::` where the kernel chooses it: it has the place of the next hop of the tunnel's family,
+    /// which a tunnel does not need.
+    #[inline(always)]
+    #[must_use]
+    pub const fn source(&self) -> &Address {
+        if self.tunnel.is_v4() { &self.next_hop_v4 } else { &self.next_hop_v6 }
     }
 }
 

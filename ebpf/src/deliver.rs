@@ -97,8 +97,10 @@ pub fn to_node(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, 
     }
     match node.forwarding {
         peer::VXLAN => {
+            if !tunnel::set(ctx, node)? {
+                return to_stack();
+            }
             take_hop(ctx, packet)?;
-            tunnel::set(ctx, &node.tunnel)?;
             show_target(ctx, node.ifindex);
             // SAFETY: takes two integers; flags 0 is the device's egress.
             redirected(unsafe { bpf_redirect(node.ifindex, 0) } as i64, Outcome::Overlay)

@@ -52,6 +52,22 @@ impl Owner {
         NODES.get(self.node)
     }
 
+    /// Whether the owner is another node, or a pod of it, and `address` one of that node's. While an entry gives way to its
+    /// successor both are in use: two entries with one InternalIP are of one node, since no two nodes have the same.
+    #[inline(always)]
+    pub fn is_at(&self, address: &Address) -> bool {
+        let at = known(address);
+        if !at.is_node() || at.is_self() || self.is_self() {
+            return false;
+        }
+        if at.node == self.node {
+            return true;
+        }
+        let (Some(at), Some(own)) = (at.node(), self.node()) else { return false };
+        at.internal_v4 != Address::UNSPECIFIED && at.internal_v4 == own.internal_v4
+            || at.internal_v6 != Address::UNSPECIFIED && at.internal_v6 == own.internal_v6
+    }
+
     /// Whether packets of the owner's pods travel as they are.
     #[inline(always)]
     pub fn is_native(&self) -> bool {

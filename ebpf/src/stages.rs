@@ -178,9 +178,10 @@ fn leave_overlay(ctx: &TcContext) -> Result<Passed, Drop> {
     if endpoint::local(&packet.source).is_some() {
         return Err(Drop::LocalSource);
     }
-    let node = owner::of(&packet.source, packet.v4).node().ok_or(Drop::WrongNode)?;
+    let owner = owner::of(&packet.source, packet.v4);
+    let node = owner.node().ok_or(Drop::WrongNode)?;
     // This node's own addresses are index 0, whose entry is empty and matches no outer source.
-    if outer != node.internal_v4 && outer != node.internal_v6 {
+    if outer != node.internal_v4 && outer != node.internal_v6 && !owner.is_at(&outer) {
         return Err(Drop::WrongNode);
     }
     if let Some(pod) = endpoint::local(&packet.destination) {

@@ -7,10 +7,11 @@ use aya_ebpf::{
     helpers::{bpf_skb_get_tunnel_key, bpf_skb_set_tunnel_key},
     programs::TcContext,
 };
-use ferrule_common::{Address, Drop, settings};
+use ferrule_common::{Address, Drop, peer::Node, settings};
 
 /// The part of the kernel's `bpf_tunnel_key` that every version since 4.17 knows: up to the local addresses.
 #[repr(C)]
+#[derive(Clone, Copy)]
 struct Key {
     id: u32,
     /// An IPv4 address is the first word, in host byte order; an IPv6 address is in network byte order.
@@ -21,26 +22,49 @@ struct Key {
     label: u32,
 }
 
+/// All of it, as Linux 6.0 and newer know it.
+#[repr(C)]
+struct Sourced {
+    key: Key,
+    /// As [`Key::remote`].
+    local: [u32; 4],
+}
+
 /// The outer TTL or hop limit.
 const TTL: u8 = 64;
 
-/// Names the node that the packet goes to.
+/// Names the node that the packet goes to, and the address that it comes from; with `::` for a source the kernel chooses.
+/// False where this kernel takes no source: its routes have one.
 #[inline(always)]
-pub fn set(ctx: &TcContext, remote: &Address) -> Result<(), Drop> {
-    let words = remote.words();
+pub fn set(ctx: &TcContext, node: &Node) -> Result<bool, Drop> {
     // Without DONT_FRAGMENT the outer packet would be cut; what is too large was left to the stack before. The kernel
     // computes the UDP checksum over IPv6, where receivers refuse a zero one.
-    let (remote, flags) = if remote.is_v4() {
-        ([u32::from_be(words[3]), 0, 0, 0], BPF_F_ZERO_CSUM_TX | BPF_F_DONT_FRAGMENT)
+    let flags = if node.tunnel.is_v4() {
+        BPF_F_ZERO_CSUM_TX | BPF_F_DONT_FRAGMENT
     } else {
-        (words, BPF_F_TUNINFO_IPV6 | BPF_F_DONT_FRAGMENT)
+        BPF_F_TUNINFO_IPV6 | BPF_F_DONT_FRAGMENT
     };
-    let mut key = Key { id: settings::VNI, remote, tos: 0, ttl: TTL, flags: 0, label: 0 };
-    // SAFETY: `key` outlives the call and has the size that is given.
-    let result = unsafe {
-        bpf_skb_set_tunnel_key(ctx.skb.skb, (&raw mut key).cast(), size_of::<Key>() as u32, u64::from(flags))
-    };
-    if result == 0 { Ok(()) } else { Err(Drop::Redirect) }
+    let source = node.source();
+    let key = Key { id: settings::VNI, remote: words(&node.tunnel), tos: 0, ttl: TTL, flags: 0, label: 0 };
+    let mut key = Sourced { key, local: words(source) };
+    let sourced = *source != Address::UNSPECIFIED;
+    let size = if sourced { size_of::<Sourced>() } else { size_of::<Key>() };
+    // SAFETY: `key` outlives the call and has at least the size that is given.
+    let result = unsafe { bpf_skb_set_tunnel_key(ctx.skb.skb, (&raw mut key).cast(), size as u32, u64::from(flags)) };
+    if result == 0 {
+        Ok(true)
+    } else if sourced {
+        Ok(false)
+    } else {
+        Err(Drop::Redirect)
+    }
+}
+
+/// An address as the kernel's key has it.
+#[inline(always)]
+fn words(address: &Address) -> [u32; 4] {
+    let words = address.words();
+    if address.is_v4() { [u32::from_be(words[3]), 0, 0, 0] } else { words }
 }
 
 /// The node that the packet came from, by its outer source; checks the network identifier.

@@ -154,6 +154,7 @@ fn node(index: u32, name: &str, entry: &NodeEntry) -> Node {
             Forwarding::Native => "native".into(),
         },
         tunnel: entry.tunnel.map(|ip| ip.to_string()),
+        source: entry.source.map(|ip| ip.to_string()),
         next_hops: both(entry.next_hop_v4, entry.next_hop_v6),
         internal_ips: both(entry.internal_v4, entry.internal_v6),
         mtu: entry.mtu,

@@ -234,6 +234,9 @@ pub struct Node {
     pub forwarding: String,
     /// The outer destination.
     pub tunnel: Option<String>,
+    /// The outer source; nothing where the kernel chooses it.
+    #[serde(default)]
+    pub source: Option<String>,
     /// The next hops, with native routing.
     pub next_hops: Vec<String>,
     /// Its InternalIPs.

@@ -76,7 +76,8 @@ impl Attachments {
             return Ok(());
         }
         let mac = lease.pod_mac.0;
-        net::host_side::ensure(&self.net, &lease.host_ifname, ifindex, mac, &lease.addresses).await?;
+        let name = &lease.host_ifname;
+        net::host_side::ensure(&self.net, name, ifindex, mac, &lease.addresses, self.sources()).await?;
         Ok(())
     }
 

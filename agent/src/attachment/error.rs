@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ferrule_cni::api::{ApiError, code};
+use ferrule_model::desired::MtuTooSmall;
 
 use crate::{bpf::attach::AttachError, chain::chain, lease::LeaseError, net::NetError, policy::PolicyError};
 
@@ -28,6 +29,9 @@ pub enum AttachmentError {
         "this node has no podCIDR: set spec.podCIDRs of its Node object, or give the CNI configuration an `ipam` section"
     )]
     NoPodCidr,
+    /// Pods' MTU is too small for the addresses that the pod is to have.
+    #[error(transparent)]
+    Mtu(#[from] MtuTooSmall),
     /// The chained plugin that sets limits has no room beside the programs.
     #[error(
         "runtimeConfig.bandwidth: {} chains the plugin `bandwidth`, whose `ingress` qdisc excludes the clsact that pods' \
@@ -94,7 +98,7 @@ impl From<&AttachmentError> for ApiError {
             AttachmentError::NotReady(_)
             | AttachmentError::NoObject { .. }
             | AttachmentError::Policy(PolicyError::Unread) => code::TRY_AGAIN,
-            AttachmentError::NoPodCidr => code::ADDRESSES,
+            AttachmentError::NoPodCidr | AttachmentError::Mtu(_) => code::ADDRESSES,
             AttachmentError::Chained { .. } | AttachmentError::NoLimits | AttachmentError::NotVeth { .. } => {
                 code::INVALID
             }

@@ -8,7 +8,7 @@ use super::{AttachmentError, Attachments};
 use crate::{
     bpf::Direction,
     lease::Lease,
-    net::{filter, link::Device, survey::Survey, sysctl},
+    net::{filter, host_side::source, link::Device, survey::Survey, sysctl},
 };
 
 /// One difference between what an attachment needs and what is there.
@@ -50,8 +50,18 @@ impl Attachments {
         damage.extend(self.compare_limits(lease, device, survey).await?);
         damage.extend(self.compare_maps(lease, device.ifindex)?);
         for address in &lease.addresses {
-            if !survey.routes.contains(&(*address, device.ifindex)) {
-                damage.push(Damage::mendable(format!("the node has no route to {address} through {}", device.name)));
+            let wanted = source(self.sources(), *address);
+            match survey.routes.get(&(*address, device.ifindex)) {
+                Some(found) if *found == wanted => {}
+                Some(_) => damage.push(Damage::mendable(format!(
+                    "the node's route to {address} through {} names another source than {}",
+                    device.name,
+                    wanted.map_or("the kernel's choice".to_owned(), |source| source.to_string())
+                ))),
+                None => {
+                    damage
+                        .push(Damage::mendable(format!("the node has no route to {address} through {}", device.name)));
+                }
             }
             if survey.neighbours.get(&(*address, device.ifindex)).is_none_or(|mac| *mac != lease.pod_mac.0) {
                 damage.push(Damage::mendable(format!("the node has no neighbour entry for {address}, or another one")));

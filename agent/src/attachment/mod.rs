@@ -48,7 +48,7 @@ use crate::{
     bpf::{EndpointMaps, Programs},
     changes::{Changes, Part},
     lease::{Lease, LeaseError, Leases},
-    net::Remover,
+    net::{Remover, host_side::Sources},
     policy::Policy,
     services::Owners,
     state::NodeState,
@@ -85,6 +85,8 @@ pub struct Attachments {
     notes_turn: AsyncMutex<()>,
     locks: Vec<AsyncMutex<()>>,
     hasher: RandomState,
+    /// What the host sends to pods from.
+    sources: Mutex<Sources>,
     /// What a former agent left is in the maps.
     filled: AtomicBool,
     /// Addresses that the host knows somebody at who has no lease.
@@ -144,6 +146,7 @@ impl Attachments {
             notes_turn: AsyncMutex::new(()),
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             hasher: RandomState::new(),
+            sources: Mutex::default(),
             filled: AtomicBool::new(false),
             inhabited: Mutex::default(),
             suspects: Mutex::default(),
@@ -193,6 +196,16 @@ impl Attachments {
     #[must_use]
     pub fn resting(&self) -> usize {
         self.leases.resting(now_ms()).len()
+    }
+
+    /// Names what the host sends to pods from, for routes that are made or looked at from now on: whether it was another.
+    pub fn speak_from(&self, sources: Sources) -> bool {
+        let mut own = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *own, sources) != sources
+    }
+
+    fn sources(&self) -> Sources {
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the model has to know of local pods.

@@ -8,7 +8,7 @@ use std::{
 
 use ferrule_cni::api::{ReserveRequest, ReserveResponse, ReservedAddress};
 use ferrule_common::{layout, settings};
-use ferrule_model::ipam::Pools;
+use ferrule_model::{desired::fits, ipam::Pools};
 use ipnetwork::IpNetwork;
 
 use super::{AttachmentError, Attachments, blocking, now_ms};
@@ -32,6 +32,9 @@ impl Attachments {
         if state.pod_cidrs.is_empty() && request.delegated_ips.is_none() {
             return Err(AttachmentError::NoPodCidr);
         }
+        // Of the node's own pod CIDRs it is not ready where they do not fit.
+        let delegated: Vec<IpNetwork> = request.delegated_ips.iter().flatten().map(|ip| IpNetwork::from(*ip)).collect();
+        fits(state.mtu, delegated.iter())?;
         self.share_shaping(&mut request)?;
         self.apply_notes().await;
         let _turn = self.turn(&request.id).await;

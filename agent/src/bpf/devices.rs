@@ -262,13 +262,20 @@ impl Programs {
 /// The kernel's.
 pub fn detach_filters(device: &str, ifindex: u32, direction: Direction) -> Result<(), AttachError> {
     let ours: Vec<Place> = place::ours(&list(device, ifindex, direction)?);
-    ours.into_iter().try_for_each(|place| {
-        attach::remove(device, direction, place).map_err(|source| AttachError::Attach {
-            program: "a filter of ours",
-            device: device.into(),
-            direction,
-            source,
-        })
+    ours.into_iter().try_for_each(|place| detach_place(device, direction, place))
+}
+
+/// Removes one filter from a hook. Blocks.
+pub(super) fn detach_filter(device: &str, direction: Direction, filter: &filter::Filter) -> Result<(), AttachError> {
+    detach_place(device, direction, Place { priority: filter.priority, handle: filter.handle })
+}
+
+fn detach_place(device: &str, direction: Direction, place: Place) -> Result<(), AttachError> {
+    attach::remove(device, direction, place).map_err(|source| AttachError::Attach {
+        program: "a filter of ours",
+        device: device.into(),
+        direction,
+        source,
     })
 }
 

@@ -189,8 +189,9 @@ fn node(entry: &NodeEntry) -> Node {
         mtu: entry.mtu,
         pad: 0,
         tunnel: address(entry.tunnel),
-        next_hop_v4: address(entry.next_hop_v4),
-        next_hop_v6: address(entry.next_hop_v6),
+        // A tunnel's outer source has the place of the next hop of its family: see `Node::source`.
+        next_hop_v4: address(entry.next_hop_v4.map(IpAddr::V4).or(entry.source.filter(IpAddr::is_ipv4))),
+        next_hop_v6: address(entry.next_hop_v6.map(IpAddr::V6).or(entry.source.filter(IpAddr::is_ipv6))),
         internal_v4: address(entry.internal_v4),
         internal_v6: address(entry.internal_v6),
     }
@@ -205,13 +206,15 @@ fn entry(node: &Node) -> NodeEntry {
         Some(IpAddr::V6(ip)) => Some(ip),
         _ => None,
     };
+    let native = node.forwarding == peer::NATIVE;
     NodeEntry {
-        forwarding: if node.forwarding == peer::NATIVE { Forwarding::Native } else { Forwarding::Vxlan },
+        forwarding: if native { Forwarding::Native } else { Forwarding::Vxlan },
         ifindex: node.ifindex,
         mtu: node.mtu,
         tunnel: ip(node.tunnel),
-        next_hop_v4: v4(node.next_hop_v4),
-        next_hop_v6: v6(node.next_hop_v6),
+        source: ip(*node.source()).filter(|_| !native),
+        next_hop_v4: v4(node.next_hop_v4).filter(|_| native),
+        next_hop_v6: v6(node.next_hop_v6).filter(|_| native),
         internal_v4: v4(node.internal_v4),
         internal_v6: v6(node.internal_v6),
     }

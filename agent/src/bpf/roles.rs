@@ -5,12 +5,17 @@ use ferrule_common::Program;
 
 use super::{
     attach::{AttachError, Direction, Programs},
-    devices::{detach_filters, list, remove_pin},
+    devices::{detach_filter, list, remove_pin},
 };
 
 impl Programs {
-    /// Takes programs of the node's devices off pods' links, where a former agent took one of these for the node's own. This
-    /// agent puts none there: it looks once.
+    /// Lets the next look at devices look at pods' links, too.
+    pub fn doubt_roles(&mut self) {
+        self.devices.corrected = false;
+    }
+
+    /// Takes programs of the node's devices off pods' links, where a former agent took one of these for the node's own, or
+    /// somebody put them there. It looks once for each [`Self::doubt_roles`]; what is a pod's stays, so that no packet goes unjudged.
     pub(super) fn correct_roles(&mut self) -> Result<(), AttachError> {
         if std::mem::replace(&mut self.devices.corrected, true) {
             return Ok(());
@@ -30,11 +35,10 @@ impl Programs {
                     remove_pin(&self.pins.link(&name, direction))?;
                 }
                 let filters = list(&name, ifindex, direction)?;
-                let wrong = filters.iter().any(|filter| filter.name.as_deref().is_some_and(is_of_node));
-                if wrong {
-                    tracing::warn!(device = %name, "a filter of the node's devices is taken off a pod's link");
-                    // The pod's own, which go with it, are put back where pods are looked at.
-                    detach_filters(&name, ifindex, direction)?;
+                for filter in filters.iter().filter(|filter| filter.name.as_deref().is_some_and(is_of_node)) {
+                    let program = filter.name.as_deref().unwrap_or_default();
+                    tracing::warn!(device = %name, program, "a filter is taken off a pod's link, where it has no business");
+                    detach_filter(&name, direction, filter)?;
                 }
             }
         }
@@ -44,8 +48,8 @@ impl Programs {
 
 /// Whether a program's name is that of one for the devices that stay.
 fn is_of_node(name: &str) -> bool {
-    let programs = [Program::FromNetdev, Program::ToNetdev, Program::FromOverlay, Program::ToOverlay];
-    programs.iter().any(|program| program.name() == name)
+    let is_of_pod = |program: &Program| matches!(program, Program::FromPod | Program::ToPod);
+    Program::ALL.iter().filter(|program| !is_of_pod(program)).any(|program| program.name() == name)
 }
 
 #[cfg(test)]
@@ -57,6 +61,6 @@ mod tests {
         for program in [Program::FromPod, Program::ToPod] {
             assert!(!is_of_node(program.name()), "{}", program.name());
         }
-        assert!(is_of_node("from_netdev") && is_of_node("to_overlay") && !is_of_node("other"));
+        assert!(is_of_node("from_netdev") && is_of_node("to_overlay") && is_of_node("to_bare") && !is_of_node("other"));
     }
 }

@@ -123,6 +123,11 @@ struct ProgLoad {
 /// # Errors
 /// The kernel's, except that it does not know something of the program.
 fn accepts(kind: u32, hook: u32, program: &[u64]) -> io::Result<bool> {
+    load(kind, hook, program).map(|program| program.is_some())
+}
+
+/// A program of this kind for this hook; `None` where the verifier does not accept it.
+fn load(kind: u32, hook: u32, program: &[u64]) -> io::Result<Option<OwnedFd>> {
     let mut load = ProgLoad {
         kind,
         count: u32::try_from(program.len()).unwrap_or(u32::MAX),
@@ -138,10 +143,9 @@ fn accepts(kind: u32, hook: u32, program: &[u64]) -> io::Result<bool> {
     match bpf(PROG_LOAD, &mut load) {
         Ok(fd) => {
             // SAFETY: BPF_PROG_LOAD gave a descriptor that nothing else owns.
-            drop(unsafe { OwnedFd::from_raw_fd(fd) });
-            Ok(true)
+            Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
         }
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -178,8 +182,43 @@ pub fn tells_mptcp() -> io::Result<bool> {
 pub fn accepts_cmpxchg() -> io::Result<bool> {
     /// r0 = 0; *(u64 *)(r10 - 8) = r0; r1 = 1; r0 = cmpxchg(r10 - 8, r0, r1); r0 = 0; exit
     const PROGRAM: [u64; 6] = [0xb7, 0xfff8_0a7b, 0x1_0000_01b7, 0xf1_fff8_1adb, 0xb7, 0x95];
-    const CLASSIFIER: u32 = 3;
     accepts(CLASSIFIER, 0, &PROGRAM)
+}
+
+/// `BPF_PROG_TYPE_SCHED_CLS`.
+const CLASSIFIER: u32 = 3;
+
+/// Whether a program can say from which address the tunnel's packets come (`local_ipv4` of `bpf_tunnel_key`), since Linux 6.0.
+/// The verifier does not tell: a program is run that tries.
+///
+/// # Errors
+/// The kernel's.
+pub fn takes_outer_source() -> io::Result<bool> {
+    /// 48 bytes of stack = 0; r0 = bpf_skb_set_tunnel_key(r1, r10 - 48, 44, 0); exit
+    const PROGRAM: [u64; 12] = [
+        0xffd0_0a7a,
+        0xffd8_0a7a,
+        0xffe0_0a7a,
+        0xffe8_0a7a,
+        0xfff0_0a7a,
+        0xfff8_0a7a,
+        0xa2bf,
+        0xffff_ffd0_0000_0207,
+        0x2c_0000_03b7,
+        0x04b7,
+        0x15_0000_0085,
+        0x95,
+    ];
+    let Some(program) = load(CLASSIFIER, 0, &PROGRAM)? else { return Ok(false) };
+    let frame = [0_u8; 64];
+    let mut run = TestRun {
+        program: program.as_raw_fd().cast_unsigned(),
+        size_in: u32::try_from(frame.len()).unwrap_or(u32::MAX),
+        data_in: frame.as_ptr() as u64,
+        ..TestRun::default()
+    };
+    bpf(PROG_TEST_RUN, &mut run)?;
+    Ok(run.returned == 0)
 }
 
 /// The uapi's `__sk_buff`, as far as a test run of a program reads and writes its control block.

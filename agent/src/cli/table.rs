@@ -146,12 +146,13 @@ pub(super) fn endpoint(rows: &[Endpoint]) -> String {
 
 pub(super) fn nodes(rows: &[Node]) -> String {
     table(
-        &["index", "name", "forwarding", "tunnel", "next hops", "internal ips", "mtu"],
+        &["index", "name", "forwarding", "source", "tunnel", "next hops", "internal ips", "mtu"],
         rows.iter().map(|row| {
             vec![
                 row.index.to_string(),
                 row.name.clone(),
                 row.forwarding.clone(),
+                or_dash(row.source.as_deref()),
                 or_dash(row.tunnel.as_deref()),
                 or_dash(Some(&row.next_hops.join(", "))),
                 row.internal_ips.join(", "),

@@ -6,13 +6,14 @@ use std::{
 };
 
 use ferrule_common::settings::{DEFAULT_OPEN_MARK, DEFAULT_VXLAN_PORT};
-use ferrule_model::desired::special;
+use ferrule_model::desired::{LEAST_V4, special};
 use ipnetwork::IpNetwork;
 
 use super::{Config, ConfigError, Options, OwnNodeEgress, Routing};
 
-/// The smallest MTU that IPv6 allows (RFC 8200 section 5).
-const LEAST_MTU: u32 = 1280;
+/// The smallest MTU that IPv4 hosts have to take (RFC 791 section 3.1). IPv6 needs 1280, which is asked for where a node has
+/// pod CIDRs of it.
+const LEAST_MTU: u32 = LEAST_V4;
 /// The largest an IP packet can be.
 const MOST_MTU: u32 = 65_535;
 
@@ -167,7 +168,7 @@ mod tests {
     fn errors_name_the_key() {
         check("nod-name = 'n1'", Err("nod-name"));
         check("routing = 'geneve'", Err("geneve"));
-        check("mtu = 900", Err("mtu: 900 is not between 1280 and 65535"));
+        check("mtu = 575", Err("mtu: 575 is not between 576 and 65535"));
         check("mtu = 'big'", Err("mtu"));
         check("node-name = ''", Err("node-name: is empty"));
         check(

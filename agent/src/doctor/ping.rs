@@ -1,7 +1,7 @@
 //! Who answers an echo request, of many who are asked at once.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     io,
     mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
@@ -17,27 +17,38 @@ const ECHO_REPLY_V4: u8 = 0;
 const ECHO_REQUEST_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
 
-/// Those of `addresses` that answer within a second.
+/// Whom to ask, and from which address, where that is not the kernel's choice.
+pub type Way = (Option<IpAddr>, IpAddr);
+
+/// Those of `ways` whose end answers within a second.
 ///
 /// # Errors
 /// Where the host lets nobody ping (`net.ipv4.ping_group_range`) and raw sockets cannot be had.
-pub fn all(addresses: &[IpAddr]) -> io::Result<HashSet<IpAddr>> {
-    let mut answered = family(addresses, true)?;
-    answered.extend(family(addresses, false)?);
+pub fn all(ways: &[Way]) -> io::Result<HashSet<IpAddr>> {
+    let mut by_source: BTreeMap<(bool, Option<IpAddr>), HashSet<IpAddr>> = BTreeMap::new();
+    for (source, to) in ways {
+        by_source.entry((to.is_ipv4(), *source)).or_default().insert(*to);
+    }
+    let mut answered = HashSet::new();
+    for ((v4, source), asked) in &by_source {
+        answered.extend(from(*source, asked, *v4)?);
+    }
     Ok(answered)
 }
 
-fn family(addresses: &[IpAddr], v4: bool) -> io::Result<HashSet<IpAddr>> {
-    let asked: HashSet<IpAddr> = addresses.iter().copied().filter(|address| address.is_ipv4() == v4).collect();
+fn from(source: Option<IpAddr>, asked: &HashSet<IpAddr>, v4: bool) -> io::Result<HashSet<IpAddr>> {
     let mut answered = HashSet::new();
-    if asked.is_empty() {
-        return Ok(answered);
-    }
     let (domain, protocol) = if v4 { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
     let (socket, kind) = open(domain, protocol)?;
+    // From an address that the node has lost nobody answers.
+    if let Some(source) = source
+        && socket.bind(&SocketAddr::new(source, 0).into()).is_err()
+    {
+        return Ok(answered);
+    }
     let id = std::process::id().to_be_bytes();
     let request = request(v4, [id[2], id[3]]);
-    for address in &asked {
+    for address in asked {
         // One without a route does not answer, either.
         let _ = socket.send_to(&request, &SocketAddr::new(*address, 0).into());
     }

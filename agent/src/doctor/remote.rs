@@ -10,7 +10,7 @@ use crate::{
     api::App,
     bpf::RemoteMaps,
     chain::chain,
-    net::{link, route},
+    net::{host_side::source, link, route},
     reconcile::OVERLAY,
 };
 
@@ -21,6 +21,7 @@ pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
     let Some(desired) = app.state.borrow().desired.clone() else { return Vec::new() };
     let mut findings = maps(app, &desired);
     findings.extend(routes(app, &desired).await);
+    findings.extend(sources(&desired));
     findings.extend(nodes(app).await);
     findings
 }
@@ -64,17 +65,35 @@ async fn routes(app: &App, desired: &Desired) -> Vec<Finding> {
     }
 }
 
-/// Whether each node answers a ping at the address to which its packets go.
+/// InternalIPs of a family by which other nodes are reached, of which no device has one: what this node sends may be believed by
+/// nobody.
+fn sources(desired: &Desired) -> Vec<Finding> {
+    let tunnels = || desired.remote.nodes.values().filter_map(|entry| entry.tunnel);
+    let fix =
+        "give the device the address, or correct the Node's InternalIPs; where another box translates it, all is well";
+    let families = [(true, "IPv4"), (false, "IPv6")];
+    let lacks = |(v4, name): (bool, &str)| {
+        let own = desired.own_internal_ips.iter().find(|ip| ip.is_ipv4() == v4)?;
+        let needed = tunnels().any(|tunnel| tunnel.is_ipv4() == v4);
+        let words = format!(
+            "no device of this node has its {name} InternalIP {own}, so that other nodes may drop what it sends"
+        );
+        (needed && source(desired.host_sources, *own).is_none()).then(|| Finding::warning("nodes", "", words, fix))
+    };
+    families.into_iter().filter_map(lacks).collect()
+}
+
+/// Whether each node answers a ping at the address to which its packets go, from that from which they do.
 async fn nodes(app: &App) -> Vec<Finding> {
     let nodes = app.state.borrow().nodes.clone();
-    let addresses: BTreeMap<IpAddr, String> = nodes
+    let addresses: BTreeMap<IpAddr, (Option<IpAddr>, String)> = nodes
         .values()
         .filter_map(|(name, entry)| {
             let internal = entry.internal_v4.map(IpAddr::V4).or(entry.internal_v6.map(IpAddr::V6));
-            Some((entry.tunnel.or(internal)?, name.to_string()))
+            Some((entry.tunnel.or(internal)?, (entry.source, name.to_string())))
         })
         .collect();
-    let asked: Vec<IpAddr> = addresses.keys().copied().collect();
+    let asked: Vec<ping::Way> = addresses.iter().map(|(to, (source, _))| (*source, *to)).collect();
     let answers = tokio::task::spawn_blocking(move || ping::all(&asked)).await;
     let answered = match answers {
         Ok(Ok(answered)) => answered,
@@ -89,8 +108,9 @@ async fn nodes(app: &App) -> Vec<Finding> {
         return vec![Finding::ok("nodes", format!("all {} other nodes answer", addresses.len()))];
     }
     let fix = "see whether it runs, and whether a firewall between keeps ICMP (and the tunnel's packets) away";
-    let finding = |(address, name): (&IpAddr, &String)| {
-        Finding::warning("nodes", name, format!("{address} does not answer"), fix)
+    let finding = |(address, (source, name)): (&IpAddr, &(Option<IpAddr>, String))| {
+        let from = source.map_or(String::new(), |source| format!(" to {source}"));
+        Finding::warning("nodes", name, format!("{address} does not answer{from}"), fix)
     };
     silent.into_iter().map(finding).collect()
 }

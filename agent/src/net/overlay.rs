@@ -26,14 +26,15 @@ pub struct Wanted {
     pub mac: [u8; 6],
 }
 
-/// Makes the device, or brings an existing one to what is wanted; one with another port is made anew.
+/// Makes the device, or brings an existing one to what is wanted; one with another port is made anew. What of it the kernel
+/// refused is beside the device.
 ///
 /// # Errors
-/// The kernel's, or [`NetError::ForeignDevice`].
-pub async fn ensure(handle: &Handle, wanted: &Wanted) -> Result<Device, NetError> {
+/// Where there is no such device: the kernel's, or [`NetError::ForeignDevice`].
+pub async fn ensure(handle: &Handle, wanted: &Wanted) -> Result<(Device, Vec<NetError>), NetError> {
     if let Some(device) = link::by_name(handle, &wanted.name).await? {
         match port(handle, &device).await? {
-            Some(port) if port == wanted.port => return adjust(handle, wanted, device).await,
+            Some(port) if port == wanted.port => return Ok(adjust(handle, wanted, device).await),
             Some(_) => remove(handle, &wanted.name).await?,
             None => return Err(NetError::ForeignDevice { name: wanted.name.clone() }),
         }
@@ -54,29 +55,67 @@ pub async fn ensure(handle: &Handle, wanted: &Wanted) -> Result<Device, NetError
         .await
         .map_err(NetError::netlink(format!("the VXLAN device {} could not be made", wanted.name)))?;
     let device = link::by_name(handle, &wanted.name).await?.ok_or_else(|| NetError::NoDevice(wanted.name.clone()))?;
-    adjust(handle, wanted, device).await
+    Ok(adjust(handle, wanted, device).await)
 }
 
-/// Brings everything but its state to what is wanted: a new device stays down until [`up`].
-async fn adjust(handle: &Handle, wanted: &Wanted, device: Device) -> Result<Device, NetError> {
-    sysctl::forwarded_device(&wanted.name)?;
-    if device.mtu == wanted.mtu && device.up && device.mac == wanted.mac {
-        return Ok(device);
-    }
+/// Brings everything but its state to what is wanted: a new device stays down until [`up`]. A step that fails keeps no other
+/// from its turn.
+async fn adjust(handle: &Handle, wanted: &Wanted, mut device: Device) -> (Device, Vec<NetError>) {
+    let mut errors = Vec::new();
+    let what = |part: &str| format!("{part} of the VXLAN device {} could not be set", wanted.name);
+    let set = |change, what| async move { handle.link().set(change).execute().await.map_err(NetError::netlink(what)) };
+    let ifindex = device.ifindex;
+    let this = || LinkUnspec::new_with_index(ifindex);
+    let differs = device.mtu != wanted.mtu || !device.up || device.mac != wanted.mac;
+    // First: below IPv6's least the kernel takes IPv6 off the device, and what follows finds nothing to set.
+    let sized = if device.mtu == wanted.mtu {
+        Ok(())
+    } else {
+        set(this().mtu(wanted.mtu).build(), what(&format!("the MTU {}", wanted.mtu))).await
+    };
     // No link-local address: nobody is to be found on this device. The kernel refuses it when the device is made, and
     // heeds it before the device is up only.
-    let unnumbered = LinkUnspec::new_with_index(device.ifindex)
-        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
-            In6AddrGenMode::None,
-        )])]))
-        .build();
-    let sized =
-        LinkUnspec::new_with_index(device.ifindex).address(wanted.mac.to_vec()).mtu(wanted.mtu).arp(false).build();
-    for change in [unnumbered, sized] {
-        let what = format!("the VXLAN device {} could not be configured", wanted.name);
-        handle.link().set(change).execute().await.map_err(NetError::netlink(what))?;
+    if differs {
+        let mode = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+        let unnumbered = this().append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![mode])).build();
+        match set(unnumbered, what("the mode of IPv6 addresses")).await {
+            // The device has no IPv6 to be set.
+            Err(error) if error.errno() == Some(libc::EAFNOSUPPORT) => {}
+            other => errors.extend(other.err()),
+        }
+        let known = set(this().address(wanted.mac.to_vec()).arp(false).build(), what("the MAC")).await;
+        if known.is_ok() {
+            device.mac = wanted.mac.to_vec();
+        }
+        errors.extend(known.err());
     }
-    Ok(Device { mtu: wanted.mtu, mac: wanted.mac.to_vec(), ..device })
+    match sized {
+        Ok(()) => device.mtu = wanted.mtu,
+        Err(error) => errors.push(error),
+    }
+    // What comes back with the MTU begins with the kernel's defaults.
+    errors.extend(sysctl::forwarded_device(&wanted.name).err());
+    (device, errors)
+}
+
+/// Takes off the device what the kernel gives it by itself when it gets IPv6 back while it is up: nobody is to be found there.
+///
+/// # Errors
+/// The first of the kernel's, after trying everything.
+pub async fn remove_link_local(handle: &Handle, ifindex: u32, addresses: &[(IpAddr, u32)]) -> Result<(), NetError> {
+    let mut result = Ok(());
+    for (address, at) in addresses {
+        if *at != ifindex || !matches!(address, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+            continue;
+        }
+        let message = handle.address().add(ifindex, *address, 64).message_mut().clone();
+        let removed = match handle.address().del(message).execute().await {
+            Err(error) if errno(&error) == Some(libc::EADDRNOTAVAIL) => Ok(()),
+            other => other.map_err(NetError::netlink(format!("address {address} could not be removed"))),
+        };
+        result = result.and(removed);
+    }
+    result
 }
 
 /// Brings the device up, when its programs are attached.
@@ -98,12 +137,13 @@ pub async fn up(handle: &Handle, device: &Device) -> Result<(), NetError> {
 /// Puts the node's own addresses of families that have no InternalIP on the device, as /32 and /128.
 ///
 /// # Errors
-/// The kernel's.
+/// The first of the kernel's, after trying everything.
 pub async fn ensure_addresses(handle: &Handle, ifindex: u32, addresses: &[IpAddr]) -> Result<(), NetError> {
+    let mut result = Ok(());
     for address in addresses {
-        add_address(handle, ifindex, *address).await?;
+        result = result.and(add_address(handle, ifindex, *address).await);
     }
-    Ok(())
+    result
 }
 
 /// Adds an address with its full prefix length and without duplicate address detection; one that is there is fine.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use ferrule_model::{
@@ -97,6 +97,8 @@ pub struct HostRoute {
     pub address: IpAddr,
     /// The device that it leads to.
     pub ifindex: u32,
+    /// The source that the host uses on it, where one is named.
+    pub source: Option<IpAddr>,
     /// It has our protocol number.
     pub ours: bool,
 }
@@ -110,7 +112,16 @@ pub async fn to_hosts(handle: &Handle) -> Result<Vec<HostRoute>, NetError> {
     let route = |route: &RouteMessage| {
         let ours = is_ours(route);
         let unicast = route.header.kind == RouteType::Unicast && host(destination(route));
-        unicast.then(|| Some(HostRoute { address: destination(route).ip(), ifindex: output(route)?, ours })).flatten()
+        unicast
+            .then(|| {
+                Some(HostRoute {
+                    address: destination(route).ip(),
+                    ifindex: output(route)?,
+                    source: source(route),
+                    ours,
+                })
+            })
+            .flatten()
     };
     Ok(all(handle).await?.iter().filter_map(route).collect())
 }
@@ -188,21 +199,25 @@ fn message(route: &KernelRoute, overlay: Option<u32>, vni: u64) -> Option<RouteM
         .ok()?
         .protocol(RouteProtocol::Other(ROUTE_PROTOCOL));
     builder = match route.kind {
-        RouteKind::Overlay { tunnel } => {
+        RouteKind::Overlay { tunnel, source } => {
             let builder = builder.output_interface(overlay?);
             match tunnel {
-                IpAddr::V4(ip) => builder.encap_ip(vec![
-                    RouteIpTunnel::Id(vni),
-                    RouteIpTunnel::Destination(ip),
-                    RouteIpTunnel::Ttl(64),
-                ]),
-                IpAddr::V6(ip) => builder.encap_ip6(vec![
-                    RouteIp6Tunnel::Id(vni),
-                    RouteIp6Tunnel::Destination(ip),
-                    RouteIp6Tunnel::Hoplimit(64),
-                    // Receivers refuse a UDP checksum of zero over IPv6.
-                    RouteIp6Tunnel::Flags(RouteIp6TunnelFlags::Checksum),
-                ]),
+                IpAddr::V4(ip) => {
+                    let from = source.and_then(v4).map(RouteIpTunnel::Source);
+                    let to = [RouteIpTunnel::Id(vni), RouteIpTunnel::Destination(ip), RouteIpTunnel::Ttl(64)];
+                    builder.encap_ip(to.into_iter().chain(from).collect())
+                }
+                IpAddr::V6(ip) => {
+                    let from = source.and_then(v6).map(RouteIp6Tunnel::Source);
+                    let to = [
+                        RouteIp6Tunnel::Id(vni),
+                        RouteIp6Tunnel::Destination(ip),
+                        RouteIp6Tunnel::Hoplimit(64),
+                        // Receivers refuse a UDP checksum of zero over IPv6.
+                        RouteIp6Tunnel::Flags(RouteIp6TunnelFlags::Checksum),
+                    ];
+                    builder.encap_ip6(to.into_iter().chain(from).collect())
+                }
             }
         }
         RouteKind::Via { next_hop, ifindex } => builder.output_interface(ifindex).gateway(next_hop).ok()?.onlink(),
@@ -271,15 +286,37 @@ fn mtu(route: &RouteMessage) -> Option<u32> {
     })
 }
 
-fn tunnel(route: &RouteMessage) -> Option<IpAddr> {
-    attribute(route, |attribute| match attribute {
-        RouteAttribute::Encap(items) => items.iter().find_map(|item| match item {
-            RouteLwTunnelEncap::Ip(RouteIpTunnel::Destination(ip)) => Some(IpAddr::V4(*ip)),
-            RouteLwTunnelEncap::Ip6(RouteIp6Tunnel::Destination(ip)) => Some(IpAddr::V6(*ip)),
-            _ => None,
-        }),
+/// The outer source, where one is named, and the outer destination.
+fn tunnel(route: &RouteMessage) -> (Option<IpAddr>, Option<IpAddr>) {
+    let items = attribute(route, |attribute| match attribute {
+        RouteAttribute::Encap(items) => Some(items.clone()),
         _ => None,
-    })
+    });
+    let mut ends = (None, None);
+    for item in items.unwrap_or_default() {
+        match item {
+            RouteLwTunnelEncap::Ip(RouteIpTunnel::Source(ip)) => ends.0 = Some(IpAddr::V4(ip)),
+            RouteLwTunnelEncap::Ip(RouteIpTunnel::Destination(ip)) => ends.1 = Some(IpAddr::V4(ip)),
+            RouteLwTunnelEncap::Ip6(RouteIp6Tunnel::Source(ip)) => ends.0 = Some(IpAddr::V6(ip)),
+            RouteLwTunnelEncap::Ip6(RouteIp6Tunnel::Destination(ip)) => ends.1 = Some(IpAddr::V6(ip)),
+            _ => {}
+        }
+    }
+    (ends.0.filter(|source| !source.is_unspecified()), ends.1)
+}
+
+fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn v6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address),
+    }
 }
 
 fn attribute<T>(route: &RouteMessage, pick: impl Fn(&RouteAttribute) -> Option<T>) -> Option<T> {

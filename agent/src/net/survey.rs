@@ -20,8 +20,8 @@ use super::{
 pub struct Survey {
     /// Devices, by name.
     pub links: HashMap<String, Device>,
-    /// Routes of ours to a single address, with their device.
-    pub routes: HashSet<(IpAddr, u32)>,
+    /// Routes of ours to a single address, with their device: the source that they name.
+    pub routes: HashMap<(IpAddr, u32), Option<IpAddr>>,
     /// Permanent neighbour entries: address and device to MAC.
     pub neighbours: HashMap<(IpAddr, u32), Vec<u8>>,
     /// Addresses that the host knows somebody at, with their device: neighbours of any kind, routes to them alone, and its
@@ -43,7 +43,11 @@ impl Survey {
         let permanent = neighbours.iter().filter(|(_, _, permanent)| *permanent);
         Ok(Self {
             links: links.into_iter().map(|link| (link.name.clone(), link)).collect(),
-            routes: routes.iter().filter(|route| route.ours).map(|route| (route.address, route.ifindex)).collect(),
+            routes: routes
+                .iter()
+                .filter(|route| route.ours)
+                .map(|route| ((route.address, route.ifindex), route.source))
+                .collect(),
             inhabited: routes.iter().map(|route| (route.address, route.ifindex)).chain(known).collect(),
             neighbours: permanent.map(|(at, mac, _)| (*at, mac.clone())).collect(),
         })

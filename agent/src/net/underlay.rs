@@ -27,11 +27,13 @@ pub async fn path(handle: &Handle, address: IpAddr, mtus: &HashMap<u32, u32>) ->
         Err(error) if errno(&error).is_some() => return Ok(None),
         Err(source) => return Err(NetError::Netlink { what: what(), source }),
     };
-    let (mut next_hop, mut ifindex, mut mtu, mut learned) = (address, None, None, false);
+    let (mut next_hop, mut ifindex, mut mtu, mut learned, mut source) = (address, None, None, false, None);
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Gateway(RouteAddress::Inet(ip)) => next_hop = IpAddr::V4(*ip),
             RouteAttribute::Gateway(RouteAddress::Inet6(ip)) => next_hop = IpAddr::V6(*ip),
+            RouteAttribute::PrefSource(RouteAddress::Inet(ip)) => source = Some(IpAddr::V4(*ip)),
+            RouteAttribute::PrefSource(RouteAddress::Inet6(ip)) => source = Some(IpAddr::V6(*ip)),
             RouteAttribute::Oif(index) => ifindex = Some(*index),
             // An exception that the kernel forgets after a while: a router said it.
             RouteAttribute::CacheInfo(info) => learned = info.expires != 0,
@@ -48,8 +50,8 @@ pub async fn path(handle: &Handle, address: IpAddr, mtus: &HashMap<u32, u32>) ->
     let Some(&device_mtu) = mtus.get(&ifindex) else { return Ok(None) };
     let mtu = mtu.filter(|mtu| *mtu != 0);
     Ok(Some(if learned {
-        Path { next_hop, ifindex, mtu: device_mtu, learned: mtu }
+        Path { next_hop, ifindex, mtu: device_mtu, source, learned: mtu }
     } else {
-        Path { next_hop, ifindex, mtu: mtu.unwrap_or(device_mtu), learned: None }
+        Path { next_hop, ifindex, mtu: mtu.unwrap_or(device_mtu), source, learned: None }
     }))
 }

@@ -15,6 +15,7 @@ mod datapath;
 mod devices;
 mod host;
 mod kernel;
+mod mtu;
 mod services;
 mod wire;
 
@@ -42,6 +43,7 @@ pub fn run(config: &Config, depth: Depth) -> Vec<Check> {
     checks.extend(host::sysctls());
     checks.extend(services::all(&config.services));
     checks.push(host::way_out());
+    checks.push(mtu::check(config));
     checks.extend(wire::all(config));
     checks
 }

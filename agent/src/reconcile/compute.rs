@@ -18,6 +18,8 @@ impl Reconciler {
         self.leases_seen = Some(self.with.attachments.lease_revision());
         let endpoints = self.with.attachments.local_endpoints();
         self.leased = endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
+        let observed = self.keeper.observed().unwrap_or(&nothing);
+        let lasting = self.internal_ips.follow(&snapshot.objects.nodes, &config.node_name, observed, self.now());
         let desired = desired::desired(Input {
             objects: &snapshot.objects,
             node_name: &config.node_name,
@@ -27,10 +29,12 @@ impl Reconciler {
                 overhead: Overhead::default(),
                 cluster_cidrs: config.cluster_cidrs.clone(),
                 node_capacity: layout::NODES - 1,
+                outer_source: self.outer_source,
             },
             underlay: &self.ways.underlay(),
-            observed: &self.keeper.observed().unwrap_or(&nothing).nodes,
+            observed: &observed.nodes,
             resting: &resting,
+            lasting: &lasting,
         })?;
         let desired = Arc::new(desired);
         let applied = self.keeper.apply(&desired, snapshot.whole, &self.with.flows);
@@ -38,6 +42,7 @@ impl Reconciler {
         self.errors.maps = applied.err();
         let peers = desired.remote.peers.values();
         state.mtu = self.ways.pod_mtu;
+        self.pods_changed |= self.with.attachments.speak_from(desired.host_sources);
         state.claimed = Arc::new(attachment::claimed(&snapshot.objects, &config.node_name));
         state.pod_cidrs.clone_from(&desired.own_pod_cidrs);
         state.internal_ips.clone_from(&desired.own_internal_ips);

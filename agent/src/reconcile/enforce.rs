@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use ferrule_model::desired::fits;
+
 use super::{Failure, Reconciler, devices};
 use crate::{bpf, chain::chain, net::overlay, state::NodeState};
 
@@ -19,7 +21,13 @@ impl Reconciler {
         if successor {
             self.carry();
         }
-        self.with.policy.follow()?;
+        if let Err(error) = self.with.policy.follow() {
+            // What is in force goes on; so does what does not need this.
+            if !self.enforced {
+                return Err(error.into());
+            }
+            self.failures.push(error.into());
+        }
         if !self.with.policy.is_ready() {
             state.waiting = Some(format!(
                 "the policies of a former agent are in force, and stay until all of the source can be read: {}",
@@ -40,8 +48,10 @@ impl Reconciler {
             devices::attach(&self.with.programs, &self.ways, whole, &is_pod);
         self.errors.devices = errors;
         state.other_devices = others;
-        state.ready = attached;
-        state.waiting = (!attached).then(|| self.errors.devices.join("; "));
+        let small = fits(state.mtu, state.pod_cidrs.iter()).err().map(|error| error.to_string());
+        state.ready = attached && small.is_none();
+        state.waiting = if attached { small } else { Some(self.errors.devices.join("; ")) };
+        self.enforced |= attached;
         if let Some(device) = self.ways.overlay.as_ref().filter(|_| attached) {
             // Not before: what comes through it is judged by the programs alone. Where it cannot come up, since somebody has its
             // UDP port, all that does not need it goes on.

@@ -21,18 +21,18 @@ use std::{
     collections::BTreeSet,
     error::Error,
     net::IpAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use ferrule_model::desired::Desired;
+use ferrule_model::desired::{Desired, InternalIps, OuterSource};
 use rtnetlink::Handle;
 use tokio::sync::watch;
 
 use self::{remote::Keeper, ways::Ways};
 use crate::{
     attachment::Attachments,
-    bpf::{Pins, Programs, RemoteMaps},
+    bpf::{Pins, Programs, RemoteMaps, sys},
     chain::chain,
     changes::{Changes, Part, Parts},
     config::Config,
@@ -52,6 +52,8 @@ pub(crate) use others::programs;
 const PERIOD: Duration = Duration::from_secs(10);
 /// How soon a round that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often that doubles while rounds go on to fail.
+const MOST_DOUBLINGS: u32 = 3;
 /// How long a burst of changes is gathered.
 const GATHER: Duration = Duration::from_millis(20);
 /// Pods are looked at no more often than this, whatever happens to their links.
@@ -86,6 +88,18 @@ pub struct Reconciler {
     with: With,
     keeper: Keeper,
     ways: Ways,
+    /// The ways were found once.
+    looked: bool,
+    /// Programs were on all devices once.
+    enforced: bool,
+    /// What failed in this round, which keeps nothing else from its turn.
+    failures: Vec<Failure>,
+    /// Rounds that failed, one after another.
+    failed: u32,
+    /// InternalIPs that came or went a moment ago, by milliseconds since `started`.
+    internal_ips: InternalIps,
+    started: Instant,
+    outer_source: OuterSource,
     /// The last snapshot that was looked at.
     snapshot: Arc<Snapshot>,
     desired: Option<Arc<Desired>>,
@@ -104,6 +118,7 @@ pub struct Reconciler {
 /// What went wrong, by what it was done for: what was not tried again stands.
 #[derive(Debug, Default)]
 struct Errors {
+    ways: Vec<String>,
     leases: Option<String>,
     maps: Option<String>,
     overlay: Option<String>,
@@ -114,7 +129,7 @@ struct Errors {
 
 impl Errors {
     fn all(&self) -> Vec<String> {
-        let of_overlay = self.leases.iter().chain(&self.maps).chain(&self.overlay);
+        let of_overlay = self.ways.iter().chain(&self.leases).chain(&self.maps).chain(&self.overlay);
         of_overlay.chain(&self.devices).chain(&self.host).chain(&self.pods).cloned().collect()
     }
 }
@@ -130,6 +145,13 @@ impl Reconciler {
             with,
             keeper: Keeper::new(maps),
             ways: Ways::default(),
+            looked: false,
+            enforced: false,
+            failures: Vec::new(),
+            failed: 0,
+            internal_ips: InternalIps::default(),
+            started: Instant::now(),
+            outer_source: outer_source(),
             snapshot: Arc::default(),
             desired: None,
             leased: BTreeSet::new(),
@@ -172,8 +194,10 @@ impl Reconciler {
     async fn follow_until_due(&mut self, store: &mut Reader, parts: Parts) -> bool {
         loop {
             // What could not be finished is tried again, not at once.
-            let rest = PERIOD.saturating_sub(self.full_round.elapsed()).max(AGAIN);
-            let pause = if self.pods_changed { rest.min(PODS) } else { rest };
+            let again = AGAIN * (1 << self.failed.saturating_sub(1).min(MOST_DOUBLINGS));
+            let rest = PERIOD.saturating_sub(self.full_round.elapsed()).max(again);
+            let rest = if self.pods_changed { rest.min(PODS) } else { rest };
+            let pause = self.until_known().map_or(rest, |due| rest.min(due));
             tokio::select! {
                 more = store.changed() => {
                     if !more {
@@ -181,7 +205,7 @@ impl Reconciler {
                     }
                     // What waits for its pause has no other turn where pods come and go all the time.
                     let waits = self.pods_changed || parts != Parts::default() || self.full_round.elapsed() >= PERIOD;
-                    if waits || !self.follow(&store.snapshot()) {
+                    if waits || self.is_known() || !self.follow(&store.snapshot()) {
                         return true;
                     }
                 }
@@ -196,15 +220,38 @@ impl Reconciler {
         let before = Arc::clone(&self.with.state.borrow());
         let mut state = (*before).clone();
         let outcome = self.reconcile(snapshot, parts, &mut state).await;
-        if let Err(failure) = &outcome {
-            let words = chain(failure.as_ref());
-            state.waiting = Some(words.clone());
+        let failures: Vec<Failure> = self.failures.drain(..).chain(outcome.err()).collect();
+        if !failures.is_empty() {
+            let words: Vec<String> = failures.iter().map(|failure| chain(failure.as_ref())).collect();
+            state.waiting = Some(words.join("; "));
             state.errors = self.errors.all();
-            state.errors.push(words);
+            state.errors.extend(words);
         }
+        let finished = failures.is_empty() && self.errors.ways.is_empty();
+        self.failed = if finished { 0 } else { self.failed.saturating_add(1) };
         state.finished = Some(Instant::now());
         self.publish(&before, state);
-        outcome.is_ok()
+        finished
+    }
+
+    /// Milliseconds of this agent's life.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long until something that came or went a moment ago has done so for long.
+    fn until_known(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.internal_ips.next()?.saturating_sub(self.now())))
+    }
+
+    /// Whether something has.
+    fn is_known(&self) -> bool {
+        self.until_known().is_some_and(|due| due.is_zero())
+    }
+
+    /// Keeps a failure for the end of the round.
+    fn note<T, E: Into<Failure>>(&mut self, outcome: Result<T, E>) -> Option<T> {
+        outcome.map_err(|error| self.failures.push(error.into())).ok()
     }
 
     /// Says what is new, and lets everybody see it.
@@ -244,20 +291,21 @@ impl Reconciler {
         let new_objects = !Arc::ptr_eq(&self.snapshot, &snapshot);
         let whole = snapshot.whole;
         let look = new_objects || parts.has(Part::Underlay);
-        let mut stale = new_objects || self.desired.is_none() || self.unfinished;
+        let mut stale = new_objects || self.desired.is_none() || self.unfinished || self.is_known();
         if look {
-            net::sysctl::forwarding()?;
-            let With { config, net, attachments, .. } = &self.with;
-            let is_pod = |name: &str, ifindex: u32| attachments.is_pod_link(name, ifindex);
-            let ways = self.ways.look(config, net, &snapshot, parts.has(Part::Underlay), &is_pod).await?;
-            stale |= !ways.lead_as(&self.ways);
-            self.ways = ways;
+            self.note(net::sysctl::forwarding());
+            stale |= self.look(&snapshot, parts).await?;
         }
-        stale |= self.keeper.look(parts.has(Part::Maps))?;
+        let read = self.keeper.look(parts.has(Part::Maps));
+        stale |= self.note(read).unwrap_or_default();
         stale |= parts.has(Part::Leases) && self.leases_matter();
         if stale {
-            self.compute(&snapshot, state)?;
-            self.snapshot = snapshot;
+            match self.compute(&snapshot, state) {
+                Ok(()) => self.snapshot = snapshot,
+                Err(failure) if self.desired.is_none() => return Err(failure),
+                // What was computed before goes on to be kept.
+                Err(failure) => self.failures.push(failure),
+            }
         }
         self.pods_changed |= parts.has(Part::Pods);
         // Where another layout's maps are pinned, its programs are in force, and know what these maps may lack yet.
@@ -269,9 +317,16 @@ impl Reconciler {
             ));
             return Ok(());
         }
+        if parts.is_full() {
+            self.with.programs.lock().unwrap_or_else(PoisonError::into_inner).doubt_roles();
+        }
         let enforces = look || stale || parts.has(Part::Devices);
-        if enforces && !self.enforce(whole, successor, state).await? {
-            return Ok(());
+        if enforces {
+            let enforced = self.enforce(whole, successor, state).await;
+            if !self.enforced || matches!(enforced, Ok(false)) {
+                return enforced.map(drop);
+            }
+            self.note(enforced);
         }
         if look || stale || parts.has(Part::Routes) {
             self.errors.host = self.host(whole).await;
@@ -290,9 +345,36 @@ impl Reconciler {
         }
         state.errors = self.errors.all();
         state.errors.extend(self.with.services.error());
-        if successor && state.ready {
+        if successor && state.ready && self.failures.is_empty() {
             self.take_over().await?;
         }
         Ok(())
     }
+
+    /// Looks at the ways to other nodes again: whether they lead elsewhere.
+    async fn look(&mut self, snapshot: &Snapshot, parts: Parts) -> Result<bool, Failure> {
+        let With { config, net, attachments, .. } = &self.with;
+        let is_pod = |name: &str, ifindex: u32| attachments.is_pod_link(name, ifindex);
+        match self.ways.look(config, net, snapshot, parts.has(Part::Underlay), &is_pod).await {
+            // Nothing ran yet that might go on without: what is configured has to be there.
+            Ok((_, errors)) if !errors.is_empty() && !self.looked && !config.devices.is_empty() => {
+                Err(errors.join("; ").into())
+            }
+            Ok((ways, errors)) => {
+                let differ = !ways.lead_as(&self.ways);
+                (self.ways, self.errors.ways, self.looked) = (ways, errors, true);
+                Ok(differ)
+            }
+            Err(failure) if !self.looked => Err(failure.into()),
+            Err(failure) => {
+                self.failures.push(failure.into());
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Who names the tunnel's outer source. Where it cannot be told, the older way works everywhere.
+fn outer_source() -> OuterSource {
+    if sys::takes_outer_source().unwrap_or_default() { OuterSource::Named } else { OuterSource::WhereNeeded }
 }

@@ -10,6 +10,7 @@ use futures::future::try_join_all;
 use rtnetlink::Handle;
 
 use crate::{
+    chain::chain,
     config::{Config, Routing},
     net::{self, NetError, link, overlay, own},
     store::Snapshot,
@@ -38,8 +39,8 @@ pub(super) struct Ways {
     pub paths: BTreeMap<IpAddr, Path>,
     /// Pods' MTU, in bytes.
     pub pod_mtu: u32,
-    /// This node's addresses, whichever device has them.
-    pub local: BTreeSet<IpAddr>,
+    /// This node's addresses, with the device that has them; not what we made.
+    pub local: BTreeMap<IpAddr, u32>,
     /// The addresses of its own devices, and gateways.
     pub kept: BTreeSet<IpAddr>,
 }
@@ -50,7 +51,8 @@ pub(super) type IsPod<'a> = &'a (dyn Fn(&str, u32) -> bool + Sync);
 impl Ways {
     /// Looks again, and sees to the overlay device. Paths that are known are believed, unless `anew`.
     /// Our own devices, the overlay's and pods' links, are neither the node's own nor a way to anywhere, whatever objects say:
-    /// what we made would else be what we go by.
+    /// what we made would else be what we go by. A sentence for each part that could not be seen to, which keeps no other from
+    /// its turn.
     pub async fn look(
         &self,
         config: &Config,
@@ -58,31 +60,36 @@ impl Ways {
         snapshot: &Snapshot,
         anew: bool,
         is_pod: IsPod<'_>,
-    ) -> Result<Self, NetError> {
+    ) -> Result<(Self, Vec<String>), NetError> {
+        let mut errors = Vec::new();
         let nodes = &snapshot.objects.nodes;
         let own = nodes.get(config.node_name.as_str());
         let own_ips: Vec<IpAddr> = own.map(|node| node.internal_ips.clone()).unwrap_or_default();
         let mut all = link::all(net).await?;
         all.retain(|device| !is_made_here(device, is_pod));
         let addresses = link::addresses(net).await?;
-        let devices = own_devices(config, &own_ips, &all, &addresses)?;
+        let devices = own_devices(config, &own_ips, &all, &addresses, &mut errors);
         let mtus: HashMap<u32, u32> = all.iter().map(|device| (device.ifindex, device.mtu)).collect();
         let others = nodes.values().filter(|node| *node.name != *config.node_name);
         let all_ips: Vec<IpAddr> = others.flat_map(|node| node.internal_ips.iter().copied()).collect();
         let paths = self.paths(net, &all_ips, &mtus, anew).await?;
         let pod_mtu = config.mtu.unwrap_or_else(|| pod_mtu(config.routing, &devices, &paths, &own_ips));
-        let overlay = overlay_device(config, net, pod_mtu).await?;
-        let is_of = |devices: &[link::Device], at: u32| devices.iter().any(|device| device.ifindex == at);
-        let held = |devices: &[link::Device]| -> BTreeSet<IpAddr> {
-            addresses.iter().filter(|(_, at)| is_of(devices, *at)).map(|(ip, _)| *ip).collect()
+        let overlay = overlay_device(config, net, pod_mtu, &mut errors).await;
+        if let Some(device) = &overlay {
+            let removed = overlay::remove_link_local(net, device.ifindex, &addresses).await;
+            errors.extend(removed.err().map(|error| chain(&error)));
+        }
+        let held = |devices: &[link::Device]| -> BTreeMap<IpAddr, u32> {
+            let of = |at: u32| devices.iter().any(|device| device.ifindex == at);
+            addresses.iter().filter(|(_, at)| of(*at)).copied().collect()
         };
-        let (local, mut kept) = (held(&all), held(&devices));
+        let (local, mut kept) = (held(&all), BTreeSet::from_iter(held(&devices).into_keys()));
         kept.extend(
             paths.iter().map(|(ip, path)| (ip, path.next_hop)).filter(|(ip, hop)| *ip != hop).map(|(_, hop)| hop),
         );
         kept.extend(self.default_gateways(net, &mtus, anew).await?);
         let others = others::others(&all, &devices);
-        Ok(Self { devices, others, overlay, paths, pod_mtu, local, kept })
+        Ok((Self { devices, others, overlay, paths, pod_mtu, local, kept }, errors))
     }
 
     /// Whether the ways are the same, whatever other devices there are.
@@ -121,7 +128,7 @@ impl Ways {
         anew: bool,
     ) -> Result<Vec<IpAddr>, NetError> {
         if !anew && !self.kept.is_empty() {
-            return Ok(self.kept.iter().copied().filter(|ip| !self.local.contains(ip)).collect());
+            return Ok(self.kept.iter().copied().filter(|ip| !self.local.contains_key(ip)).collect());
         }
         let mut gateways = Vec::new();
         for elsewhere in ELSEWHERE {
@@ -143,22 +150,26 @@ impl Ways {
     }
 }
 
-/// The node's own devices: those configured, or those that hold its InternalIPs.
+/// The node's own devices: those configured, of which each has to be there, or those that hold its InternalIPs.
 fn own_devices(
     config: &Config,
     own_ips: &[IpAddr],
     all: &[link::Device],
     addresses: &[(IpAddr, u32)],
-) -> Result<Vec<link::Device>, NetError> {
+    errors: &mut Vec<String>,
+) -> Vec<link::Device> {
     if config.devices.is_empty() {
         let holds = |ifindex| addresses.iter().any(|(ip, at)| *at == ifindex && own_ips.contains(ip));
-        return Ok(all.iter().filter(|device| holds(device.ifindex)).cloned().collect());
+        return all.iter().filter(|device| holds(device.ifindex)).cloned().collect();
     }
-    let named = |name: &String| {
-        let device = all.iter().find(|device| device.name == *name);
-        device.cloned().ok_or_else(|| NetError::NoDevice(name.clone()))
-    };
-    config.devices.iter().map(named).collect()
+    let mut devices = Vec::new();
+    for name in &config.devices {
+        match all.iter().find(|device| device.name == *name) {
+            Some(device) => devices.push(device.clone()),
+            None => errors.push(NetError::NoDevice(name.clone()).to_string()),
+        }
+    }
+    devices
 }
 
 /// Whether a device is one that this agent or the plugin made, or that another plugin made for a pod.
@@ -181,10 +192,11 @@ fn pod_mtu(routing: Routing, devices: &[link::Device], paths: &BTreeMap<IpAddr, 
     }
 }
 
-async fn overlay_device(config: &Config, net: &Handle, mtu: u32) -> Result<Option<link::Device>, NetError> {
+/// The overlay's device as far as it could be had.
+async fn overlay_device(config: &Config, net: &Handle, mtu: u32, errors: &mut Vec<String>) -> Option<link::Device> {
     if config.routing == Routing::Native {
-        overlay::remove(net, own::OVERLAY).await?;
-        return Ok(None);
+        errors.extend(overlay::remove(net, own::OVERLAY).await.err().map(|error| chain(&error)));
+        return None;
     }
     let wanted = overlay::Wanted {
         name: own::OVERLAY.into(),
@@ -192,7 +204,16 @@ async fn overlay_device(config: &Config, net: &Handle, mtu: u32) -> Result<Optio
         mtu,
         mac: overlay_mac(&config.node_name),
     };
-    Ok(Some(overlay::ensure(net, &wanted).await?))
+    match overlay::ensure(net, &wanted).await {
+        Ok((device, refused)) => {
+            errors.extend(refused.iter().map(|error| chain(error)));
+            Some(device)
+        }
+        Err(error) => {
+            errors.push(chain(&error));
+            None
+        }
+    }
 }
 
 /// Locally administered, and another one for each node: the kernel's loop check drops a packet whose inner source is

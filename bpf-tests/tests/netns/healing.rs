@@ -2,13 +2,20 @@
 
 use std::{
     net::IpAddr,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{HashMap, Map, MapData};
+use aya::{
+    maps::{HashMap, Map, MapData},
+    programs::{
+        SchedClassifier, TcAttachType,
+        tc::{NlOptions, TcAttachOptions, TcHandle},
+    },
+};
 use bpf_tests::{
     topology::{Cluster, Layout, Netns, Node, Pod, Routing, manifest, patience},
     traffic::{Echo, Flow, Ping},
@@ -194,6 +201,47 @@ fn of_attachments() {
             })
         });
     }
+}
+
+/// Puts a pinned program on a link, behind what is there.
+fn stray(pin: &Path, link: &str) -> Result<()> {
+    let options = NlOptions { priority: 9, handle: TcHandle::new(0, 1), classid: None };
+    let mut program = SchedClassifier::from_pin(pin)?;
+    let id = program.attach_with_options(link, TcAttachType::Ingress, TcAttachOptions::Netlink(options))?;
+    // Dropping the link would remove it.
+    std::mem::forget(program.take_link(id)?);
+    Ok(())
+}
+
+#[test]
+fn of_a_program_on_a_pods_link_that_is_for_the_nodes_devices() {
+    within(&Layout { arguments: &["--attach", "clsact"], ..Layout::default() }, |cluster| {
+        let scene = Scene::new(cluster)?;
+        let tc = |words: &str| {
+            let words = scene.filled(words)?;
+            let output = scene.node().netns.command("tc").args(words.split_whitespace()).output()?;
+            ensure!(output.status.success(), "tc {words}: {}", String::from_utf8_lossy(&output.stderr));
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let id = tc("filter show dev eth0 ingress")?;
+        let id =
+            id.split_whitespace().skip_while(|word| *word != "id").nth(1).context("from_netdev has an id")?.to_owned();
+        let pin = scene.node().pins().join("stray");
+        let output = std::process::Command::new("bpftool").args(["prog", "pin", "id", &id]).arg(&pin).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // As a former agent would.
+        scene.node().netns.enter(|| stray(&pin, &scene.link))??;
+        std::fs::remove_file(&pin)?;
+        ensure!(tc("filter show dev LINK ingress")?.contains("pref 9"), "{}", tc("filter show dev LINK ingress")?);
+        let shown = || tc("filter show dev LINK ingress").unwrap_or_default();
+        let limit = Instant::now() + patience(LATER);
+        while shown().contains("pref 9") {
+            ensure!(Instant::now() < limit, "it is still there: {}", shown());
+            thread::sleep(Duration::from_millis(200));
+        }
+        ensure!(shown().contains("from_pod"), "the pod's own went, too: {}", shown());
+        scene.is_whole()
+    });
 }
 
 #[test]

@@ -29,6 +29,32 @@ fn issues(node: &Node) -> Vec<String> {
     issues.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+#[test]
+fn an_internal_ip_among_pods_takes_nobody_down() {
+    within(&Layout::default(), |cluster| {
+        let [n1, n2] = &cluster.nodes[..] else { unreachable!("two nodes") };
+        let (a, b) = (n1.add("a")?, n2.add("b")?);
+        all_reach_all(&ends(cluster, &[&a, &b]))?;
+        let before = kernel(n1)?;
+        let lie = manifest::node("n9", &["10.244.9.0/24".to_owned()], &addresses(&["10.244.2.200", "fd00:244:2::200"]));
+        cluster.manifests.write("liar", &lie)?;
+        says(n1, &["Node n9", "10.244.2.200 lies inside"])?;
+        // A way by our own tunnel, whatever leads there, is none of the underlay's.
+        n1.netns.ip("route add 198.51.100.0/24 dev ferrule-vxlan")?;
+        let far = manifest::node("n8", &["10.244.8.0/24".to_owned()], &addresses(&["198.51.100.8"]));
+        cluster.manifests.write("far", &far)?;
+        says(n1, &["Node n8", "198.51.100.8"])?;
+        for _ in 0..4 {
+            n1.ferrule("doctor --fix")?;
+        }
+        n1.netns.ip("route del 198.51.100.0/24 dev ferrule-vxlan")?;
+        cluster.manifests.remove("far")?;
+        cluster.manifests.remove("liar")?;
+        until("all is as before", || kernel(n1).unwrap_or_default(), |now| *now == before)?;
+        all_reach_all(&ends(cluster, &[&a, &b]))
+    });
+}
+
 /// Waits for an issue with all these words.
 fn says(node: &Node, words: &[&str]) -> Result<()> {
     let has = |issues: &Vec<String>| issues.iter().any(|issue| words.iter().all(|word| issue.contains(word)));

@@ -28,6 +28,8 @@ mod reboot;
 mod service;
 mod settings;
 mod size;
+mod small_mtu;
+mod sources;
 mod support;
 mod taken;
 mod takeover;

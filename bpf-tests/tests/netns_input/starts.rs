@@ -71,7 +71,7 @@ fn pinned_maps_of_another_layout_are_named_and_left_as_they_are() {
 #[test]
 fn settings_that_cannot_be_used_are_named() {
     let cluster = one_node();
-    says(&refusal(&cluster, &["--mtu", "900"]), &["mtu: 900", "1280"]);
+    says(&refusal(&cluster, &["--mtu", "500"]), &["mtu: 500", "576"]);
     says(&refusal(&cluster, &["--cluster-cidrs", "10.244.3.0/16"]), &["cluster-cidrs", "host bits", "10.244.0.0/16"]);
     says(&refusal(&cluster, &["--log-level", "loud=="]), &["log-level"]);
     says(&refusal(&cluster, &["--log-level", "loud"]), &["log-level", "loud", "info"]);

@@ -10,8 +10,8 @@ use crate::{
         Outer,
     },
     world::{
-        A4, B4, B6, HERE, LIMITED4, NODE1, NODE1_6, OUTSIDE4, POD1, POD1_6, POD2, SELF4, SELF6, STRAY1, THERE,
-        UNOWNED4, UNUSED4, v6,
+        A4, B4, B6, HERE, LIMITED4, NODE1, NODE1_6, NODE1_NEXT, NODE1_SECOND, NODE2, OUTSIDE4, POD1, POD1_6, POD2,
+        SELF4, SELF6, STRAY1, THERE, UNOWNED4, UNUSED4, v6,
     },
 };
 
@@ -32,6 +32,23 @@ fn a_pod_of_the_sending_node_reaches_a_local_pod() {
         }
         let frame = udp6(POD1_6, B6, TTL, 53);
         check(outer, &frame, Redirected(Outcome::Pod, THERE, &frame));
+    }
+}
+
+#[test]
+fn every_internal_ip_of_the_sending_node_is_believed() {
+    for source in [NODE1_SECOND, NODE1_NEXT] {
+        let outer = Outer { source, ..FROM_NODE1 };
+        let frame = udp4(POD1, B4, TTL, 53);
+        check(outer, &frame, Redirected(Outcome::Pod, THERE, &frame));
+        check(outer, &udp4(POD2, B4, TTL, 53), Dropped(Drop::WrongNode));
+    }
+    // Another node's, a pod's of the node, this node's own.
+    for source in [NODE2, STRAY1, SELF4] {
+        let outer = Outer { source, ..FROM_NODE1 };
+        check(outer, &udp4(POD1, B4, TTL, 53), Dropped(Drop::WrongNode));
+        check(outer, &udp4(SELF4, B4, TTL, 53), Dropped(Drop::WrongNode));
+        check(outer, &udp4(UNUSED4, B4, TTL, 53), Dropped(Drop::WrongNode));
     }
 }
 

@@ -53,6 +53,10 @@ pub const UNOWNED4: [u8; 4] = [10, 244, 9, 9];
 pub const OUTSIDE4: [u8; 4] = [192, 0, 2, 1];
 pub const SELF4: [u8; 4] = [172, 30, 0, 11];
 pub const NODE1: [u8; 4] = [172, 30, 0, 12];
+/// Another InternalIP of node 1's.
+pub const NODE1_SECOND: [u8; 4] = [172, 30, 0, 22];
+/// One that names node 1's next entry already, as while an entry gives way to its successor.
+pub const NODE1_NEXT: [u8; 4] = [172, 30, 0, 32];
 pub const NODE2: [u8; 4] = [172, 30, 0, 13];
 pub const GATEWAY4: [u8; 4] = [169, 254, 1, 1];
 
@@ -208,6 +212,9 @@ fn peers(ebpf: &mut Ebpf) {
         (address(SELF6), node(peer::SELF)),
         (address(NODE1), node(1)),
         (address(NODE1_6), node(1)),
+        (address(NODE1_SECOND), node(1)),
+        // Entry 3 has node 1's InternalIPs.
+        (address(NODE1_NEXT), node(3)),
         (address(NODE2), node(2)),
         (address(NODE2_6), node(2)),
         (address(STRAY1), pod(1)),

@@ -66,6 +66,14 @@ impl<'a> Claims<'a> {
         self.nodes().filter(|(name, _)| *name != self.local)
     }
 
+    /// Whether an address is some node's or lies in some node's pod CIDR.
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
+        let holds = |claim: &Claim| {
+            claim.internal_ips.contains(&address) || claim.cidrs.iter().any(|cidr| cidr.contains(address))
+        };
+        self.nodes.values().any(holds)
+    }
+
     /// Whether there is a Node object of that name.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.nodes.contains_key(name)

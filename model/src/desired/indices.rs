@@ -57,6 +57,7 @@ mod tests {
             ifindex: 7,
             mtu,
             tunnel: None,
+            source: None,
             next_hop_v4: None,
             next_hop_v6: None,
             internal_v4: None,

@@ -11,23 +11,31 @@ mod claims;
 mod follow;
 mod indices;
 mod issue;
+mod lasting;
+mod least_mtu;
 mod peers;
 mod reach;
 mod reason;
 mod remote;
 mod routes;
 mod screen;
+mod source;
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;
 
 pub use indices::assign;
 pub use issue::{DesiredError, Issue};
+pub use lasting::{InternalIps, Lasting};
+pub use least_mtu::{LEAST_V4, LEAST_V6, MtuTooSmall, fits};
 pub(crate) use peers::precedence;
 pub use reach::{Overhead, Path, Routing, Underlay};
 pub use reason::Reason;
 pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target};
 pub use routes::{KernelRoute, RouteKind};
 pub use screen::{Own, Ranges, Screen, Screened, Special, special};
+pub use source::OuterSource;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -35,7 +43,7 @@ use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 
-use crate::cidr;
+use crate::cidr::{self, Family};
 use crate::objects::{Map, Objects};
 
 /// What the operator configured.
@@ -49,11 +57,19 @@ pub struct Settings {
     pub cluster_cidrs: Vec<IpNetwork>,
     /// The highest node index that the map has room for.
     pub node_capacity: u32,
+    /// Whose choice the tunnel's outer source is.
+    pub outer_source: OuterSource,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { routing: Routing::Vxlan, overhead: Overhead::default(), cluster_cidrs: vec![], node_capacity: 8191 }
+        Self {
+            routing: Routing::Vxlan,
+            overhead: Overhead::default(),
+            cluster_cidrs: vec![],
+            node_capacity: 8191,
+            outer_source: OuterSource::default(),
+        }
     }
 }
 
@@ -83,6 +99,8 @@ pub struct Input<'a> {
     pub observed: &'a Map<u32, NodeEntry>,
     /// Indices that were removed lately, and that packets on their way may still name.
     pub resting: &'a BTreeSet<u32>,
+    /// InternalIPs that came or went a moment ago.
+    pub lasting: &'a Lasting,
 }
 
 /// What a node should be like.
@@ -97,6 +115,8 @@ pub struct Desired {
     /// Gateway addresses that the overlay device (or, with native routing, another device of the node's own) must
     /// have, since the node has no InternalIP of their family to send from.
     pub own_addresses: Vec<IpAddr>,
+    /// What the host sends to its own pods from, by family: an address that a device has, or one of `own_addresses`.
+    pub host_sources: [Option<IpAddr>; 2],
     /// This node's pod CIDRs that are in force: what IPAM leases from.
     pub own_pod_cidrs: Vec<IpNetwork>,
     /// This node's InternalIPs, in their order.
@@ -153,9 +173,14 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
     let cluster_cidrs = input.settings.cluster_cidrs.iter().copied().map(cidr::normalised).collect();
     let remote = Remote { nodes, peers, prefixes, cluster_cidrs };
 
-    let routes = routes::routes(&remote, own, input.underlay.vxlan_mtu);
+    let host_sources = Family::BOTH.map(|family| {
+        source::of_host(input, own, family)
+            .or_else(|| own_addresses.iter().copied().find(|ip| Family::of(*ip) == family))
+    });
+    let routes = routes::routes(&remote, &own.cidrs, host_sources, input.underlay.vxlan_mtu);
     Ok(Desired {
         routes,
+        host_sources,
         own_addresses,
         own_pod_cidrs: own.cidrs.clone(),
         own_internal_ips: own.internal_ips.clone(),
@@ -163,7 +188,7 @@ pub fn desired(input: Input<'_>) -> Result<Desired, DesiredError> {
         node_names,
         contested,
         suppressed,
-        kept: input.underlay.kept.union(&input.underlay.local).copied().collect(),
+        kept: input.underlay.kept.iter().chain(input.underlay.local.keys()).copied().collect(),
         issues,
     })
 }

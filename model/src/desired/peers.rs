@@ -40,8 +40,16 @@ pub(super) fn peers<'a>(
             }
         }
     }
+    for (&address, node) in &input.lasting.former {
+        let index = if **node == *input.node_name { Some(LOCAL) } else { indices.get(&**node).copied() };
+        // Of this node's own, those that it still has; of others', what nobody else has or gets.
+        let here = input.underlay.local.contains_key(&address) == (index == Some(LOCAL));
+        if let Some(node) = index.filter(|_| here && !claims.holds(address) && !local.contains(&address)) {
+            peers.entry(address).or_insert(Peer { node, kind: PeerKind::Node });
+        }
+    }
     for (address, pod) in owners(input, claims, &local, &mut suppressed, &mut contested, issues) {
-        if input.underlay.kept.contains(&address) || input.underlay.local.contains(&address) {
+        if input.underlay.kept.contains(&address) || input.underlay.local.contains_key(&address) {
             issues.push(Issue::of_pod(&pod.name, Reason::PodIpOfOwn { address }));
         } else if let Some(node) = pod.node.as_deref().and_then(|name| indices.get(name)) {
             peers.insert(address, Peer { node: *node, kind: PeerKind::Pod });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::claims::{Claim, Claims};
-use super::{DesiredError, Forwarding, Input, Issue, NodeEntry, Reason};
+use super::{DesiredError, Forwarding, Input, Issue, NodeEntry, Reason, source};
 use crate::cidr::Family;
 
 /// How packets travel between nodes.
@@ -44,6 +44,8 @@ pub struct Path {
     pub ifindex: u32,
     /// The route's or the device's MTU in bytes.
     pub mtu: u32,
+    /// The source that the kernel would choose, where it says so.
+    pub source: Option<IpAddr>,
     /// What a router on the path said it takes at most (RFC 1191, RFC 8201), in bytes, while the kernel believes it.
     pub learned: Option<u32>,
 }
@@ -65,8 +67,8 @@ pub struct Underlay {
     pub vxlan_ifindex: Option<u32>,
     /// The overlay device's MTU in bytes.
     pub vxlan_mtu: u32,
-    /// Every address of this node, whichever device has it: no pod elsewhere does.
-    pub local: BTreeSet<IpAddr>,
+    /// Every address of this node but what we made, with the interface index of the device that has it: no pod elsewhere does.
+    pub local: BTreeMap<IpAddr, u32>,
     /// What this node must not lose: the addresses of its own devices, and the gateways by which it reaches others.
     pub kept: BTreeSet<IpAddr>,
 }
@@ -125,6 +127,7 @@ fn overlay(
         ifindex,
         mtu,
         tunnel: Some(tunnel),
+        source: source::outer(input, own, Family::of(tunnel), path),
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: v4(other),
@@ -160,6 +163,7 @@ fn native(underlay: &Underlay, other: &Claim, report: &mut dyn FnMut(Reason)) ->
         ifindex: first.ifindex,
         mtu,
         tunnel: None,
+        source: None,
         next_hop_v4: path_v4.and_then(|path| only_v4(path.next_hop)),
         next_hop_v6: path_v6.and_then(|path| only_v6(path.next_hop)),
         internal_v4: v4(other),

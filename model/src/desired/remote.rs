@@ -32,6 +32,8 @@ pub struct NodeEntry {
     pub mtu: u32,
     /// The outer destination, with [`Forwarding::Vxlan`].
     pub tunnel: Option<IpAddr>,
+    /// The outer source, of the tunnel's family; `None` where the kernel chooses it.
+    pub source: Option<IpAddr>,
     /// The next hop for IPv4 packets, with [`Forwarding::Native`].
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop for IPv6 packets, with [`Forwarding::Native`].

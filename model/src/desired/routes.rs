@@ -30,6 +30,8 @@ pub enum RouteKind {
     Overlay {
         /// The outer destination.
         tunnel: IpAddr,
+        /// The outer source; `None` where the kernel chooses it.
+        source: Option<IpAddr>,
     },
     /// To a next hop.
     Via {
@@ -43,8 +45,14 @@ pub enum RouteKind {
 }
 
 /// Every route, by destination. A remote CIDR that equals a cluster CIDR or the own one goes first.
-pub(super) fn routes(remote: &Remote, own: &Claim, vxlan_mtu: u32) -> Map<IpNetwork, KernelRoute> {
-    let unreachable = remote.cluster_cidrs.iter().chain(&own.cidrs).map(|&destination| KernelRoute {
+/// `sources` are what the host sends from, by family.
+pub(super) fn routes(
+    remote: &Remote,
+    own_cidrs: &[IpNetwork],
+    sources: [Option<IpAddr>; 2],
+    vxlan_mtu: u32,
+) -> Map<IpNetwork, KernelRoute> {
+    let unreachable = remote.cluster_cidrs.iter().chain(own_cidrs).map(|&destination| KernelRoute {
         destination,
         kind: RouteKind::Unreachable,
         prefer_source: None,
@@ -56,7 +64,6 @@ pub(super) fn routes(remote: &Remote, own: &Claim, vxlan_mtu: u32) -> Map<IpNetw
         .iter()
         .filter(|(address, peer)| peer.kind == PeerKind::Pod && prefix_owner(remote, **address) != Some(peer.node))
         .map(|(address, peer)| (cidr::host(*address), peer.node));
-    let sources = Family::BOTH.map(|family| source(own, family));
     let reachable = prefixes.chain(strays).filter_map(|(destination, index)| {
         let family = Family::of_net(destination);
         let node = remote.nodes.get(&index)?;
@@ -73,17 +80,13 @@ pub(super) fn own_addresses(own: &Claim) -> Vec<IpAddr> {
     needed.filter_map(|family| gateway(own, family)).collect()
 }
 
-fn source(own: &Claim, family: Family) -> Option<IpAddr> {
-    own.internal_ip(family).or_else(|| gateway(own, family))
-}
-
 fn gateway(own: &Claim, family: Family) -> Option<IpAddr> {
     own.cidrs.iter().filter(|cidr| Family::of_net(**cidr) == family).find_map(|cidr| cidr::gateway(*cidr))
 }
 
 fn kind(entry: &NodeEntry, family: Family) -> Option<RouteKind> {
     match entry.forwarding {
-        Forwarding::Vxlan => entry.tunnel.map(|tunnel| RouteKind::Overlay { tunnel }),
+        Forwarding::Vxlan => entry.tunnel.map(|tunnel| RouteKind::Overlay { tunnel, source: entry.source }),
         Forwarding::Native => {
             let next_hop = match family {
                 Family::V4 => entry.next_hop_v4.map(IpAddr::V4),

@@ -7,29 +7,31 @@ use crate::objects::{NetworkPolicy, Node, ObjectName, Phase, Pod};
 use crate::selector::Selector;
 
 /// A cluster in text, seen from node `a`. Lines:
-/// `node NAME IP,… CIDR,… [created N]`, `pod NAME NODE IP,… [created N] [terminating] [ended] [host]`,
-/// `lease IP`, `path IP NEXT_HOP IFINDEX MTU [learned N]`, `policy NAME`, `cluster CIDR`, `native`, `auto`,
-/// `overlay-mtu N`, `capacity N`.
+/// `node NAME IP,… CIDR,… [created N] [away]` (`away`: no device has the IPs), `pod NAME NODE IP,… [created N] [terminating] [ended] [host]`,
+/// `lease IP`, `path IP NEXT_HOP IFINDEX MTU [learned N] [source IP]`, `policy NAME`, `cluster CIDR`, `native`, `auto`,
+/// `overlay-mtu N`, `capacity N`, `local IP IFINDEX`, `former IP NODE`, `young IP`, `kernel-chooses`.
 #[derive(Default)]
-struct World {
+pub(super) struct World {
     objects: Objects,
     endpoints: Vec<LocalEndpoint>,
     settings: Settings,
     underlay: Underlay,
     observed: Map<u32, NodeEntry>,
+    lasting: Lasting,
 }
 
 fn list<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> Vec<T> {
     text.split(',').filter(|part| *part != "-").map(|part| part.parse().unwrap()).collect()
 }
 
-fn world(text: &str) -> World {
+pub(super) fn world(text: &str) -> World {
     let mut world = World::default();
     world.underlay.vxlan_ifindex = Some(9);
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let created = words.iter().position(|word| *word == "created").map_or(0, |at| words[at + 1].parse().unwrap());
         let learned = words.iter().position(|word| *word == "learned").map(|at| words[at + 1].parse().unwrap());
+        let source = words.iter().position(|word| *word == "source").map(|at| words[at + 1].parse().unwrap());
         let has = |word| words.contains(&word);
         match words[0] {
             "node" => {
@@ -40,6 +42,9 @@ fn world(text: &str) -> World {
                     pod_cidrs: list(words[3]),
                     ..Node::default()
                 };
+                if words[1] == "a" && !has("away") {
+                    world.underlay.local.extend(node.internal_ips.iter().map(|ip| (*ip, 2)));
+                }
                 world.objects.nodes.insert(node.name.clone(), node.into());
             }
             "pod" => {
@@ -67,6 +72,7 @@ fn world(text: &str) -> World {
                     next_hop: words[2].parse().unwrap(),
                     ifindex: words[3].parse().unwrap(),
                     mtu: words[4].parse().unwrap(),
+                    source,
                     learned,
                 };
                 world.underlay.paths.insert(words[1].parse().unwrap(), path);
@@ -85,6 +91,10 @@ fn world(text: &str) -> World {
             "native" => world.settings.routing = Routing::Native,
             "auto" => world.settings.routing = Routing::Auto,
             "overlay-mtu" => world.underlay.vxlan_mtu = words[1].parse().unwrap(),
+            "local" => _ = world.underlay.local.insert(words[1].parse().unwrap(), words[2].parse().unwrap()),
+            "former" => _ = world.lasting.former.insert(words[1].parse().unwrap(), words[2].into()),
+            "young" => _ = world.lasting.young.insert(words[1].parse().unwrap()),
+            "kernel-chooses" => world.settings.outer_source = OuterSource::WhereNeeded,
             "capacity" => world.settings.node_capacity = words[1].parse().unwrap(),
             _ => panic!("{line}"),
         }
@@ -92,7 +102,7 @@ fn world(text: &str) -> World {
     world
 }
 
-fn compute(world: &World) -> Result<Desired, DesiredError> {
+pub(super) fn compute(world: &World) -> Result<Desired, DesiredError> {
     let ranges = Ranges { cluster_cidrs: world.settings.cluster_cidrs.clone(), node_cidrs: vec![] };
     let screened = Screen::new(Own { node_name: "a".to_owned(), ranges, ..Own::default() }).screen(&world.objects);
     let computed = desired(Input {
@@ -103,6 +113,7 @@ fn compute(world: &World) -> Result<Desired, DesiredError> {
         underlay: &world.underlay,
         observed: &world.observed,
         resting: &BTreeSet::new(),
+        lasting: &world.lasting,
     })?;
     let issues = screened.issues.iter().cloned().chain(computed.issues).collect();
     Ok(Desired { issues, ..computed })
@@ -116,7 +127,8 @@ fn show(desired: &Desired) -> Vec<String> {
     let prefixes = remote.prefixes.iter().map(|(cidr, index)| format!("prefix {cidr} {}", name(*index)));
     let routes = desired.routes.values().map(|route| {
         let kind = match route.kind {
-            RouteKind::Overlay { tunnel } => format!("tunnel {tunnel}"),
+            RouteKind::Overlay { tunnel, source: None } => format!("tunnel {tunnel}"),
+            RouteKind::Overlay { tunnel, source: Some(source) } => format!("tunnel {tunnel} from {source}"),
             RouteKind::Via { next_hop, ifindex } => format!("via {next_hop} dev {ifindex}"),
             RouteKind::Unreachable => "unreachable".to_owned(),
         };
@@ -159,7 +171,7 @@ fn two_nodes_know_each_other() {
             "prefix 10.0.2.0/24 b",
             "route 10.0.0.0/16 unreachable",
             "route 10.0.1.0/24 unreachable",
-            "route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1",
+            "route 10.0.2.0/24 tunnel 192.0.2.2 from 192.0.2.1 src 192.0.2.1",
         ],
     );
 }
@@ -172,6 +184,7 @@ fn an_overlay_entry_carries_the_tunnel_and_what_it_leaves_of_the_mtu() {
         ifindex: 9,
         mtu: 1450,
         tunnel: Some("192.0.2.2".parse().unwrap()),
+        source: Some("192.0.2.1".parse().unwrap()),
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: Some(Ipv4Addr::new(192, 0, 2, 2)),
@@ -187,9 +200,9 @@ fn the_tunnel_takes_the_first_family_of_this_node_that_both_have() {
             "node a {own} 10.0.1.0/24\nnode b {other} 10.0.2.0/24\npath 192.0.2.2 192.0.2.2 2 1500\npath 2001:db8::2 2001:db8::2 2 1500"
         )
     };
-    let v6 = &["route 10.0.2.0/24 tunnel 2001:db8::2 src 192.0.2.1"];
+    let v6 = &["route 10.0.2.0/24 tunnel 2001:db8::2 from 2001:db8::1 src 192.0.2.1"];
     check(&routes("2001:db8::1,192.0.2.1", "192.0.2.2,2001:db8::2"), "route 10.0.2", v6);
-    let v4 = &["route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1"];
+    let v4 = &["route 10.0.2.0/24 tunnel 192.0.2.2 from 192.0.2.1 src 192.0.2.1"];
     check(&routes("192.0.2.1,2001:db8::1", "2001:db8::2,192.0.2.2"), "route 10.0.2", v4);
     check(&routes("2001:db8::1,192.0.2.1", "192.0.2.2"), "route 10.0.2", v4);
     check(&routes("192.0.2.1", "2001:db8::2"), "route 10.0.2", &[]);
@@ -215,7 +228,7 @@ fn a_family_without_internal_ip_is_sent_from_the_gateway_address() {
         node a 192.0.2.1 10.0.1.0/24,fd00:0:0:1::/64
         node b 192.0.2.2 10.0.2.0/24,fd00:0:0:2::/64
         path 192.0.2.2 192.0.2.2 2 1500";
-    check(text, "route fd00:0:0:2", &["route fd00:0:0:2::/64 tunnel 192.0.2.2 src fd00:0:0:1::1"]);
+    check(text, "route fd00:0:0:2", &["route fd00:0:0:2::/64 tunnel 192.0.2.2 from 192.0.2.1 src fd00:0:0:1::1"]);
     let desired = compute(&world(text)).unwrap();
     assert_eq!(desired.own_addresses, ["fd00:0:0:1::1".parse::<IpAddr>().unwrap()]);
     assert_eq!(desired.own_pod_cidrs.len(), 2);
@@ -239,8 +252,8 @@ fn a_pod_outside_of_its_nodes_cidrs_gets_a_route_of_its_own() {
         "route",
         &[
             "route 10.0.1.0/24 unreachable",
-            "route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1",
-            "route 172.16.0.7/32 tunnel 192.0.2.2 src 192.0.2.1",
+            "route 10.0.2.0/24 tunnel 192.0.2.2 from 192.0.2.1 src 192.0.2.1",
+            "route 172.16.0.7/32 tunnel 192.0.2.2 from 192.0.2.1 src 192.0.2.1",
         ],
     );
 }
@@ -300,7 +313,7 @@ fn what_this_node_has_itself_is_nobody_elses() {
     let mut world =
         world(&format!("{TWO}\nnode c 192.0.2.3 172.17.0.0/24\npath 192.0.2.3 192.0.2.3 2 1500\npod p b 192.0.2.254"));
     world.underlay.kept = ["172.17.0.1".parse().unwrap(), "10.0.1.1".parse().unwrap()].into();
-    world.underlay.local = ["192.0.2.254".parse().unwrap()].into();
+    world.underlay.local.insert("192.0.2.254".parse().unwrap(), 2);
     let desired = compute(&world).unwrap();
     let said = |part: &str| desired.issues.iter().any(|issue| issue.to_string().contains(part));
     assert!(
@@ -440,7 +453,7 @@ fn automatic_routing_is_native_on_one_link_and_a_tunnel_elsewhere() {
     let auto = format!("{DUAL}auto");
     let native = "route 10.0.2.0/24 via 192.0.2.2 dev 2 src 192.0.2.1";
     check(&auto, "route 10.0.2", &[native]);
-    let tunnel = "route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1";
+    let tunnel = "route 10.0.2.0/24 tunnel 192.0.2.2 from 192.0.2.1 src 192.0.2.1";
     // A router between, for one family or both; another device for one; no path for one.
     for (from, to) in [
         ("path 192.0.2.2 192.0.2.2", "path 192.0.2.2 192.0.2.254"),
@@ -462,8 +475,12 @@ fn a_family_without_pods_does_not_decide_about_the_link() {
 fn what_a_router_said_about_its_mtu_counts_for_the_tunnel() {
     let learned = format!("{TWO}overlay-mtu 1450").replace("2 1500", "2 1500 learned 1400");
     assert_eq!(compute(&world(&learned)).unwrap().remote.nodes[&1].mtu, 1350);
-    check(&learned, "route 10.0.2", &["route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1 mtu 1350"]);
-    check(&format!("{TWO}overlay-mtu 1450"), "route 10.0.2", &["route 10.0.2.0/24 tunnel 192.0.2.2 src 192.0.2.1"]);
+    check(&learned, "route 10.0.2", &["route 10.0.2.0/24 tunnel 192.0.2.2 from 192.0.2.1 src 192.0.2.1 mtu 1350"]);
+    check(
+        &format!("{TWO}overlay-mtu 1450"),
+        "route 10.0.2",
+        &["route 10.0.2.0/24 tunnel 192.0.2.2 from 192.0.2.1 src 192.0.2.1"],
+    );
 }
 
 #[test]

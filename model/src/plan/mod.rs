@@ -4,7 +4,8 @@
 //! Why the order holds, for an address that is looked up among peers, then prefixes (the longest counts), then cluster
 //! CIDRs:
 //! 1. Node entries first: what follows may name them.
-//! 2. Peers set: each decides its address at once, whatever prefixes say before or after.
+//! 2. Peers set: each decides its address at once, whatever prefixes say before or after. Nodes' own go first: who is
+//!    believed for a pod's address has to be known as the node's by then.
 //! 3. Prefixes set, the longest first: one that is set decides exactly the addresses that no longer prefix holds, and
 //!    the longer ones are all there, those to come as well as those to go.
 //! 4. Cluster CIDRs set: every address that will have an owner has it by now, and none has lost one.
@@ -23,7 +24,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::desired::{NodeEntry, Peer, Remote};
+use crate::desired::{NodeEntry, Peer, PeerKind, Remote};
 use crate::objects::{DiffItem, Map};
 
 /// One write to a map.
@@ -52,7 +53,8 @@ pub enum Step {
 #[must_use]
 pub fn plan(observed: &Remote, desired: &Remote) -> Vec<Step> {
     let (nodes, gone_nodes) = differing(&observed.nodes, &desired.nodes);
-    let (peers, gone_peers) = differing(&observed.peers, &desired.peers);
+    let (mut peers, gone_peers) = differing(&observed.peers, &desired.peers);
+    peers.sort_by_key(|(_, peer)| peer.kind == PeerKind::Pod);
     let (mut prefixes, mut gone_prefixes) = differing(&observed.prefixes, &desired.prefixes);
     prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix()));
     gone_prefixes.sort_by_key(IpNetwork::prefix);

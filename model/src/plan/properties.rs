@@ -49,6 +49,7 @@ fn entry(node: u8, version: u32) -> NodeEntry {
         ifindex: 7,
         mtu: version,
         tunnel: Some(IpAddr::from([192, 0, 2, node])),
+        source: None,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: None,

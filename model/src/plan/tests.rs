@@ -9,6 +9,7 @@ fn entry(mtu: u32) -> NodeEntry {
         ifindex: 7,
         mtu,
         tunnel: None,
+        source: None,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: None,

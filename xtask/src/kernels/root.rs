@@ -41,6 +41,8 @@ const TESTS: [Tests; 2] = [
             "bandwidth::own::a_chained_plugin",
             "service::refused::a_port",
             "service::changes::a_udp_socket",
+            "small_mtu::an_underlay",
+            "sources::a",
         ],
     ),
 ];

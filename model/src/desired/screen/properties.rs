@@ -186,7 +186,7 @@ fn known_as(objects: &Objects, honest: &[IpAddr]) -> Vec<String> {
 fn compute(objects: &Objects, like: Option<&Desired>) -> Desired {
     let path = |ip: &str| {
         let ip: IpAddr = ip.parse().unwrap();
-        (ip, Path { next_hop: ip, ifindex: 2, mtu: 1500, learned: None })
+        (ip, Path { next_hop: ip, ifindex: 2, mtu: 1500, source: None, learned: None })
     };
     let kept = ["192.0.2.1", "2001:db8::1", "192.0.2.77", "192.0.2.254"].map(|ip| ip.parse().unwrap()).into();
     let paths = ADDRESSES.map(path).into();
@@ -200,6 +200,7 @@ fn compute(objects: &Objects, like: Option<&Desired>) -> Desired {
         underlay: &underlay,
         observed: &like.map(|desired| desired.remote.nodes.clone()).unwrap_or_default(),
         resting: &BTreeSet::new(),
+        lasting: &crate::desired::Lasting::default(),
     })
     .unwrap()
 }
@@ -217,7 +218,7 @@ fn of_others(desired: &Desired) -> Vec<String> {
     let others: Vec<IpAddr> =
         remote.nodes.iter().filter(|(index, _)| name(**index) != "c").filter_map(|(_, entry)| entry.tunnel).collect();
     let routes = desired.routes.values().filter(|route| match route.kind {
-        crate::desired::RouteKind::Overlay { tunnel } => others.contains(&tunnel),
+        crate::desired::RouteKind::Overlay { tunnel, .. } => others.contains(&tunnel),
         _ => true,
     });
     lines.extend(routes.map(|route| format!("{route:?}")));

@@ -1,0 +1,112 @@
+//! Whether the node's devices leave pods enough, as far as it shows before the Node object is read.
+
+use std::{fs, net::IpAddr, path::Path};
+
+use ferrule_model::desired::{LEAST_V4, LEAST_V6, Overhead};
+use ipnetwork::IpNetwork;
+
+use super::Check;
+use crate::config::{Config, Routing};
+
+const WHAT: &str = "pods' MTU";
+
+pub(super) fn check(config: &Config) -> Check {
+    let devices = if config.devices.is_empty() { default_devices() } else { config.devices.clone() };
+    let known = devices.into_iter().filter_map(|name| Some((mtu_of(&name)?, name)));
+    let narrowest = known.min();
+    let Some((mtu, found)) = config.mtu.map(|mtu| (mtu, format!("{mtu}, as configured"))).or_else(|| {
+        let (device, name) = narrowest?;
+        let mtu = left(config.routing, device);
+        Some((mtu, format!("{mtu}, of {name}'s {device}")))
+    }) else {
+        return Check::ok(WHAT, "unknown", "no default route names a device: the ways to other nodes decide");
+    };
+    judge(mtu, found, &config.cluster_cidrs)
+}
+
+/// Over IPv6 the tunnel takes twenty bytes more; which family it takes only the Node objects tell.
+fn left(routing: Routing, device: u32) -> u32 {
+    if routing == Routing::Native { device } else { device.saturating_sub(Overhead::default().v4) }
+}
+
+fn judge(mtu: u32, found: String, cluster_cidrs: &[IpNetwork]) -> Check {
+    let v4_alone = !cluster_cidrs.is_empty() && cluster_cidrs.iter().all(IpNetwork::is_ipv4);
+    if mtu < LEAST_V4 {
+        let means = format!("no pod can be added: IPv4 needs {LEAST_V4}; raise the device's MTU by {}", LEAST_V4 - mtu);
+        return Check::otherwise(WHAT, found, means);
+    }
+    if mtu < LEAST_V6 && !v4_alone {
+        let means = format!(
+            "no pod can be added where the node has an IPv6 pod CIDR: IPv6 needs {LEAST_V6}; raise the device's MTU by {}",
+            LEAST_V6 - mtu
+        );
+        return Check::otherwise(WHAT, found, means);
+    }
+    Check::ok(WHAT, found, "enough for the pods' families; a narrower way to another node lowers it")
+}
+
+fn mtu_of(device: &str) -> Option<u32> {
+    fs::read_to_string(Path::new("/sys/class/net").join(device).join("mtu")).ok()?.trim().parse().ok()
+}
+
+/// Those of the default routes of IPv4, and of IPv6 where that has none.
+fn default_devices() -> Vec<String> {
+    let v4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let v6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
+    let found = of_v4(&v4);
+    if found.is_empty() { of_v6(&v6) } else { found }
+}
+
+/// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, below a heading.
+fn of_v4(text: &str) -> Vec<String> {
+    let rows = text.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.get(1) == Some(&"00000000") && row.get(7) == Some(&"00000000"))
+        .filter_map(|row| Some((*row.first()?).to_owned()))
+        .collect()
+}
+
+/// `destination length source length gateway metric refs use flags device`; the loopback device has a route that rejects all.
+fn of_v6(text: &str) -> Vec<String> {
+    let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.get(1) == Some(&"00") && row.first().is_some_and(|to| to.bytes().all(|byte| byte == b'0')))
+        .filter_map(|row| row.get(9).map(|name| (*name).to_owned()))
+        .filter(|name| name != "lo" && name.parse::<IpAddr>().is_err())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn default_routes_name_their_devices() {
+        let v4 = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+                  tailscale0\t00000000\t01001EAC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                  eth0\t00001EAC\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        assert_eq!(of_v4(v4), ["tailscale0"]);
+        let zero = "0".repeat(32);
+        let v6 = format!(
+            "{zero} 00 {zero} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n\
+             fd000030000000000000000000000000 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth1\n\
+             {zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n"
+        );
+        assert_eq!(of_v6(&v6), ["eth0"]);
+    }
+
+    #[track_caller]
+    fn verdict(mtu: u32, cidrs: &[&str], expected: Verdict) {
+        let cidrs: Vec<IpNetwork> = cidrs.iter().map(|one| one.parse().unwrap()).collect();
+        assert_eq!(judge(mtu, String::new(), &cidrs).verdict, expected, "{mtu} {cidrs:?}");
+    }
+
+    #[test]
+    fn what_is_too_narrow_depends_on_the_families() {
+        verdict(1280, &[], Verdict::Ok);
+        verdict(1279, &[], Verdict::Otherwise);
+        verdict(1279, &["10.0.0.0/8", "fd00::/32"], Verdict::Otherwise);
+        verdict(1279, &["10.0.0.0/8"], Verdict::Ok);
+        verdict(575, &["10.0.0.0/8"], Verdict::Otherwise);
+        assert_eq!((left(Routing::Native, 1280), left(Routing::Vxlan, 1280)), (1280, 1230));
+    }
+}
