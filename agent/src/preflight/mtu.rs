@@ -1,6 +1,10 @@
 //! Whether the node's devices leave pods enough, as far as it shows before the Node object is read.
 
-use std::{fs, net::IpAddr, path::Path};
+use std::{
+    fs,
+    net::IpAddr,
+    os::{fd::AsRawFd, unix::net::UnixDatagram},
+};
 
 use ferrule_model::desired::{LEAST_V4, LEAST_V6, Overhead};
 use ipnetwork::IpNetwork;
@@ -45,8 +49,21 @@ fn judge(mtu: u32, found: String, cluster_cidrs: &[IpNetwork]) -> Check {
     Check::ok(WHAT, found, "enough for the pods' families; a narrower way to another node lowers it")
 }
 
+/// Of a device in this network namespace (netdevice(7)); `/sys` may be another's.
 fn mtu_of(device: &str) -> Option<u32> {
-    fs::read_to_string(Path::new("/sys/class/net").join(device).join("mtu")).ok()?.trim().parse().ok()
+    let socket = UnixDatagram::unbound().ok()?;
+    // SAFETY: all-zero is a value of this struct of integers.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last octet stays zero.
+    if device.len() >= request.ifr_name.len() {
+        return None;
+    }
+    request.ifr_name.iter_mut().zip(device.bytes()).for_each(|(octet, byte)| *octet = byte.cast_signed());
+    // SAFETY: `request` outlives the call, which writes no more than it.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
+    // SAFETY: the call succeeded and wrote this field.
+    let mtu = (result == 0).then(|| unsafe { request.ifr_ifru.ifru_mtu })?;
+    u32::try_from(mtu).ok()
 }
 
 /// Those of the default routes of IPv4, and of IPv6 where that has none.
@@ -92,6 +109,12 @@ mod tests {
              {zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n"
         );
         assert_eq!(of_v6(&v6), ["eth0"]);
+    }
+
+    #[test]
+    fn a_device_says_its_mtu() {
+        assert_eq!(mtu_of("lo"), Some(65536));
+        assert_eq!((mtu_of("no-such-device"), mtu_of("a-name-longer-than-any")), (None, None));
     }
 
     #[track_caller]

@@ -44,7 +44,7 @@ enum End {
 /// How long nothing may arrive at the end of what is cut.
 const SILENCE: Duration = Duration::from_millis(400);
 /// How long what passes may take: TCP's retransmissions are seconds apart after some silence.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 impl Wire {
     /// Opens one, over which both ends have been heard.
