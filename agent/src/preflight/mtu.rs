@@ -60,10 +60,11 @@ fn mtu_of(device: &str) -> Option<u32> {
     }
     request.ifr_name.iter_mut().zip(device.bytes()).for_each(|(octet, byte)| *octet = byte.cast_signed());
     // SAFETY: `request` outlives the call, which writes no more than it.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
+    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) } != 0 {
+        return None;
+    }
     // SAFETY: the call succeeded and wrote this field.
-    let mtu = (result == 0).then(|| unsafe { request.ifr_ifru.ifru_mtu })?;
-    u32::try_from(mtu).ok()
+    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
 }
 
 /// Those of the default routes of IPv4, and of IPv6 where that has none.
