@@ -69,7 +69,7 @@ fn a_wrong_value_is_refused_by_its_name() {
     for (value, field) in [
         ("routing=geneve", "/routing"),
         ("vxlanPort=0", "/vxlanPort"),
-        ("mtu=900", "/mtu"),
+        ("mtu=575", "/mtu"),
         ("updateStrategy.type=Sometimes", "/updateStrategy/type"),
         ("guardPodAddresses=perhaps", "/guardPodAddresses"),
         ("mark=3", "/mark"),

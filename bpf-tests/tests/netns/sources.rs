@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bpf_tests::{
     topology::{Cluster, Families, Layout, Node, Pod, manifest, until},
-    traffic::Sequence,
+    traffic::{Sequence, Tally},
 };
 
 use crate::{
@@ -92,6 +92,10 @@ fn names_sources() -> Result<bool> {
     Ok(kernel()? >= (6, 0))
 }
 
+/// Milliseconds that an emulated kernel may take to remove an address: a datagram each. Without the agent's part a half of all
+/// is lost for seconds.
+const MOMENT: u32 = 50;
+
 /// By the book: add the new address, change the Node, remove the old one.
 #[test]
 fn a_node_is_renumbered_without_a_lost_datagram() {
@@ -118,7 +122,10 @@ fn a_node_is_renumbered_without_a_lost_datagram() {
             n1.netns.ip(&format!("address del {old}/{} dev eth0", length.split(' ').next().unwrap_or(length)))?;
             thread::sleep(Duration::from_secs(2));
             let (there, back) = (there.end(), back.end());
-            ensure!(there.gaps.is_empty() && back.gaps.is_empty(), "there: {there}; back: {back}");
+            // Where the kernel chooses the source, it has none while it takes the old address and its route off the device.
+            let moment = if names { 0 } else { MOMENT };
+            let missing = |tally: &Tally| tally.gaps.iter().map(|gap| gap.end() - gap.start() + 1).sum::<u32>();
+            ensure!(missing(&there) <= moment && missing(&back) <= moment, "there: {there}; back: {back}");
             ensure!(there.sent > 1000 && back.sent > 1000, "{there}; {back}");
             Ok(())
         });
