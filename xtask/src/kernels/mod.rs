@@ -30,7 +30,7 @@ use anyhow::Result;
 pub use binaries::Binaries;
 use console::Verdict;
 use release::Release;
-pub use release::ends;
+pub use release::oldest;
 
 use crate::{arch::Arch, test::Summary, workspace::Workspace};
 

@@ -42,7 +42,7 @@ const TESTS: [Tests; 2] = [
             "service::refused::a_port",
             "service::changes::a_udp_socket",
             "small_mtu::an_underlay",
-            "sources::a",
+            "sources::an_address",
         ],
     ),
 ];
