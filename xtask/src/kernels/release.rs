@@ -35,7 +35,7 @@ const NO_TUNNEL_SOURCE: Exception = Exception {
           netns::reach and netns::hostile send real packets through the tunnel",
 };
 
-const OLDEST: [Exception; 25] = [
+const OLDEST: [Exception; 30] = [
     NO_TUNNEL_SOURCE,
     Exception { part: "errors::what_comes_through_the_tunnel", ..NO_TUNNEL_SOURCE },
     no_incoming_device("foreign::"),
@@ -54,7 +54,12 @@ const OLDEST: [Exception; 25] = [
     no_incoming_device("arrival::only_the_tunnel"),
     no_incoming_device("arrival::what_leaves_by"),
     no_incoming_device("arrival::no_pod_speaks"),
+    no_incoming_device("arrival::another_device_carries"),
+    no_incoming_device("arrival::the_tunnels_port"),
     no_incoming_device("errors::a_pod_is_told"),
+    no_incoming_device("errors::no_extension_header"),
+    no_incoming_device("errors::what_is_said_of_the_tunnel"),
+    no_incoming_device("errors::what_is_said_of_the_way"),
     no_incoming_device("shares::only_its_openers"),
     no_incoming_device("shares::forged_beginnings"),
     no_incoming_device("shares::a_reserve_is"),
