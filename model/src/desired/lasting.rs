@@ -13,6 +13,10 @@ const UNTIL_KNOWN: u64 = 2_000;
 /// How long a former InternalIP is believed, in milliseconds: whoever has it may not have heard yet.
 const UNTIL_FORGOTTEN: u64 = 60_000;
 
+/// How many former InternalIPs of one node are believed at most, the latest: whoever changes its Node again and again fills
+/// nobody's map with them.
+const MOST_FORMER: usize = 8;
+
 /// What is to be known of it at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lasting {
@@ -51,12 +55,23 @@ impl InternalIps {
             }
         }
         self.former.retain(|ip, (node, until)| *until > now && !owners.contains_key(ip) && nodes.contains_key(node));
+        self.bound();
         self.young.retain(|ip, until| *until > now && owners.contains_key(ip));
         self.owners = Some(owners);
         Lasting {
             former: self.former.iter().map(|(ip, (node, _))| (*ip, Arc::clone(node))).collect(),
             young: self.young.keys().copied().collect(),
         }
+    }
+
+    /// Forgets the oldest of what a node had where that is too much.
+    fn bound(&mut self) {
+        let mut of_nodes: BTreeMap<Arc<str>, BTreeSet<(u64, IpAddr)>> = BTreeMap::new();
+        for (ip, (node, until)) in &self.former {
+            of_nodes.entry(Arc::clone(node)).or_default().insert((*until, *ip));
+        }
+        let excess = of_nodes.values().flat_map(|all| all.iter().rev().skip(MOST_FORMER));
+        excess.for_each(|(_, ip)| _ = self.former.remove(ip));
     }
 
     /// When something of it is over.
@@ -150,6 +165,20 @@ mod tests {
             (2, &[("a", &["192.0.2.1"]), ("b", &[]), ("c", &[])], &["192.0.2.2 of c"], &[]),
             (3, &[("a", &["192.0.2.1"]), ("b", &[])], &[], &[]),
         ]);
+    }
+
+    #[test]
+    fn a_node_that_changes_all_the_time_is_believed_in_its_latest_addresses_alone() {
+        let mut memory = InternalIps::default();
+        for last in 0..100 {
+            let own = format!("192.0.2.{last}");
+            let all: &[(&str, &[&str])] = &[("a", &["198.51.100.1"]), ("b", &[&own]), ("c", &["203.0.113.1"])];
+            memory.follow(&nodes(all), "a", &Remote::default(), last);
+        }
+        let all: &[(&str, &[&str])] = &[("a", &["198.51.100.1"]), ("b", &["192.0.2.99"]), ("c", &["203.0.113.2"])];
+        let (former, _) = names(&memory.follow(&nodes(all), "a", &Remote::default(), 100));
+        let latest = (91..99).map(|last| format!("192.0.2.{last} of b"));
+        assert_eq!(former, latest.chain(["203.0.113.1 of c".to_owned()]).collect::<Vec<_>>());
     }
 
     #[test]
