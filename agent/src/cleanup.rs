@@ -4,15 +4,17 @@
 use std::{fs, io, path::Path};
 
 use anyhow::{Result, bail};
+use ferrule_api::chain::chain;
+use ferrule_kernel::{
+    bpf::{Direction, Pins, devices},
+    net,
+    net::{Remover, link, own},
+};
 
 use crate::{
-    attachment::is_ours,
-    bpf::{Direction, Pins, devices},
-    chain::chain,
     config::Config,
     install::{conflist, plugin},
     lease::StateLock,
-    net::{self, Remover, link},
     reconcile::OVERLAY,
 };
 
@@ -37,7 +39,7 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     tried(remove_file(&config.cni_bin_dir.join(plugin::NAME)));
     let remover = Remover::start(net.clone());
     let links = link::all(&net).await?;
-    let pods = links.iter().filter(|link| is_ours(&link.name));
+    let pods = links.iter().filter(|link| own::is_pod_link(&link.name));
     for result in futures::future::join_all(pods.map(|link| remover.remove(&link.name))).await {
         tried(result.map_err(|error| chain(&error)));
     }
@@ -46,15 +48,15 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     }
     tried(net::route::remove_all(&net).await.map_err(|error| chain(&error)));
     tried(net::overlay::remove(&net, OVERLAY).await.map_err(|error| chain(&error)));
-    for link in links.iter().filter(|link| !is_ours(&link.name) && link.name != OVERLAY) {
+    for link in links.iter().filter(|link| !own::is_pod_link(&link.name) && link.name != OVERLAY) {
         for direction in Direction::ALL {
             let ours = devices::detach_filters(&link.name, link.ifindex, direction);
             tried(ours.map_err(|error| chain(&error)));
         }
     }
     tried(Pins::new(&config.bpffs).remove_all().map_err(|error| chain(&error)));
-    tried(remove_folder(&ferrule_cni::api::release_notes(&config.socket)));
-    for file in [config.socket.clone(), ferrule_cni::api::heartbeat(&config.socket)] {
+    tried(remove_folder(&ferrule_api::plugin::release_notes(&config.socket)));
+    for file in [config.socket.clone(), ferrule_api::plugin::heartbeat(&config.socket)] {
         tried(remove_file(&file));
     }
     tried(remove_file(&config.state_dir.join("leases.redb")));

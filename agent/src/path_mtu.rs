@@ -4,8 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ferrule_common::{Outcome, Program};
-
-use crate::{
+use ferrule_kernel::{
     bpf::{Metrics, Pins},
     changes::{Changes, Part},
 };

@@ -8,8 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use ferrule_cni::api as plugin;
+use ferrule_api::plugin;
+use ferrule_kernel::{bpf, bpf::Pins, changes::Changes, net};
 use ferrule_model::desired::Own;
+use ferrule_source as source;
+use ferrule_source::{kubernetes, store};
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
@@ -17,24 +20,24 @@ use tokio::{
 };
 
 use crate::{
-    api::{self, App},
+    api,
+    api::App,
     attachment::{Attachments, Parts, now_ms},
-    bpf::{self, Pins},
-    changes::Changes,
-    cluster::{self, Told},
+    cluster,
+    cluster::Told,
     config::{Config, SourceConfig},
     descriptors,
     flows::Flows,
     install::conflist,
     lease::Leases,
     monitor::Monitor,
-    net, path_mtu,
+    path_mtu,
     policy::Policy,
     preflight,
     reconcile::{Reconciler, With},
-    services::{self, Owners, Services},
-    source::{self, kubernetes},
-    state, store,
+    services,
+    services::{Owners, Services},
+    state,
 };
 
 /// How often the heartbeat's time is set; the plugin's STATUS goes by it.
@@ -75,8 +78,8 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
         bail!("this node cannot run Ferrule; `ferrule-agent preflight` shows all that was checked:\n{why}");
     }
     let pins = Pins::new(&config.bpffs);
-    let mut loaded = bpf::load(&pins, &bpf::Globals::new(config))?;
-    let attach = loaded.programs.attach_by(config.attach)?;
+    let mut loaded = bpf::load(&pins, &bpf::Globals::new(&config.datapath()))?;
+    let attach = loaded.programs.attach_by(config.attach.map(Into::into))?;
     tracing::info!(node = config.node_name, adopted = loaded.adopted, ?attach, "the programs are loaded");
 
     let changes = Arc::new(Changes::default());
@@ -186,7 +189,7 @@ async fn read_events(monitor: Arc<Monitor>) {
 }
 
 /// Waits for the signal to end.
-pub(crate) async fn stopped() {
+pub async fn stopped() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals cannot be received; end the agent with SIGKILL, which harms nothing");

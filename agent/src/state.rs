@@ -8,9 +8,8 @@ use std::{
 };
 
 use ferrule_model::desired::{Desired, NodeEntry};
+use ferrule_source::issue::Issue;
 use ipnetwork::IpNetwork;
-
-use crate::issue::Issue;
 
 /// The node as of the last reconciliation.
 #[derive(Debug, Clone, Default)]

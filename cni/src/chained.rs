@@ -1,14 +1,11 @@
 //! An interface that another plugin of the chain made: its addresses by `prevResult`, and the host side of its veth, on
 //! which policies are enforced.
 
-use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::{net::IpAddr, os::fd::AsFd};
 
-use crate::fault::Fault;
-use crate::netlink::Netlink;
-use crate::netlink::link::Link;
-use crate::netns::Netns;
-use crate::spec::result::AddResult;
+use ferrule_netlink::{Netlink, link::Link, netns::Netns};
+
+use crate::{fault::Fault, spec::result::AddResult};
 
 /// Only veths have a host side where pods' packets pass.
 const VETH: &str = "veth";

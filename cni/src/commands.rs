@@ -9,16 +9,15 @@ mod release;
 mod status;
 mod version;
 
+use ferrule_api::client::Agent;
 use serde_json::Value;
-
-use crate::agent::Agent;
-use crate::delegate::{Delegate, DelegateError};
-use crate::fault::Fault;
-use crate::spec::config::NetConf;
-use crate::spec::env::Call;
-use crate::spec::version::Version;
-
 pub use version::answer as version;
+
+use crate::{
+    delegate::{Delegate, DelegateError},
+    fault::Fault,
+    spec::{config::NetConf, env::Call, version::Version},
+};
 
 /// What a command works with.
 #[derive(Debug)]

@@ -1,20 +1,21 @@
 //! A delegated IPAM plugin: found on `CNI_PATH`, run with the plugin's own environment and the whole of its stdin.
 
-use std::env;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    env,
+    io::{self, Read, Write},
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, poll},
+};
 use serde_json::Value;
 
-use crate::spec::error::CniError;
-use crate::spec::fields::FieldError;
-use crate::spec::result::AddResult;
+use crate::spec::{error::CniError, fields::FieldError, result::AddResult};
 
 /// How long an IPAM plugin may take; one that asks a DHCP server is slow.
 const LIMIT: Duration = Duration::from_secs(60);

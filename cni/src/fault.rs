@@ -2,20 +2,16 @@
 
 use std::io;
 
-use crate::agent::AgentError;
-use crate::api::code as ours;
-use crate::chained::ChainedError;
-use crate::delegate::DelegateError;
-use crate::netlink::NetlinkError;
-use crate::netns::NetnsError;
-use crate::note::NoteError;
-use crate::spec::config::ConfigError;
-use crate::spec::env::EnvError;
-use crate::spec::error::code;
-use crate::spec::fields::FieldError;
-use crate::spec::version::Version;
-use crate::sysctl::SysctlError;
-use crate::wiring::AnswerError;
+use ferrule_api::{client::AgentError, plugin::code as ours};
+use ferrule_netlink::{NetlinkError, netns::NetnsError, sysctl::SysctlError};
+
+use crate::{
+    chained::ChainedError,
+    delegate::DelegateError,
+    note::NoteError,
+    spec::{config::ConfigError, env::EnvError, error::code, fields::FieldError, version::Version},
+    wiring::AnswerError,
+};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -183,10 +179,10 @@ fn delegate(error: &DelegateError) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use ferrule_api::plugin::ApiError;
+
     use super::*;
-    use crate::api::ApiError;
-    use crate::spec::error::CniError;
-    use crate::spec::version::UnsupportedVersion;
+    use crate::spec::{error::CniError, version::UnsupportedVersion};
 
     fn check(fault: impl Into<Fault>, expected: u32) {
         let fault = fault.into();

@@ -1,10 +1,12 @@
 //! The plugin's log: one JSON line a call. It never fails a call: what cannot be written is lost.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use serde::Serialize;
 use serde_json::Value;

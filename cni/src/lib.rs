@@ -7,19 +7,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod agent;
-pub mod api;
 pub mod chained;
 pub mod commands;
 pub mod delegate;
 pub mod fault;
 pub mod journal;
-pub mod netlink;
-pub mod netns;
 pub mod note;
 pub mod plugin;
 pub mod shaper;
 pub mod spec;
 pub mod stdin;
-pub mod sysctl;
 pub mod wiring;

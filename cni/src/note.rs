@@ -1,12 +1,14 @@
 //! Release notes: what a DEL that finds no agent leaves for it. A note survives a crash of anyone at any point: it is
 //! written under another name, synced, renamed, and the folder is synced.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
-use crate::api::{ReleaseRequest, host_ifname, release_notes};
+use ferrule_api::plugin::{ReleaseRequest, host_ifname, release_notes};
 
 /// A note that could not be left.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +48,9 @@ pub fn leave(socket: &Path, request: &ReleaseRequest) -> Result<PathBuf, NoteErr
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use ferrule_api::plugin::AttachmentId;
+
     use super::*;
-    use crate::api::AttachmentId;
 
     #[test]
     fn a_note_is_one_readable_file_however_often_it_is_left() {

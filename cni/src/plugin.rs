@@ -1,23 +1,29 @@
 //! A call from beginning to end: environment and stdin in, one object on stdout out, one line in the log. Entry points
 //! only parse and dispatch; the commands are in [`crate::commands`].
 
-use std::env;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::time::{Instant, SystemTime};
+use std::{
+    env,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Instant, SystemTime},
+};
 
 use serde_json::Value;
 
-use crate::commands::{self, Context};
-use crate::fault::Fault;
-use crate::journal::{self, Entry};
-use crate::spec::config::{DEFAULT_LOG, NetConf};
-use crate::spec::env::{self as environment, Call, EnvError};
-use crate::spec::error::CniError;
-use crate::spec::fields::Fields;
-use crate::spec::version::Version;
-use crate::stdin;
+use crate::{
+    commands::{self, Context},
+    fault::Fault,
+    journal::{self, Entry},
+    spec::{
+        config::{DEFAULT_LOG, NetConf},
+        env::{self as environment, Call, EnvError},
+        error::CniError,
+        fields::Fields,
+        version::Version,
+    },
+    stdin,
+};
 
 /// Serves the call that the process was started for.
 #[must_use]

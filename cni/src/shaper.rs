@@ -1,12 +1,13 @@
 //! Whether the network's configuration list chains the CNI project's plugin `bandwidth`. A plugin is told its own part of
 //! the list only, so that the file is looked for where runtimes have it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use ferrule_api::plugin::Shaper;
 use serde_json::Value;
-
-use crate::api::Shaper;
 
 /// The plugin's `type`.
 const BANDWIDTH: &str = "bandwidth";

@@ -15,6 +15,5 @@ pub mod config;
 pub mod env;
 pub mod error;
 pub mod fields;
-pub mod mac;
 pub mod result;
 pub mod version;

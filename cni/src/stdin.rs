@@ -1,12 +1,16 @@
 //! The configuration's way in. Most commands read to the end; VERSION must answer also where nobody closes, or ever
 //! writes, its stdin.
 
-use std::io::{self, IsTerminal, Read};
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, IsTerminal, Read},
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 /// How long VERSION waits for what a caller may still be writing.
 const BOUND: Duration = Duration::from_millis(300);

@@ -3,21 +3,25 @@
 //! The order keeps a pod from talking before its policies hold: the host side goes up first, then the agent attaches its
 //! programs, and only then does the container's side go up.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
+use ferrule_api::plugin::ReserveResponse;
+use ferrule_netlink::{
+    Netlink,
+    link::Veth,
+    mac::{Mac, MacError},
+    netns::Netns,
+    route::{MAIN, RouteEntry},
+    sysctl,
+    sysctl::Setting,
+};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
-use crate::api::ReserveResponse;
-use crate::fault::Fault;
-use crate::netlink::Netlink;
-use crate::netlink::link::Veth;
-use crate::netlink::route::{MAIN, RouteEntry};
-use crate::netns::Netns;
-use crate::spec::env::ifname_fault;
-use crate::spec::mac::{Mac, MacError};
-use crate::sysctl::{self, Setting};
+use crate::{fault::Fault, spec::env::ifname_fault};
 
 /// A second interface's table is this plus its index.
 const OWN_TABLE: u32 = 1000;
@@ -332,8 +336,9 @@ fn write(interface: &str, settings: &[Setting]) -> Result<(), sysctl::SysctlErro
 
 #[cfg(test)]
 mod tests {
+    use ferrule_api::plugin::ReservedAddress;
+
     use super::*;
-    use crate::api::ReservedAddress;
 
     fn reserved(addresses: &[(&str, &str)]) -> ReserveResponse {
         let address = |(address, gateway): &(&str, &str)| ReservedAddress {

@@ -2,7 +2,6 @@
 //! destination. It crosses the host's stack with the packet.
 
 use aya_ebpf::programs::TcContext;
-
 use ferrule_common::settings;
 
 use crate::maps::OPEN_MARK;

@@ -1,14 +1,18 @@
 //! How long the policy compiler takes for one change of a big cluster:
 //! `cargo run --release -p ferrule-model --features testing --example policy-speed`.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use ferrule_model::objects::Objects;
-use ferrule_model::policy::{Change, Endpoint, Engine, Limits, Step};
-use ferrule_model::selector::Labels;
-use ferrule_model::testing::hard::Hard;
+use ferrule_model::{
+    objects::Objects,
+    policy::{Change, Endpoint, Engine, Limits, Step},
+    selector::Labels,
+    testing::hard::Hard,
+};
 
 fn main() {
     for size in

@@ -1,18 +1,22 @@
 //! Policies that ask for more than anything has room for: what compiling them takes is counted, in bytes and allocations,
 //! whatever the machine's speed.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-
-use ferrule_model::objects::{
-    ContainerPort, Direction, IpBlock, NetworkPolicy, ObjectName, Phase, Pod, PolicyPeer, PolicyPort, PolicyRule,
-    PortMatch, Protocol,
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
-use ferrule_model::policy::{CLOSED, Change, Endpoint, Engine, Limits, excess};
-use ferrule_model::selector::{Requirement, Selector, Test};
+
+use ferrule_model::{
+    objects::{
+        ContainerPort, Direction, IpBlock, NetworkPolicy, ObjectName, Phase, Pod, PolicyPeer, PolicyPort, PolicyRule,
+        PortMatch, Protocol,
+    },
+    policy::{CLOSED, Change, Endpoint, Engine, Limits, excess},
+    selector::{Requirement, Selector, Test},
+};
 
 /// Counts what this thread holds, at most held, and how often it asked.
 struct Counting;

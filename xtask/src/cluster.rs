@@ -1,4 +1,4 @@
-//! `cargo xtask cluster`: what the developers' cluster is made of is built here; `bpf-tests/src/bin/cluster` runs it as root.
+//! `cargo xtask cluster`: what the developers' cluster is made of is built here; `bpf-tests/kit/src/bin/cluster` runs it as root.
 
 use std::{path::PathBuf, process::Command};
 

@@ -32,7 +32,7 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
     ebpf::build(workspace)?;
     step(
         "build the differential test",
-        workspace.cargo().args(["build", "--package", "bpf-tests", "--bin", "differential"]),
+        workspace.cargo().args(["build", "--package", "packet-tests", "--bin", "differential"]),
     )?;
     if !passes(workspace, options)? {
         bail!("datapath and oracle differ; what stands above names the seed and the step");

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::{Json, extract::State};
-use ferrule_cni::api::{
+use ferrule_api::plugin::{
     ActivateRequest, CheckRequest, GcRequest, GcResponse, ReleaseRequest, ReserveRequest, ReserveResponse,
     StatusResponse,
 };

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State};
+use ferrule_api::view::Finding;
 
 use super::App;
-use crate::doctor::{self, Finding};
+use crate::doctor;
 
 /// How long mending may take.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,20 +9,24 @@ use axum::{
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
-use ferrule_cni::api::{ApiError, code};
+use ferrule_api::{
+    plugin::{ApiError, code},
+    view,
+    view::Flushed,
+};
+use ferrule_kernel::bpf::globals;
 use ferrule_model::objects::ObjectName;
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{App, Refusal, inspect::unreadable, view::Flushed};
+use super::{App, Refusal, inspect::unreadable};
 use crate::{
     attachment::Attachments,
-    bpf::globals,
-    flows::{ShownFlow, Sweep, shown},
+    flows::{Sweep, shown},
     monitor::Names,
 };
 
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<ShownFlow>>, Refusal> {
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<view::Flow>>, Refusal> {
     let flows = Arc::clone(&app.flows);
     let listed = tokio::task::spawn_blocking(move || flows.list()).await;
     let flows = match listed {
@@ -31,7 +35,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<ShownFl
         Err(error) => return Err(unreadable(&error)),
     };
     let (now, second) = (jiffies_now(&flows), globals::jiffies());
-    let mut rows: Vec<ShownFlow> = flows.iter().map(|(key, flow)| shown(key, flow, now, second)).collect();
+    let mut rows: Vec<view::Flow> = flows.iter().map(|(key, flow)| shown(key, flow, now, second)).collect();
     rows.sort_by(|a, b| (&a.source, a.source_port, &a.destination).cmp(&(&b.source, b.source_port, &b.destination)));
     Ok(Json(rows))
 }

@@ -9,24 +9,21 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use ferrule_cni::api::{ApiError, code};
+use ferrule_api::{
+    chain::chain,
+    plugin::{ApiError, code},
+    view::{Endpoint, Ip, Node, Pod, Sample, Source, Status},
+};
+use ferrule_kernel::bpf::{
+    dump::{self, Row},
+    metrics,
+};
 use ferrule_model::desired::{Forwarding, NodeEntry};
+use ferrule_source::kubernetes::age;
 use k8s_openapi::jiff::Timestamp;
 
-use super::{
-    App, Refusal,
-    view::{Endpoint, Ip, Node, Pod, Source, Status},
-};
-use crate::{
-    bpf::{
-        dump::{self, Row},
-        metrics::Sample,
-    },
-    chain::chain,
-    config::Routing,
-    lease::{self, Lease},
-    source::kubernetes::age,
-};
+use super::{App, Refusal};
+use crate::{config::Routing, lease, lease::Lease};
 
 pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
     let state = Arc::clone(&app.state.borrow());
@@ -188,7 +185,19 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Json<Vec<Samp
 /// Every counter of the programs that is not zero.
 pub(super) fn samples(app: &App) -> Result<Vec<Sample>, Refusal> {
     let metrics = app.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-    metrics.samples().map_err(|error| unreadable(&error))
+    let samples = metrics.samples().map_err(|error| unreadable(&error))?;
+    Ok(samples.into_iter().map(sample).collect())
+}
+
+fn sample(sample: metrics::Sample) -> Sample {
+    Sample {
+        program: sample.program.name().into(),
+        dropped: sample.dropped,
+        outcome: sample.outcome.into(),
+        description: sample.description.into(),
+        packets: sample.counter.packets,
+        bytes: sample.counter.bytes,
+    }
 }
 
 pub(super) async fn map(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Vec<Row>>, Refusal> {

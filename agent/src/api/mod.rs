@@ -13,7 +13,6 @@ mod serve;
 mod services;
 mod socket;
 mod times;
-pub mod view;
 
 use std::sync::{Arc, Mutex};
 
@@ -23,26 +22,30 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use ferrule_cni::api::{self, ApiError, code};
-use tokio::{net::UnixListener, sync::watch};
-
+use ferrule_api::{
+    plugin as api,
+    plugin::{ApiError, code},
+    view,
+};
+use ferrule_kernel::{
+    bpf::{Metrics, Pins, Programs},
+    changes::Changes,
+};
+use ferrule_source::{kubernetes::Health, store::Reader};
 pub use listening::Listening;
 pub use prometheus::Recent;
 pub use socket::{SocketError, bind};
 pub use times::Times;
+use tokio::{net::UnixListener, sync::watch};
 
 use crate::{
     attachment::{AttachmentError, Attachments},
-    bpf::{Metrics, Pins, Programs},
-    changes::Changes,
     config::Config,
     flows::Flows,
     monitor::Monitor,
     policy::Policy,
     services::Services,
-    source::kubernetes::Health,
     state::NodeState,
-    store::Reader,
 };
 
 /// What handlers answer from.

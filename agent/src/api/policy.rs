@@ -6,14 +6,17 @@ use axum::{
     Json,
     extract::{Query, State},
 };
-use ferrule_cni::api::{ApiError, code};
+use ferrule_api::{
+    plugin::{ApiError, code},
+    view,
+};
 use ferrule_model::{
     objects::{Direction, Identity, Kind},
     policy::Subject,
 };
 
-use super::{App, Refusal, inspect::unreadable, view};
-use crate::explain::{self, Checked, Explained, Moment, Question};
+use super::{App, Refusal, inspect::unreadable};
+use crate::{explain, explain::Moment};
 
 fn moment(app: &App) -> Moment {
     let objects = Arc::clone(&app.store.clone().snapshot().objects);
@@ -23,8 +26,8 @@ fn moment(app: &App) -> Moment {
 
 pub(super) async fn explain(
     State(app): State<Arc<App>>,
-    Query(question): Query<Question>,
-) -> Result<Json<Explained>, Refusal> {
+    Query(question): Query<view::PolicyQuery>,
+) -> Result<Json<view::Explained>, Refusal> {
     explain::explain(&moment(&app), &app.policy, &question)
         .map(Json)
         .map_err(|msg| Refusal(ApiError { code: code::INVALID, msg, details: String::new() }))
@@ -33,7 +36,7 @@ pub(super) async fn explain(
 pub(super) async fn check(
     State(app): State<Arc<App>>,
     Json(manifests): Json<BTreeMap<String, String>>,
-) -> Result<Json<Checked>, Refusal> {
+) -> Result<Json<view::Checked>, Refusal> {
     let checked = tokio::task::spawn_blocking(move || {
         let flows = app.flows.list()?;
         Ok::<_, std::io::Error>(explain::check(&moment(&app), &manifests, &flows))

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use ferrule_cni::api::{ApiError, code};
+use ferrule_api::plugin::{ApiError, code};
 use nix::sys::socket::{setsockopt, sockopt::Ipv6V6Only};
 use tokio::net::{TcpListener, TcpSocket};
 

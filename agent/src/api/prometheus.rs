@@ -13,8 +13,11 @@ use axum::{
     http::{HeaderMap, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
+use ferrule_api::view::Sample;
 use ferrule_common::{layout, owner::Owner};
+use ferrule_kernel::bpf::policy_maps::Count;
 use ferrule_model::{policy, service};
+use ferrule_source::kubernetes::Report;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -22,11 +25,7 @@ use prometheus_client::{
 };
 
 use super::{App, Refusal, exposition::Format, inspect::samples};
-use crate::{
-    bpf::{metrics::Sample, policy_maps::Count},
-    source::kubernetes::Report,
-    state::NodeState,
-};
+use crate::state::NodeState;
 
 type Labels = Vec<(String, String)>;
 
@@ -282,8 +281,10 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: usize) {
 
 #[cfg(test)]
 mod tests {
+    use ferrule_source::store;
+
     use super::*;
-    use crate::{api::Times, store};
+    use crate::api::Times;
 
     /// Of an agent with the API server as its source: then nothing is left out. A family without a sample would be.
     fn everything() -> Figures {

@@ -6,11 +6,11 @@ use axum::{
     Json,
     extract::{Query, State},
 };
+use ferrule_api::view;
 use ferrule_model::objects::ObjectName;
 use serde::Deserialize;
 
 use super::App;
-use crate::services::ShownService;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -18,7 +18,7 @@ pub(super) struct Asked {
     name: Option<String>,
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Json<Vec<ShownService>> {
+pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Json<Vec<view::Service>> {
     let only = asked.namespace.zip(asked.name).map(|(namespace, name)| ObjectName::new(namespace, name));
     Json(app.services.show(only.as_ref()))
 }

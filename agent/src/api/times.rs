@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferrule_cni::api::AttachmentId;
+use ferrule_api::plugin::AttachmentId;
 use prometheus_client::metrics::{
     counter::Counter,
     family::Family,

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use ferrule_cni::api::ActivateRequest;
+use ferrule_api::plugin::ActivateRequest;
+use ferrule_kernel::{bpf::endpoint_maps::LocalPod, net, net::link};
 
 use super::{AttachmentError, Attachments, blocking, foreign, now_ms, subject};
-use crate::{
-    bpf::endpoint_maps::LocalPod,
-    lease::{Lease, LeaseError},
-    net::{self, link},
-};
+use crate::lease::{Lease, LeaseError};
 
 impl Attachments {
     /// Puts programs on the host side, publishes the addresses and leads routes there. Idempotent.

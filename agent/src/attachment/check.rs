@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ferrule_cni::api::CheckRequest;
+use ferrule_api::plugin::CheckRequest;
+use ferrule_kernel::net::survey::Survey;
 
 use super::{AttachmentError, Attachments};
-use crate::{lease::Lease, net::survey::Survey};
+use crate::lease::Lease;
 
 impl Attachments {
     /// Compares everything that an attachment needs with what is there.

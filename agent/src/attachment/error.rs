@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use ferrule_cni::api::{ApiError, code};
+use ferrule_api::{
+    chain::chain,
+    plugin::{ApiError, code},
+};
+use ferrule_kernel::{bpf::attach::AttachError, net::NetError};
 use ferrule_model::desired::MtuTooSmall;
 
-use crate::{bpf::attach::AttachError, chain::chain, lease::LeaseError, net::NetError, policy::PolicyError};
+use crate::{lease::LeaseError, policy::PolicyError};
 
 /// See the variants.
 #[derive(Debug, thiserror::Error)]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use ferrule_common::Program;
-
-use super::{AttachmentError, Attachments};
-use crate::{
+use ferrule_kernel::{
     bpf::Direction,
-    lease::Lease,
     net::{filter, host_side::source, link::Device, survey::Survey, sysctl},
 };
+
+use super::{AttachmentError, Attachments};
+use crate::lease::Lease;
 
 /// One difference between what an attachment needs and what is there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! Links that another plugin of a chain made: programs and map entries are ours, and all else is that plugin's. The link is
 //! found by the name that it had at ADD, and is never changed or removed.
 
+use ferrule_kernel::{
+    bpf::{Direction, devices},
+    net::{link, link::Device},
+};
 use netlink_packet_route::link::InfoKind;
 
 use super::{AttachmentError, Attachments, blocking};
-use crate::{
-    bpf::{Direction, devices},
-    lease::Lease,
-    net::link::{self, Device},
-};
+use crate::lease::Lease;
 
 /// Whether policies can be enforced on a lease's link.
 ///

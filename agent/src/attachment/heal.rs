@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use ferrule_api::chain::chain;
+use ferrule_kernel::net::{link, survey::Survey};
+
 use super::{AttachmentError, Attachments, blocking, now_ms, subject, sweep::who};
-use crate::{
-    chain::chain,
-    lease::Lease,
-    net::{link, survey::Survey},
-};
+use crate::lease::Lease;
 
 impl Attachments {
     /// Writes the map entries of every attachment that stands, once: before programs read them that never did.

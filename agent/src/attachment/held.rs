@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, fs, net::IpAddr, path::Path};
 
-use ferrule_cni::api::PodRef;
+use ferrule_api::plugin::PodRef;
+use ferrule_kernel::net::survey::Survey;
 use ferrule_model::objects::Objects;
 
 use super::Attachments;
-use crate::net::survey::Survey;
 
 impl Attachments {
     /// Remembers the addresses that the host knows somebody at who has no lease.

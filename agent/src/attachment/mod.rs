@@ -24,12 +24,6 @@ mod shaping;
 mod suspects;
 mod sweep;
 
-pub use error::AttachmentError;
-pub use examine::Damage;
-pub use held::claimed;
-use suspects::Suspects;
-pub(crate) use sweep::{is_ours, who};
-
 use std::{
     collections::{HashSet, hash_map::RandomState},
     hash::BuildHasher,
@@ -39,20 +33,27 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ferrule_cni::api::AttachmentId;
+pub use error::AttachmentError;
+pub use examine::Damage;
+use ferrule_api::plugin::AttachmentId;
+use ferrule_kernel::{
+    bpf::{EndpointMaps, Programs},
+    changes::{Changes, Part},
+    net::{Remover, host_side::Sources},
+};
 use ferrule_model::{desired::LocalEndpoint, objects::ObjectName, policy, tenants::Tenants};
+use ferrule_source::store::Reader;
+pub use held::claimed;
 use rtnetlink::Handle;
+use suspects::Suspects;
+pub(crate) use sweep::who;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
 
 use crate::{
-    bpf::{EndpointMaps, Programs},
-    changes::{Changes, Part},
     lease::{Lease, LeaseError, Leases},
-    net::{Remover, host_side::Sources},
     policy::Policy,
     services::Owners,
     state::NodeState,
-    store::Reader,
 };
 
 /// Locks that attachments share by their hash.
@@ -157,7 +158,7 @@ impl Attachments {
     pub async fn flush(self: &Arc<Self>) -> Option<String> {
         let all = Arc::clone(self);
         let flushed = blocking(move || Ok(all.leases.flush(now_ms())?)).await;
-        flushed.err().map(|error| crate::chain::chain(&error))
+        flushed.err().map(|error| ferrule_api::chain::chain(&error))
     }
 
     fn leases_changed(&self) {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use ferrule_cni::api::ReleaseRequest;
+use ferrule_api::plugin::ReleaseRequest;
 
 use super::Attachments;
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ferrule_cni::api::PodRef;
+use ferrule_api::plugin::PodRef;
 use ferrule_model::objects::{ObjectName, Objects};
 
 use super::{AttachmentError, Attachments, reserve::PATIENCE};

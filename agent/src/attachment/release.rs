@@ -2,14 +2,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use ferrule_cni::api::{AttachmentId, GcRequest, GcResponse};
+use ferrule_api::{
+    chain::chain,
+    plugin::{AttachmentId, GcRequest, GcResponse},
+};
+use ferrule_kernel::{net, net::link};
 
 use super::{AttachmentError, Attachments, blocking, now_ms};
-use crate::{
-    chain::chain,
-    lease::Lease,
-    net::{self, link},
-};
+use crate::lease::Lease;
 
 impl Attachments {
     /// Removes all of an attachment, but not another plugin's link; one that is not known is fine.
@@ -24,7 +24,7 @@ impl Attachments {
     /// [`Self::release`] for a caller who has the attachment's turn.
     pub(super) async fn release_in_turn(self: &Arc<Self>, id: &AttachmentId) -> Result<(), AttachmentError> {
         let lease = self.leases.get(id);
-        let name = ferrule_cni::api::host_ifname(&id.container_id, &id.ifname);
+        let name = ferrule_api::plugin::host_ifname(&id.container_id, &id.ifname);
         if let Some(lease) = &lease {
             // An entry whose device has gone would swallow packets: entries first.
             self.forget(lease).await?;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferrule_cni::api::{ReserveRequest, ReserveResponse, ReservedAddress};
+use ferrule_api::plugin::{ReserveRequest, ReserveResponse, ReservedAddress};
 use ferrule_common::{layout, settings};
 use ferrule_model::{desired::fits, ipam::Pools};
 use ipnetwork::IpNetwork;

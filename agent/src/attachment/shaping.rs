@@ -1,16 +1,15 @@
 //! Who limits a pod's bandwidth: the chained plugin `bandwidth`, beside TCX links, or the agent itself, beside clsact.
 
-use ferrule_cni::api::{ReserveRequest, Shaper};
+use ferrule_api::plugin::{Bandwidth, ReserveRequest, Shaper};
+use ferrule_kernel::net::{
+    limits,
+    limits::{Asked, Limits},
+    link::Device,
+    survey::Survey,
+};
 
 use super::{AttachmentError, Attachments, examine::Damage};
-use crate::{
-    lease::Lease,
-    net::{
-        limits::{self, Limits},
-        link::Device,
-        survey::Survey,
-    },
-};
+use crate::lease::Lease;
 
 impl Attachments {
     /// Decides it: `shaped` remains where the plugin does it, the limits where the agent does.
@@ -34,7 +33,7 @@ impl Attachments {
     /// Sets the limits that are the agent's to set.
     pub(super) async fn limit(&self, lease: &Lease, ifindex: u32) -> Result<(), AttachmentError> {
         let Some(asked) = &lease.limits else { return Ok(()) };
-        Ok(limits::ensure(&self.net, &lease.host_ifname, ifindex, &Limits::of(asked, lease.mtu)).await?)
+        Ok(limits::ensure(&self.net, &lease.host_ifname, ifindex, &of(asked, lease.mtu)).await?)
     }
 
     /// What such limits lack.
@@ -45,7 +44,7 @@ impl Attachments {
         survey: &Survey,
     ) -> Result<Vec<Damage>, AttachmentError> {
         let Some(asked) = &lease.limits else { return Ok(vec![]) };
-        let found = limits::differences(&self.net, device, &Limits::of(asked, lease.mtu), survey).await?;
+        let found = limits::differences(&self.net, device, &of(asked, lease.mtu), survey).await?;
         Ok(found.into_iter().map(Damage::mendable).collect())
     }
 }
@@ -55,7 +54,7 @@ fn is_chained(tcx: bool, shaper: &Shaper, told: bool) -> Result<bool, Attachment
     match shaper {
         Shaper::Chained(_) | Shaper::Unknown if tcx => Ok(true),
         Shaper::Chained(file) => {
-            let without = if crate::bpf::has_tcx() {
+            let without = if ferrule_kernel::bpf::has_tcx() {
                 "--attach clsact"
             } else {
                 "which this kernel lacks: it came with Linux 6.6"
@@ -104,4 +103,11 @@ mod tests {
         check(true, Shaper::Unknown, false, "plugin");
         check(false, Shaper::Unknown, false, "older than this agent");
     }
+}
+
+/// What the runtime asked for, as the kernel takes it.
+fn of(asked: &Bandwidth, mtu: u32) -> Limits {
+    let to_pod = Asked { rate_bits: asked.ingress_rate, burst_bits: asked.ingress_burst };
+    let from_pod = Asked { rate_bits: asked.egress_rate, burst_bits: asked.egress_burst };
+    Limits::of(to_pod, from_pod, mtu)
 }

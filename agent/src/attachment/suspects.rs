@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferrule_cni::api::AttachmentId;
+use ferrule_api::plugin::AttachmentId;
 
 /// How long an ADD may take from its reservation to its link, on a node with much to do.
 const ADDING: Duration = Duration::from_secs(5);

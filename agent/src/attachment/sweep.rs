@@ -7,14 +7,11 @@ use std::{
     time::Instant,
 };
 
-use ferrule_cni::api::AttachmentId;
+use ferrule_api::{chain::chain, plugin::AttachmentId};
+use ferrule_kernel::net::{limits, link, own, survey::Survey};
 
 use super::{AttachmentError, Attachments, held::orphan};
-use crate::{
-    chain::chain,
-    lease::Lease,
-    net::{limits, link, survey::Survey},
-};
+use crate::lease::Lease;
 
 impl Attachments {
     /// Ends leases whose netns and link are both gone, or that another boot made.
@@ -63,7 +60,9 @@ impl Attachments {
         let names: HashSet<&str> = leases.iter().map(|lease| lease.host_ifname.as_str()).collect();
         let swept = self.sweep_maps(&leased, &names, survey).await;
         let mut errors: Vec<String> = swept.err().map(|error| chain(&error)).into_iter().collect();
-        for (name, link) in survey.links.iter().filter(|(name, _)| is_ours(name) && !names.contains(name.as_str())) {
+        for (name, link) in
+            survey.links.iter().filter(|(name, _)| own::is_pod_link(name) && !names.contains(name.as_str()))
+        {
             if self.is_orphan(link.ifindex) {
                 errors.push(orphan(name, &self.addresses_of(link.ifindex)));
                 continue;
@@ -75,7 +74,9 @@ impl Attachments {
             tracing::info!(link = name, "removing a link without a lease");
             errors.extend(self.remover.remove(name).await.err().map(|error| chain(&error)));
         }
-        for (name, link) in survey.links.iter().filter(|(name, _)| !is_ours(name) && !names.contains(name.as_str())) {
+        for (name, link) in
+            survey.links.iter().filter(|(name, _)| !own::is_pod_link(name) && !names.contains(name.as_str()))
+        {
             if self.is_orphan(link.ifindex) {
                 errors.push(orphan(name, &self.addresses_of(link.ifindex)));
             }
@@ -133,11 +134,4 @@ pub(crate) fn who(lease: &Lease) -> String {
         Some(pod) => format!("pod {}/{}", pod.namespace, pod.name),
         None => format!("container {} {}", lease.id.container_id, lease.id.ifname),
     }
-}
-
-/// `fr` and eleven hex digits, as `ferrule_cni::api::host_ifname` makes them.
-pub(crate) fn is_ours(name: &str) -> bool {
-    name.strip_prefix("fr").is_some_and(|hash| {
-        hash.len() == 11 && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    })
 }

@@ -8,12 +8,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use ferrule_agent::{
-    allocator,
-    chain::sentence,
-    cleanup,
+    allocator, cleanup,
     config::{self, Config, Options},
-    install, net, preflight, run, say, uninstall,
+    install, preflight, run, say, uninstall,
 };
+use ferrule_api::chain::sentence;
+use ferrule_kernel::net;
 
 /// Ferrule's node agent: fills the eBPF maps, leases addresses and serves the CNI plugin
 #[derive(Parser)]

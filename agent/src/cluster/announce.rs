@@ -1,4 +1,4 @@
-//! Pods' addresses, announced in an annotation of their objects from ADD to DEL (see [`crate::source::announce`]).
+//! Pods' addresses, announced in an annotation of their objects from ADD to DEL (see [`ferrule_source::announce`]).
 //!
 //! ```text
 //! leases, Pod objects ─▶ wanted ─▶ what differs from what was told ─▶ a patch of pods/status each
@@ -9,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
+use ferrule_api::chain::chain;
 use ferrule_model::objects::{self as model, DiffItem, ObjectName, Objects};
+use ferrule_source::{announce, store::Reader};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
@@ -19,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{Cluster, pauses};
-use crate::{attachment::Attachments, chain::chain, lease::Lease, source::announce, store::Reader};
+use crate::{attachment::Attachments, lease::Lease};
 
 /// One pod of this node: its name, and its object's uid.
 type Own = (ObjectName, String);
@@ -159,7 +161,7 @@ fn patch(uid: &str, value: Option<&str>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use ferrule_cni::api::{AttachmentId, PodRef};
+    use ferrule_api::plugin::{AttachmentId, PodRef};
     use ferrule_model::testing::text;
 
     use super::*;

@@ -9,17 +9,17 @@ mod node;
 
 use std::{sync::Arc, time::Duration};
 
+use ferrule_api::chain::sentence;
+use ferrule_source::{
+    kubernetes,
+    kubernetes::{Access, Health},
+    store::{Reader, Writer},
+};
 use kube::Client;
 pub use node::forget as forget_node;
 use tokio::sync::watch;
 
-use crate::{
-    attachment::Attachments,
-    chain::sentence,
-    source::kubernetes::{self, Access, Health},
-    state::NodeState,
-    store::{Reader, Writer},
-};
+use crate::{attachment::Attachments, state::NodeState};
 
 /// The first pause before something is told again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));

@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ferrule_api::chain::chain;
+use ferrule_source::{decode::START_TAINT as TAINT, store::Reader};
 use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::{
     Api, Client,
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
 use super::{Cluster, pauses};
-use crate::{chain::chain, source::decode::START_TAINT as TAINT, state::NodeState, store::Reader};
+use crate::state::NodeState;
 
 const CONDITION: &str = "NetworkUnavailable";
 const REASON: &str = "FerruleIsUp";

@@ -72,7 +72,7 @@ impl Config {
         if let Some(name) = self.devices.iter().find(|name| name.is_empty() || name.len() > 15) {
             return bad("devices", format!("{name:?} is no device's name; give 1 to 15 bytes each, such as eth0"));
         }
-        if let Some(name) = self.devices.iter().find(|name| crate::net::own::is_ours(name)) {
+        if let Some(name) = self.devices.iter().find(|name| ferrule_kernel::net::own::is_ours(name)) {
             return bad(
                 "devices",
                 format!("{name} is made by Ferrule; name the devices by which nodes reach each other"),

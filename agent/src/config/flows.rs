@@ -1,6 +1,7 @@
 //! Settings of the connection table: its size, an endpoint's share of it, and how long a silent flow is remembered.
 
 use ferrule_common::layout;
+use ferrule_kernel::bpf::Timeouts;
 
 use super::{ConfigError, Options};
 
@@ -22,32 +23,13 @@ pub struct Flows {
     pub timeouts: Timeouts,
 }
 
-/// How long a flow may be silent, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// An established TCP connection.
-    pub tcp: u32,
-    /// A TCP connection whose opener has not acknowledged an answer, from its SYN.
-    pub tcp_opening: u32,
-    /// A TCP connection that has ended.
-    pub tcp_closing: u32,
-    /// A short exchange by UDP or SCTP.
-    pub udp: u32,
-    /// A lasting one.
-    pub udp_stream: u32,
-    /// Everything else.
-    pub other: u32,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { tcp: 8000, tcp_opening: 10, tcp_closing: 10, udp: 30, udp_stream: 120, other: 30 }
-    }
-}
+/// As nf_conntrack has them, with longer TCP connections.
+const TIMEOUTS: Timeouts =
+    Timeouts { tcp: 8000, tcp_opening: 10, tcp_closing: 10, udp: 30, udp_stream: 120, other: 30 };
 
 impl Default for Flows {
     fn default() -> Self {
-        Self { entries: layout::CONNTRACK, share_percent: 25, timeouts: Timeouts::default() }
+        Self { entries: layout::CONNTRACK, share_percent: 25, timeouts: TIMEOUTS }
     }
 }
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod check;
+mod datapath;
 mod error;
 mod flows;
 mod log;
@@ -18,11 +19,10 @@ mod source;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ferrule_model::desired::Ranges;
-use ipnetwork::IpNetwork;
-
 pub use error::ConfigError;
-pub use flows::{Flows, Timeouts};
+use ferrule_model::desired::Ranges;
+pub use flows::Flows;
+use ipnetwork::IpNetwork;
 pub use log::log_filter;
 pub use options::Options;
 pub use packets::{Attach, OwnNodeEgress, Routing};

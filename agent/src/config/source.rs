@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use ferrule_source::kubernetes::{Access, check_url};
 use serde::Deserialize;
 
 use super::{ConfigError, Options};
-use crate::source::kubernetes::{Access, check_url};
 
 /// A kind of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]

@@ -2,20 +2,19 @@
 
 use std::sync::{Arc, PoisonError};
 
+use ferrule_api::chain::chain;
 use ferrule_common::Program;
-
-use super::Finding;
-use crate::{
-    api::App,
+use ferrule_kernel::{
     bpf::Direction,
-    chain::chain,
-    config::Routing,
     net::{
-        firewall::{self, Dropping, Hook},
+        firewall,
+        firewall::{Dropping, Hook},
         link, sysctl,
     },
-    reconcile::{self, OVERLAY},
 };
+
+use super::Finding;
+use crate::{api::App, config::Routing, reconcile, reconcile::OVERLAY};
 
 pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
     let mut findings = forwarding();

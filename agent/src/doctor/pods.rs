@@ -2,8 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
+use ferrule_api::chain::chain;
+use ferrule_kernel::net::survey::Survey;
+
 use super::Finding;
-use crate::{api::App, attachment::who, chain::chain, lease::State, net::survey::Survey};
+use crate::{api::App, attachment::who, lease::State};
 
 const ANEW: &str = "delete the pod, so that it is made anew";
 

@@ -2,17 +2,16 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use ferrule_api::chain::chain;
 use ferrule_common::settings;
+use ferrule_kernel::{
+    bpf::RemoteMaps,
+    net::{host_side::source, link, route},
+};
 use ferrule_model::{desired::Desired, plan::plan};
 
 use super::{Finding, ping};
-use crate::{
-    api::App,
-    bpf::RemoteMaps,
-    chain::chain,
-    net::{host_side::source, link, route},
-    reconcile::OVERLAY,
-};
+use crate::{api::App, reconcile::OVERLAY};
 
 /// Differences that are named one by one.
 const NAMED: usize = 5;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use ferrule_api::chain::chain;
+
 use super::Finding;
-use crate::{api::App, chain::chain};
+use crate::api::App;
 
 pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
     let asked = Arc::clone(app);

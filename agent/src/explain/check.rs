@@ -2,75 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use ferrule_api::view;
 use ferrule_common::flow::{Flow, FlowKey};
 use ferrule_model::{
     objects::{Direction, Objects},
     oracle::{self, Packet, Sender, World},
 };
-use serde::{Deserialize, Serialize};
+use ferrule_source::{decode::Object, manifest, manifest::Item};
 
 use super::{Moment, ports, verdict::shown};
-use crate::{
-    flows::{ShownFlow, protocol, shown as in_words},
-    source::{
-        decode::Object,
-        manifest::{self, Item},
-    },
-};
-
-/// What would change.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Checked {
-    /// Objects that were read.
-    pub objects: Vec<String>,
-    /// What is wrong with the manifests.
-    pub problems: Vec<String>,
-    /// Pods of this node whose isolation would change.
-    pub pods: Vec<PodChange>,
-    /// Flows of this node that would be cut, or allowed.
-    pub flows: Vec<FlowChange>,
-    /// Flows that were looked at.
-    pub flows_seen: usize,
-}
-
-/// From one state to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed<T> {
-    /// As it is.
-    pub before: T,
-    /// As it would be.
-    pub after: T,
-}
-
-/// A pod's isolation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PodChange {
-    /// The pod.
-    pub pod: String,
-    /// `ingress` or `egress`.
-    pub direction: String,
-    /// The policies that isolate it.
-    pub isolated_by: Changed<Vec<String>>,
-}
-
-/// A flow's verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FlowChange {
-    /// The flow.
-    pub flow: ShownFlow,
-    /// Whether its opener may send.
-    pub allowed: Changed<bool>,
-    /// The rules that would allow it.
-    pub by: Vec<String>,
-}
+use crate::flows::{protocol, shown as in_words};
 
 /// Reads manifests, and compares.
 #[must_use]
-pub fn check(moment: &Moment, manifests: &BTreeMap<String, String>, flows: &[(FlowKey, Flow)]) -> Checked {
-    let mut checked = Checked { flows_seen: flows.len(), ..Checked::default() };
+pub fn check(moment: &Moment, manifests: &BTreeMap<String, String>, flows: &[(FlowKey, Flow)]) -> view::Checked {
+    let mut checked = view::Checked { flows_seen: flows.len(), ..view::Checked::default() };
     let after = overlaid(&moment.objects, manifests, &mut checked);
     let (old, new) = (moment.world(&moment.objects), moment.world(&after));
     for endpoint in &moment.endpoints {
@@ -79,8 +25,8 @@ pub fn check(moment: &Moment, manifests: &BTreeMap<String, String>, flows: &[(Fl
             if before != after {
                 let pod =
                     endpoint.pod.as_ref().map_or_else(|| format!("endpoint {}", endpoint.index), ToString::to_string);
-                let isolated_by = Changed { before, after };
-                checked.pods.push(PodChange { pod, direction: shown(direction).into(), isolated_by });
+                let isolated_by = view::Changed { before, after };
+                checked.pods.push(view::PodChange { pod, direction: shown(direction).into(), isolated_by });
             }
         }
     }
@@ -92,15 +38,15 @@ pub fn check(moment: &Moment, manifests: &BTreeMap<String, String>, flows: &[(Fl
             let by = after.egress.iter().chain(&after.ingress).flat_map(|end| &end.by);
             let by =
                 by.map(|rule| format!("{} {}[{}]", rule.policy, self::shown(rule.direction), rule.index)).collect();
-            let allowed = Changed { before: before.passes(), after: after.passes() };
-            checked.flows.push(FlowChange { flow: shown, allowed, by });
+            let allowed = view::Changed { before: before.passes(), after: after.passes() };
+            checked.flows.push(view::FlowChange { flow: shown, allowed, by });
         }
     }
     checked
 }
 
 /// The objects with those of the manifests in their place.
-fn overlaid(objects: &Objects, manifests: &BTreeMap<String, String>, checked: &mut Checked) -> Objects {
+fn overlaid(objects: &Objects, manifests: &BTreeMap<String, String>, checked: &mut view::Checked) -> Objects {
     let mut objects = objects.clone();
     for (name, text) in manifests {
         let items = if name.ends_with(".json") { manifest::json(text) } else { manifest::yaml(text) };
@@ -147,7 +93,7 @@ fn isolating(world: &World<'_>, endpoint: &oracle::Endpoint, direction: Directio
 }
 
 /// The packet that would open a flow.
-fn opener(world: &World<'_>, shown: &ShownFlow, key: &FlowKey) -> Option<(Packet, Sender)> {
+fn opener(world: &World<'_>, shown: &view::Flow, key: &FlowKey) -> Option<(Packet, Sender)> {
     let (source, destination) = (shown.source.parse().ok()?, shown.destination.parse().ok()?);
     let port = matches!(key.protocol, 6 | 17 | 132).then_some(shown.destination_port);
     let traffic = ports::traffic(&protocol(key.protocol), port, shown.source_port)?;

@@ -7,13 +7,12 @@ mod verdict;
 
 use std::{net::IpAddr, sync::Arc};
 
+pub use check::check;
 use ferrule_model::{
     objects::{ObjectName, Objects},
     oracle::{self, OwnNodeEgress, World},
 };
-
-pub use check::{Changed, Checked, FlowChange, PodChange, check};
-pub use verdict::{Explained, ExplainedEnd, Question, explain};
+pub use verdict::explain;
 
 use crate::{attachment::Attachments, config};
 

@@ -2,77 +2,20 @@
 
 use std::net::IpAddr;
 
+use ferrule_api::view;
 use ferrule_model::{
     objects::{Direction, ObjectName},
     oracle::{self, Exemption, Packet, Sender},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{Moment, live, ports};
 use crate::policy::Policy;
-
-/// What is asked.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Question {
-    /// `namespace/name` of a pod, an address, or `node` for this one.
-    pub source: String,
-    /// As `source`.
-    pub destination: String,
-    /// `tcp`, `udp`, `sctp`, `icmp`, or a number; by default `tcp` with a port, else `icmp`.
-    pub protocol: Option<String>,
-    /// The destination port.
-    pub port: Option<u16>,
-    /// 6 for the IPv6 addresses of pods.
-    pub family: Option<u8>,
-}
-
-/// The answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Explained {
-    /// The source's address.
-    pub source: String,
-    /// The destination's address.
-    pub destination: String,
-    /// `tcp 80`, `icmp`, …
-    pub traffic: String,
-    /// Whether a new flow may pass at this node's ends, as policies are documented.
-    pub allowed: bool,
-    /// Whether the live maps say the same.
-    pub agrees: bool,
-    /// Each end that is a pod of this node.
-    pub ends: Vec<ExplainedEnd>,
-}
-
-/// What one end says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExplainedEnd {
-    /// `ingress` or `egress`.
-    pub direction: String,
-    /// The endpoint's index.
-    pub endpoint: u32,
-    /// Its pod.
-    pub pod: Option<String>,
-    /// The policies that isolate it in this direction.
-    pub isolated_by: Vec<String>,
-    /// The rules that allow it.
-    pub allowed_by: Vec<String>,
-    /// Why it passes whatever policies say.
-    pub exempt: Option<String>,
-    /// Whether it may pass here.
-    pub allowed: bool,
-    /// Whether the live maps let it pass.
-    pub live_allowed: bool,
-    /// The rule by which they do.
-    pub live_rule: Option<String>,
-}
 
 /// Answers, or says in a sentence why it cannot.
 ///
 /// # Errors
 /// A sentence: an end that is not known, a protocol that needs a port, no end on this node, maps that cannot be read.
-pub fn explain(moment: &Moment, policy: &Policy, question: &Question) -> Result<Explained, String> {
+pub fn explain(moment: &Moment, policy: &Policy, question: &view::PolicyQuery) -> Result<view::Explained, String> {
     let v6 = question.family == Some(6);
     let source = address(moment, &question.source, v6)?;
     let destination = address(moment, &question.destination, v6 || source.is_ipv6())?;
@@ -106,7 +49,7 @@ pub fn explain(moment: &Moment, policy: &Policy, question: &Question) -> Result<
                 .map_err(|error| format!("the maps cannot be read: {error}"))?,
         };
         let pod = world.endpoints.iter().find(|one| one.index == end.endpoint).and_then(|one| one.pod.as_ref());
-        explained.push(ExplainedEnd {
+        explained.push(view::ExplainedEnd {
             direction: shown(direction).into(),
             endpoint: end.endpoint,
             pod: pod.map(ToString::to_string),
@@ -127,7 +70,7 @@ pub fn explain(moment: &Moment, policy: &Policy, question: &Question) -> Result<
             "neither {source} nor {destination} is a pod of this node; ask on the node of one of them"
         ));
     }
-    Ok(Explained {
+    Ok(view::Explained {
         source: source.to_string(),
         destination: destination.to_string(),
         traffic: asked.map_or_else(|| name.clone(), |(_, port)| format!("{name} {port}")),

@@ -16,14 +16,11 @@ use std::{
 };
 
 use ferrule_common::flow::{Flow, FlowKey};
-use tokio::sync::Notify;
-
+pub use ferrule_kernel::bpf::flow_table::Sweep;
+use ferrule_kernel::bpf::{FlowTable, flow_table::Swept};
 use recount::{Count, Differences};
-pub use show::{ShownFlow, protocol, shown};
-
-use crate::bpf::{FlowTable, flow_table::Swept};
-
-pub use crate::bpf::flow_table::Sweep;
+pub use show::{protocol, shown};
+use tokio::sync::Notify;
 
 /// How often flows are counted anew.
 const RECOUNT: Duration = Duration::from_secs(30);

@@ -1,41 +1,17 @@
 //! A flow in words.
 
+use ferrule_api::view;
 use ferrule_common::flow::{
     BARE, DENIED_EGRESS, DENIED_INGRESS, ECHO_FROM_HIGHER, ECHO_FROM_LOWER, FIN, Flow, FlowKey, RST,
 };
-use serde::{Deserialize, Serialize};
-
-/// A flow as operators see it: from the end that opened it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShownFlow {
-    /// `tcp`, `udp`, `sctp`, `icmp`, `icmpv6`, or the protocol's number.
-    pub protocol: String,
-    /// Who opened it.
-    pub source: String,
-    /// The port it was opened from; an echo's identifier; 0 where there is none.
-    pub source_port: u16,
-    /// Towards whom.
-    pub destination: String,
-    /// The port it was opened to.
-    pub destination_port: u16,
-    /// `open`, `answered`, `closing`, or why it is denied.
-    pub state: String,
-    /// How long it was silent, in seconds.
-    pub idle: u32,
-    /// The endpoint in whose share of the table it counts.
-    pub endpoint: u32,
-    /// What answers it goes through the host's stack.
-    pub via_stack: bool,
-}
 
 /// A flow in words; `now` and `second` are in jiffies.
 #[must_use]
-pub fn shown(key: &FlowKey, flow: &Flow, now: u32, second: u32) -> ShownFlow {
+pub fn shown(key: &FlowKey, flow: &Flow, now: u32, second: u32) -> view::Flow {
     let lower = (key.lower, key.lower_port_be);
     let higher = (key.higher, key.higher_port_be);
     let (source, destination) = if flow.opened_by_higher != 0 { (higher, lower) } else { (lower, higher) };
-    ShownFlow {
+    view::Flow {
         protocol: protocol(key.protocol),
         source: source.0.to_ip().to_string(),
         source_port: u16::from_be(source.1),

@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
+use ferrule_api::chain::chain;
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::{InstallError, file, plugin};
-use crate::{chain::chain, config::Config, state::NodeState};
+use crate::{config::Config, state::NodeState};
 
 /// Its name: runtimes take the first of the folder.
 pub const NAME: &str = "05-ferrule.conflist";
@@ -90,7 +91,7 @@ pub fn remove(folder: &Path) -> Result<(), InstallError> {
 /// The version is chosen by the caller: containerd 1.6 takes `cniVersion`, newer ones the newest of `cniVersions`.
 fn text(config: &Config, portmap: bool) -> String {
     let mut own = json!({"type": plugin::NAME, "capabilities": {"bandwidth": true}});
-    if config.socket != Path::new(ferrule_cni::spec::config::DEFAULT_SOCKET) {
+    if config.socket != Path::new(ferrule_api::plugin::DEFAULT_SOCKET) {
         own["agentSocket"] = json!(config.socket);
     }
     let mut plugins = vec![own];

@@ -1,15 +1,18 @@
 //! Leases in memory: who has what, and which rows change when that does. Decides; writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
-use ferrule_cni::api::{AttachmentId, ReserveRequest, host_ifname};
-use ferrule_model::cidr::Family;
-use ferrule_model::ipam::{IpamError, Ledger, Pools, REST_MS};
+use ferrule_api::plugin::{AttachmentId, ReserveRequest, host_ifname};
+use ferrule_model::{
+    cidr::Family,
+    ipam::{IpamError, Ledger, Pools, REST_MS},
+};
 
-use super::database::Change;
-use super::{Lease, LeaseError, Mac, State};
+use super::{Lease, LeaseError, Mac, State, database::Change};
 
 /// What a reservation goes by.
 #[derive(Clone, Copy)]

@@ -2,13 +2,17 @@
 //! and says on its standard output what it is about to do and what it was told; the parent kills it, opens the
 //! directory, and compares.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use super::tests::{Bench, id, request, terms};
-use super::*;
+use super::{
+    tests::{Bench, id, request, terms},
+    *,
+};
 
 const DIR: &str = "FERRULE_TEST_LEASE_DIR";
 

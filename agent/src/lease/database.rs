@@ -6,10 +6,12 @@
 //! | `rest/ADDRESS`, `index/NUMBER` | when it was released, in milliseconds since 1970 |
 //! | `cursor/4`, `cursor/6` | the address that the round robin gave last |
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 

@@ -1,9 +1,6 @@
 //! Why there is no lease.
 
-use std::io;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
 
 use ferrule_model::ipam::IpamError;
 

@@ -5,8 +5,7 @@
 //! every end of every attachment has its own: the receiver of an encapsulated packet drops it as a loop when the inner
 //! source MAC is one of its own, so that one MAC for all would not work.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 

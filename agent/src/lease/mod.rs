@@ -31,21 +31,21 @@ mod lock;
 mod mac;
 mod record;
 
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use book::Book;
 pub use book::Terms;
+use database::{Change, Database};
 pub use error::LeaseError;
+use ferrule_api::plugin::{AttachmentId, ReserveRequest};
 pub use lock::StateLock;
 pub use mac::{Mac, MacError};
 pub use record::{Lease, State};
-
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-
-use ferrule_cni::api::{AttachmentId, ReserveRequest};
-
-use book::Book;
-use database::{Change, Database};
 
 /// The lease database of a state directory. All calls block for as long as an fsync takes; make them where blocking is
 /// fine. Calls from several threads at a time share transactions.

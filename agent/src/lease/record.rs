@@ -2,10 +2,7 @@
 
 use std::net::IpAddr;
 
-use ferrule_cni::{
-    api::{AttachmentId, PodRef},
-    spec::capability::Bandwidth,
-};
+use ferrule_api::plugin::{AttachmentId, Bandwidth, PodRef};
 use serde::{Deserialize, Serialize};
 
 use super::Mac;

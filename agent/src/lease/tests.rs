@@ -1,9 +1,8 @@
 //! Leases over time, restarts included.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt};
 
-use ferrule_cni::api::{HostSide, PodRef};
+use ferrule_api::plugin::{HostSide, PodRef};
 use ferrule_model::ipam::Pools;
 
 use super::*;
@@ -120,7 +119,7 @@ fn a_lease_keeps_all_that_it_was_given() {
     let (given, _) = bench.open().reserve(&asked, &terms(&bench.pools, 5)).unwrap();
     assert_eq!(bench.open().list(), [Arc::clone(&given)]);
     assert_eq!((given.pod_mac.to_string().as_str(), given.mtu), ("0a:00:00:00:00:07", 1450));
-    assert_eq!(given.host_ifname, ferrule_cni::api::host_ifname("a", "eth0"));
+    assert_eq!(given.host_ifname, ferrule_api::plugin::host_ifname("a", "eth0"));
     assert_ne!(given.pod_mac, given.host_mac);
     assert_eq!((given.state, given.created_ms, given.boot_id.as_str()), (State::Reserved, 5, "boot-1"));
 }

@@ -15,11 +15,9 @@ use std::{
 };
 
 use ferrule_common::event::Event;
+use ferrule_kernel::bpf::Events;
+pub use show::Names;
 use tokio::{io::unix::AsyncFd, sync::broadcast};
-
-pub use show::{End, Names, ShownEvent};
-
-use crate::bpf::Events;
 
 /// Events that wait for a slow watcher before it misses some.
 const BACKLOG: usize = 4096;

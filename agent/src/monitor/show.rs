@@ -7,63 +7,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use ferrule_api::view;
 use ferrule_common::{
     Drop, Program,
     event::{ALLOWED, EGRESS, Event, INGRESS},
 };
 use ferrule_model::objects::{Direction, ObjectName, Objects};
 use nix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
 
 use crate::flows::protocol;
-
-/// An event as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShownEvent {
-    /// Milliseconds since 1970.
-    pub time_ms: u64,
-    /// `allowed` or `dropped`.
-    pub verdict: String,
-    /// Why it was dropped; empty where it was not.
-    pub reason: String,
-    /// The reason as a sentence.
-    pub description: String,
-    /// Which program decided.
-    pub program: String,
-    /// `ingress` or `egress`, seen from the endpoint; empty where none is concerned.
-    pub direction: String,
-    /// The endpoint's index; 0 for none.
-    pub endpoint: u32,
-    /// The endpoint's pod.
-    pub pod: Option<String>,
-    /// The policies that isolate the pod in this direction.
-    pub policies: Vec<String>,
-    /// The rule that allowed it.
-    pub rule: Option<String>,
-    /// The packet's source.
-    pub source: End,
-    /// The packet's destination.
-    pub destination: End,
-    /// `tcp`, `udp`, …; empty where the packet could not be read.
-    pub protocol: String,
-    /// Bytes, with the Ethernet header.
-    pub bytes: u32,
-    /// Events that were left out before this one, on its CPU.
-    pub left_out: u32,
-}
-
-/// One end of a packet's way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct End {
-    /// Its address.
-    pub address: String,
-    /// Its port; 0 where there is none.
-    pub port: u16,
-    /// Its pod, where one is known.
-    pub pod: Option<String>,
-}
 
 /// Whose each address is.
 #[derive(Debug, Default)]
@@ -103,9 +55,9 @@ impl Names {
         self.pods.get(&address)
     }
 
-    fn end(&self, address: IpAddr, port_be: u16) -> End {
+    fn end(&self, address: IpAddr, port_be: u16) -> view::EventEnd {
         let pod = self.pod(address).map(ToString::to_string);
-        End { address: address.to_string(), port: u16::from_be(port_be), pod }
+        view::EventEnd { address: address.to_string(), port: u16::from_be(port_be), pod }
     }
 
     /// The policies that isolate a pod in a direction.
@@ -118,7 +70,7 @@ impl Names {
 
     /// An event in words; `rule` names rules by their numbers.
     #[must_use]
-    pub fn show(&self, event: &Event, rule: impl FnOnce(u32) -> Option<String>) -> ShownEvent {
+    pub fn show(&self, event: &Event, rule: impl FnOnce(u32) -> Option<String>) -> view::Event {
         let (source, destination) = (event.source.to_ip(), event.destination.to_ip());
         let direction = match event.direction {
             INGRESS => Some(Direction::Ingress),
@@ -133,7 +85,7 @@ impl Names {
             _ => Vec::new(),
         };
         let program = Program::ALL.into_iter().find(|program| *program as u32 == u32::from(event.program));
-        ShownEvent {
+        view::Event {
             time_ms: wall_clock(event.time_ns),
             verdict: if event.reason == ALLOWED { "allowed" } else { "dropped" }.into(),
             reason: reason.map_or_else(String::new, |reason| reason.name().into()),

@@ -5,11 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ferrule_api::chain::chain;
+use ferrule_source::store::{Reader, Snapshot};
+
 use super::{GRACE, Inner, Policy, PolicyError};
-use crate::{
-    chain::chain,
-    store::{Reader, Snapshot},
-};
 
 /// How soon a refused step is tried again.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -23,21 +23,20 @@ use std::{
 
 use aya::maps::MapError;
 use ferrule_common::policy::Word;
+use ferrule_kernel::bpf::{PolicyMaps, policy_maps::Count};
 use ferrule_model::{
     objects::{Direction, Objects},
     policy::{self, Change, Endpoint, Engine, InForce, Issue, RuleName, Step, Summary},
 };
-
+use ferrule_source::{
+    store,
+    store::{Reader, Snapshot},
+};
 use prometheus_client::metrics::histogram::Histogram;
-
 use room::limits;
 pub use room::{BLOCKS, CLASSES, KEYS, TABLES};
 
-use crate::{
-    bpf::{PolicyMaps, policy_maps::Count},
-    flows::{Flows, Sweep},
-    store::{self, Reader, Snapshot},
-};
+use crate::flows::{Flows, Sweep};
 
 /// What a program on its way may still read is not removed before this.
 const GRACE: Duration = Duration::from_secs(2);

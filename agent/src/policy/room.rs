@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, time::Instant};
 
 use aya::maps::MapError;
 use ferrule_common::layout;
+use ferrule_kernel::bpf::policy_maps::Count;
 use ferrule_model::policy::{CLOSED, Engine, Limits};
 
 use super::{GRACE, Inner, PolicyError};
-use crate::bpf::policy_maps::Count;
 
 /// Keys that one agent's reckoning may take: what it superseded included, beside as many of the agent before.
 pub const KEYS: u32 = layout::POLICY / 2;

@@ -8,13 +8,11 @@ use aya::{
     programs::ProgramType,
     sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported},
 };
+use ferrule_api::chain::chain;
+use ferrule_kernel::bpf::{self, devices, sys};
 
 use super::{Check, kernel};
-use crate::{
-    bpf::{devices, sys},
-    chain::chain,
-    config::Attach,
-};
+use crate::config::Attach;
 
 /// Helpers that every packet's way needs.
 const HELPERS: [(BpfHelper, &str); 5] = [
@@ -99,11 +97,11 @@ fn maps() -> Check {
 
 fn tcx(wanted: Option<Attach>) -> Check {
     let found = if devices::has_tcx() { "yes" } else { "absent" };
-    match (devices::mode(wanted), wanted) {
+    match (devices::mode(wanted.map(Into::into)), wanted) {
         (Err(error), _) => Check::fails("TCX", found, error.to_string()),
-        (Ok(Attach::Tcx), _) => Check::ok("TCX", found, "devices that stay take TCX links"),
-        (Ok(Attach::Clsact), Some(_)) => Check::ok("TCX", found, "clsact is used, as --attach says"),
-        (Ok(Attach::Clsact), None) => Check::otherwise("TCX", found, "clsact is used (TCX came with Linux 6.6)"),
+        (Ok(bpf::Attach::Tcx), _) => Check::ok("TCX", found, "devices that stay take TCX links"),
+        (Ok(bpf::Attach::Clsact), Some(_)) => Check::ok("TCX", found, "clsact is used, as --attach says"),
+        (Ok(bpf::Attach::Clsact), None) => Check::otherwise("TCX", found, "clsact is used (TCX came with Linux 6.6)"),
     }
 }
 

@@ -4,19 +4,16 @@
 use std::thread;
 
 use aya::programs::tc;
+use ferrule_kernel::{bpf, net};
 use nix::sched::{CloneFlags, unshare};
 use rtnetlink::{Handle, LinkVeth, LinkVxlan};
 
 use super::{Check, Depth};
-use crate::{
-    bpf,
-    config::{Config, Routing},
-    net,
-};
+use crate::config::{Config, Routing};
 
 /// Every check of devices; one that says why, where there can be none.
 pub(super) fn all(config: &Config, depth: Depth) -> Vec<Check> {
-    let (globals, routing) = (bpf::Globals::new(config), config.routing);
+    let (globals, routing) = (bpf::Globals::new(&config.datapath()), config.routing);
     let probing = thread::Builder::new().name("preflight".into()).spawn(move || probe(globals, routing, depth));
     let outcome = probing.map_err(anyhow::Error::from).and_then(|thread| match thread.join() {
         Ok(outcome) => outcome,

@@ -2,14 +2,14 @@
 
 use std::{fs, path::Path};
 
+use ferrule_api::chain::chain;
+use ferrule_kernel::{
+    bpf::{Pins, PinsError, memlock},
+    net::sysctl,
+};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Check;
-use crate::{
-    bpf::{Pins, PinsError, memlock},
-    chain::chain,
-    net::sysctl,
-};
 
 /// Capabilities by their bit (linux/capability.h): all that the agent needs. The second one stands for CAP_BPF and
 /// CAP_PERFMON, which are parts of it.

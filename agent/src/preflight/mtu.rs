@@ -94,8 +94,7 @@ fn of_v6(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
-    use super::*;
+    use super::{super::Verdict, *};
 
     #[test]
     fn default_routes_name_their_devices() {

@@ -1,15 +1,15 @@
 //! What Services need: cgroup v2, socket programs, sockets that can be ended from outside, and who else serves them.
 
 use aya::{programs::ProgramType, sys::is_program_supported};
+use ferrule_api::chain::chain;
+use ferrule_kernel::{
+    bpf::sys,
+    net::{kube_proxy, sockets},
+};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 use super::Check;
-use crate::{
-    bpf::sys,
-    chain::chain,
-    config::{KubeProxy, Services},
-    net::{kube_proxy, sockets},
-};
+use crate::config::{KubeProxy, Services};
 
 pub(super) fn all(services: &Services) -> Vec<Check> {
     if !services.on {

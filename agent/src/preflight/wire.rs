@@ -2,15 +2,14 @@
 
 use std::{collections::BTreeSet, fs, io};
 
-use super::Check;
-use crate::{
-    config::{Config, Routing},
-    net::{
-        firewall::{Dropping, Hook, dropping_chains},
-        own::is_ours,
-        sysctl,
-    },
+use ferrule_kernel::net::{
+    firewall::{Dropping, Hook, dropping_chains},
+    own::is_ours,
+    sysctl,
 };
+
+use super::Check;
+use crate::config::{Config, Routing};
 
 pub(super) fn all(config: &Config) -> Vec<Check> {
     let mut checks = vec![ranges(config), sources(&loose_devices())];

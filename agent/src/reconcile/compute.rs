@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use ferrule_common::layout;
 use ferrule_model::desired::{self, Input, Overhead, PeerKind};
+use ferrule_source::store::Snapshot;
 
 use super::{Failure, Reconciler};
-use crate::{attachment, state::NodeState, store::Snapshot};
+use crate::{attachment, state::NodeState};
 
 impl Reconciler {
     /// What the node should be like, and the maps accordingly.

@@ -3,12 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use ferrule_common::Program;
-
-use super::{Ways, chain, others};
-use crate::{
+use ferrule_kernel::{
     bpf::{Direction, Programs},
     net::link::Device,
 };
+
+use super::{Ways, chain, others};
 
 /// What came of it.
 pub(super) struct Attached {

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use ferrule_api::chain::chain;
+use ferrule_kernel::{bpf, net::overlay};
 use ferrule_model::desired::fits;
 
 use super::{Failure, Reconciler, devices};
-use crate::{bpf, chain::chain, net::overlay, state::NodeState};
+use crate::state::NodeState;
 
 impl Reconciler {
     /// Whether the round may go on; what it waits for is in the state.

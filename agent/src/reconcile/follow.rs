@@ -7,9 +7,10 @@ use ferrule_model::{
     desired::PeerKind,
     objects::{DiffItem, Objects},
 };
+use ferrule_source::store::Snapshot;
 
 use super::Reconciler;
-use crate::{attachment, store::Snapshot};
+use crate::attachment;
 
 impl Reconciler {
     /// Follows a snapshot that differs from the last one by pods alone; false where that takes a round.

@@ -1,12 +1,10 @@
 //! The host's own addresses, neighbours and routes.
 
+use ferrule_api::chain::chain;
 use ferrule_common::settings;
+use ferrule_kernel::{net, net::overlay};
 
 use super::{Reconciler, With};
-use crate::{
-    chain::chain,
-    net::{self, overlay},
-};
 
 impl Reconciler {
     /// The host's own addresses and routes; a sentence for each that could not be made.

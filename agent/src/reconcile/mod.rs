@@ -25,28 +25,26 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ferrule_api::chain::chain;
+pub use ferrule_kernel::net::own::OVERLAY;
+use ferrule_kernel::{
+    bpf::{Pins, Programs, RemoteMaps, sys},
+    changes::{Changes, Part, Parts},
+    net,
+};
 use ferrule_model::desired::{Desired, InternalIps, OuterSource};
+use ferrule_source::{
+    issue::Issue,
+    store::{Reader, Snapshot},
+};
+pub(crate) use others::programs;
 use rtnetlink::Handle;
 use tokio::sync::watch;
 
 use self::{remote::Keeper, ways::Ways};
 use crate::{
-    attachment::Attachments,
-    bpf::{Pins, Programs, RemoteMaps, sys},
-    chain::chain,
-    changes::{Changes, Part, Parts},
-    config::Config,
-    flows::Flows,
-    issue::Issue,
-    net,
-    policy::Policy,
-    services::Services,
-    state::NodeState,
-    store::{Reader, Snapshot},
+    attachment::Attachments, config::Config, flows::Flows, policy::Policy, services::Services, state::NodeState,
 };
-
-pub use crate::net::own::OVERLAY;
-pub(crate) use others::programs;
 
 /// Rounds without a reason, which find what no event told.
 const PERIOD: Duration = Duration::from_secs(10);

@@ -2,9 +2,8 @@
 //! any of them, and anybody's address may come by one.
 
 use ferrule_common::Program;
+use ferrule_kernel::net::{link::Device, own};
 use netlink_packet_route::link::InfoKind;
-
-use crate::net::{link::Device, own};
 
 /// Which of all devices but pods' links these are: not the node's own, nor what is ours, nor a part of another device.
 pub(super) fn others(all: &[Device], own: &[Device]) -> Vec<Device> {

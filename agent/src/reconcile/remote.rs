@@ -7,16 +7,14 @@ use std::{
 };
 
 use aya::maps::MapError;
+use ferrule_kernel::bpf::RemoteMaps;
 use ferrule_model::{
     desired::{Desired, Remote},
     plan::{Step, plan},
 };
 
 use super::chain;
-use crate::{
-    bpf::RemoteMaps,
-    flows::{Flows, Sweep},
-};
+use crate::flows::{Flows, Sweep};
 
 /// How long a removed node's index is not given to another: packets on their way may still name it.
 const REST: Duration = Duration::from_secs(30);

@@ -5,18 +5,18 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use ferrule_api::chain::chain;
+use ferrule_kernel::{
+    net,
+    net::{NetError, link, overlay, own},
+};
 use ferrule_model::desired::{Overhead, Path, Underlay};
+use ferrule_source::store::Snapshot;
 use futures::future::try_join_all;
 use rtnetlink::Handle;
 
-use crate::{
-    chain::chain,
-    config::{Config, Routing},
-    net::{self, NetError, link, overlay, own},
-    store::Snapshot,
-};
-
 use super::others;
+use crate::config::{Config, Routing};
 
 /// Where neither a device nor a path tells: Ethernet's.
 const DEFAULT_MTU: u32 = 1500;

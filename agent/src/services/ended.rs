@@ -7,13 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferrule_cni::netns::Netns;
+use ferrule_api::chain::chain;
+use ferrule_kernel::net::{namespaces, sockets};
 use ferrule_model::service::{Backend, Frontend};
-
-use crate::{
-    chain::chain,
-    net::{namespaces, sockets},
-};
+use ferrule_netlink::netns::Netns;
 
 /// How soon a socket that was found nowhere is looked for again; each time twice as long.
 const SOON: Duration = Duration::from_secs(15);

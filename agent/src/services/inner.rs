@@ -8,6 +8,7 @@ use std::{
 
 use aya::maps::MapError;
 use ferrule_common::layout;
+use ferrule_kernel::bpf::{ServiceMaps, service_maps::SETS};
 use ferrule_model::{
     objects::Objects,
     service::{Applied, Backend, Engine, Found, Frontend, Issue, Limits, SetOf, Step, shared_with_pods},
@@ -17,7 +18,6 @@ use super::{
     ServiceError,
     ended::{Connected, Tried},
 };
-use crate::bpf::{ServiceMaps, service_maps::SETS};
 
 /// What a program on its way may still read is not removed before this.
 const GRACE: Duration = Duration::from_secs(2);

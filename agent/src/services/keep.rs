@@ -6,17 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ferrule_api::chain::chain;
 use ferrule_common::service::{Affinity, AffinityKey};
+use ferrule_kernel::{
+    bpf::{cgroup, globals, service_maps::frontend, socket_maps::connected},
+    net::kube_proxy,
+};
+use ferrule_source::store::{Reader, Snapshot};
 
 use super::{Owners, ServiceError, Services, ended, inner::Inner};
-use crate::{
-    attachment::Attachments,
-    bpf::{cgroup, globals, service_maps::frontend, socket_maps::connected},
-    chain::chain,
-    config::KubeProxy,
-    net::kube_proxy,
-    store::{Reader, Snapshot},
-};
+use crate::{attachment::Attachments, config::KubeProxy};
 
 /// How soon a refused step is tried again.
 const AGAIN: Duration = Duration::from_secs(1);

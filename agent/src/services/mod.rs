@@ -22,23 +22,19 @@ use std::{
 };
 
 use aya::maps::MapError;
+use ferrule_api::chain::chain;
 use ferrule_common::owner::Owner;
+use ferrule_kernel::bpf::{Pins, Programs, ServiceMaps, cgroup, cgroup::CgroupError};
 use ferrule_model::service::{Engine, Issue, Summary};
+use ferrule_source::{
+    store,
+    store::{Reader, Snapshot},
+};
+pub use owners::Owners;
 use prometheus_client::metrics::histogram::Histogram;
 
 use self::inner::Inner;
-pub use owners::Owners;
-pub use show::{ShownBackend, ShownPort, ShownService};
-
-use crate::{
-    bpf::{
-        Pins, Programs, ServiceMaps,
-        cgroup::{self, CgroupError},
-    },
-    chain::chain,
-    config::{Config, KubeProxy},
-    store::{self, Reader, Snapshot},
-};
+use crate::config::{Config, KubeProxy};
 
 /// Why Services are not in force.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +152,7 @@ impl Services {
 
     /// Takes along what sockets asked for under another version's maps.
     fn carry(&self) {
-        match crate::bpf::carry::carry_sockets(&self.pins) {
+        match ferrule_kernel::bpf::carry::carry_sockets(&self.pins) {
             Ok(0) => {}
             Ok(entries) => tracing::info!(entries, "took sockets along from another version's maps"),
             Err(error) => {

@@ -10,17 +10,17 @@ use std::{
 };
 
 use aya::maps::MapError;
+use ferrule_api::chain::chain;
 use ferrule_common::{
     owner::{self, Owner, STRANGERS},
     service::SocketKey,
 };
-
-use super::recount::{Counts, agreed, counted, mended, surplus};
-use crate::{
+use ferrule_kernel::{
     bpf::{Held, OwnerMaps},
-    chain::chain,
     net::{cookie, sockets},
 };
+
+use super::recount::{Counts, agreed, counted, mended, surplus};
 
 /// The owners of this node.
 pub struct Owners(Mutex<Inner>);

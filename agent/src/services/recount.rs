@@ -9,8 +9,7 @@ use ferrule_common::{
     owner::{NOBODY, Owner},
     service::{Affinity, Socket},
 };
-
-use crate::bpf::Held;
+use ferrule_kernel::bpf::Held;
 
 /// Of `fr_svc_socks`, `fr_svc_tcp` and `fr_affinity`.
 pub(super) type Counts = [i64; 3];

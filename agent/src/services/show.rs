@@ -2,70 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use ferrule_api::view;
 use ferrule_model::{
     objects::{ObjectName, Objects, Protocol, Service, SliceEndpoint},
     service::{Backend, Frontend, Issue},
 };
-use serde::{Deserialize, Serialize};
 
 use super::Services;
-
-/// A Service with what its ports lead to on this node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShownService {
-    /// `namespace/name`.
-    pub name: String,
-    /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`; `Headless` where it has names only.
-    pub kind: String,
-    /// Its addresses.
-    pub addresses: Vec<String>,
-    /// For how many seconds a client keeps its backend.
-    pub affinity: Option<u32>,
-    /// `Cluster` or `Local`.
-    pub internal_traffic_policy: String,
-    /// Why this node does not serve it, where it does not.
-    pub left_alone: Option<String>,
-    /// Its ports, by address.
-    pub ports: Vec<ShownPort>,
-    /// What of it is not as its object says.
-    pub issues: Vec<String>,
-}
-
-/// A port of an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShownPort {
-    /// `10.96.0.1:80`.
-    pub frontend: String,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
-    /// Its name; empty where it has none.
-    pub name: String,
-    /// It is in the maps.
-    pub in_force: bool,
-    /// Who answers, and who does not now.
-    pub backends: Vec<ShownBackend>,
-}
-
-/// A backend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShownBackend {
-    /// `10.1.0.7:8080`.
-    pub backend: String,
-    /// The node that it runs on, where that is known.
-    pub node: Option<String>,
-    /// `ready`, `serving, terminating`, `terminating` or `not ready`.
-    pub state: String,
-    /// New connections may get it.
-    pub chosen: bool,
-}
 
 impl Services {
     /// Every Service, or one.
     #[must_use]
-    pub fn show(&self, only: Option<&ObjectName>) -> Vec<ShownService> {
+    pub fn show(&self, only: Option<&ObjectName>) -> Vec<view::Service> {
         let objects = self.store.clone().snapshot().objects.clone();
         let issues = self.issues();
         let mut slices: BTreeMap<ObjectName, Vec<ObjectName>> = BTreeMap::new();
@@ -86,10 +34,10 @@ impl Services {
             .collect()
     }
 
-    fn shown(&self, objects: &Objects, service: &Service, slices: &[ObjectName], issues: &[Issue]) -> ShownService {
+    fn shown(&self, objects: &Objects, service: &Service, slices: &[ObjectName], issues: &[Issue]) -> view::Service {
         let kind = if service.headless { "Headless" } else { service.kind.name() };
         let own = issues.iter().filter(|issue| issue.service == service.name);
-        ShownService {
+        view::Service {
             name: service.name.to_string(),
             kind: kind.into(),
             addresses: service.cluster_ips.iter().map(ToString::to_string).collect(),
@@ -106,7 +54,7 @@ impl Services {
         }
     }
 
-    fn ports(&self, objects: &Objects, service: &Service, slices: &[ObjectName]) -> Vec<ShownPort> {
+    fn ports(&self, objects: &Objects, service: &Service, slices: &[ObjectName]) -> Vec<view::ServicePort> {
         let inner = self.lock();
         let mut ports = Vec::new();
         for address in &service.cluster_ips {
@@ -130,7 +78,7 @@ impl Services {
                 }
                 let chosen =
                     |backend: &Backend| served.is_some_and(|served| served.backends.binary_search(backend).is_ok());
-                ports.push(ShownPort {
+                ports.push(view::ServicePort {
                     frontend: std::net::SocketAddr::new(*address, port.port).to_string(),
                     protocol: match port.protocol {
                         Protocol::Tcp => "TCP".into(),
@@ -147,14 +95,14 @@ impl Services {
     }
 }
 
-fn shown_backend(backend: &Backend, endpoint: &SliceEndpoint, chosen: bool) -> ShownBackend {
+fn shown_backend(backend: &Backend, endpoint: &SliceEndpoint, chosen: bool) -> view::Backend {
     let state = match (endpoint.ready, endpoint.serving, endpoint.terminating) {
         (true, ..) => "ready",
         (false, true, true) => "serving, terminating",
         (false, false, true) => "terminating",
         (false, _, false) => "not ready",
     };
-    ShownBackend {
+    view::Backend {
         backend: std::net::SocketAddr::new(backend.address, backend.port).to_string(),
         node: endpoint.node.as_ref().map(ToString::to_string),
         state: state.into(),

@@ -12,21 +12,17 @@ mod stay;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use ferrule_api::chain::chain;
+use ferrule_source::{kubernetes, kubernetes::Health};
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
 use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams},
 };
+pub use stay::clean_and_stay;
 use tokio::time::{Instant, sleep};
 
-pub use stay::clean_and_stay;
-
-use crate::{
-    chain::chain,
-    config::SourceConfig,
-    say,
-    source::kubernetes::{self, Health},
-};
+use crate::{config::SourceConfig, say};
 
 /// How often the roll-out is looked at.
 const PERIOD: Duration = Duration::from_millis(500);

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
+use ferrule_source::{kubernetes, kubernetes::Health};
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
     cluster,
     config::{Config, SourceConfig},
     run::stopped,
-    source::kubernetes::{self, Health},
 };
 
 /// How soon what failed is tried again.

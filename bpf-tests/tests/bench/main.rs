@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use bpf_tests::topology::{binary, run};
 use serde_json::Value;
+use test_kit::topology::{binary, run};
 
 /// Every scenario's metrics and subjects that must be there.
 const EXPECTED: [(&str, &[&str], &[&str]); 14] = [

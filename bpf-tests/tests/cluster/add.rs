@@ -3,11 +3,11 @@
 use std::{io::Write, net::SocketAddr, process::Stdio};
 
 use anyhow::{bail, ensure};
-use bpf_tests::{
+use serde_json::json;
+use test_kit::{
     cluster::Node,
     traffic::{Echo, Protocol, probe},
 };
-use serde_json::json;
 
 use crate::support::{
     Pod, Space, StaticPod,
@@ -179,7 +179,7 @@ fn labels_that_change_while_an_add_runs_count_as_they_are_at_its_end() {
         ensure!(plugins.trim() == "2", "{plugins}");
         Ok(())
     };
-    let begun = bpf_tests::cluster::process::wait("both ADDs run", std::time::Duration::from_secs(20), running);
+    let begun = test_kit::cluster::process::wait("both ADDs run", std::time::Duration::from_secs(20), running);
     space.kubectl("label pod closes app=vault --overwrite").expect("a label");
     space.kubectl("label pod opens app=web --overwrite").expect("a label");
     signal(&nodes[1], "CONT");

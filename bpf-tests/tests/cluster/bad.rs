@@ -2,11 +2,11 @@
 //! on the object; what was in force stays.
 
 use anyhow::{Result, bail, ensure};
-use bpf_tests::{
+use serde_json::{Value, json};
+use test_kit::{
     cluster::{Component, Node},
     traffic::{Echo, PORT, Protocol, probe},
 };
-use serde_json::{Value, json};
 
 use crate::support::{
     Space,

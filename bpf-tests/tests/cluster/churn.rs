@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Space, ferrule, nodes};
 
 /// What a node holds for its pods.
-fn held(node: &bpf_tests::cluster::Node) -> Vec<(String, usize)> {
+fn held(node: &test_kit::cluster::Node) -> Vec<(String, usize)> {
     let lists = [
         "ip list",
         "endpoint list",

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use bpf_tests::cluster::{
+use test_kit::cluster::{
     Cluster,
     install::{adapted, deployment, values},
     process::run,

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::bail;
-use bpf_tests::cluster::Component;
+use test_kit::cluster::Component;
 
 use crate::support::{
     Space, Witness,

@@ -4,12 +4,12 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail, ensure};
-use bpf_tests::{
+use ipnetwork::IpNetwork;
+use serde_json::{Value, json};
+use test_kit::{
     cluster::{Cluster, Node},
     traffic::{Echo, Protocol, probe},
 };
-use ipnetwork::IpNetwork;
-use serde_json::{Value, json};
 
 use crate::support::{
     Pod, Space, Witness,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bpf_tests::{
+use test_kit::{
     cluster::settings::internal_ips,
     topology::Netns,
     traffic::{Echo, Protocol, probe},

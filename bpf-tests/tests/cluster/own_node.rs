@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use serde_json::{Value, json};
+use test_kit::{
     cluster::{Cluster, Node},
     topology::Netns,
 };
-use serde_json::{Value, json};
 
 use crate::support::{Space, nodes};
 

@@ -60,7 +60,7 @@ fn kubectl_executes_follows_logs_and_forwards_ports() {
     let mut forward = space.cluster.kubectl_command();
     forward.args(["-n", &space.name, "port-forward", "pod/web", "18080:8080"]);
     let mut forward = forward.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("kubectl");
-    let control = bpf_tests::topology::Netns::known(&space.cluster.control.fabric.control());
+    let control = test_kit::topology::Netns::known(&space.cluster.control.fabric.control());
     space.until("an answer by the forwarded port", || {
         let answer = control.enter(|| -> std::io::Result<String> {
             let mut stream =

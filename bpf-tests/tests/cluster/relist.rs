@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{bail, ensure};
-use bpf_tests::{
+use serde_json::{Value, json};
+use test_kit::{
     cluster::{Component, Node},
     traffic::{Echo, Protocol, probe},
 };
-use serde_json::{Value, json};
 
 use crate::support::{
     Pod, Space,

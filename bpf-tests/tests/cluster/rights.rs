@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use anyhow::{Result, bail};
-use bpf_tests::cluster::{Cluster, Node, install, process::wait};
 use serde_json::{Value, json};
+use test_kit::cluster::{Cluster, Node, install, process::wait};
 
 use crate::support::{SOON, Space, nodes};
 

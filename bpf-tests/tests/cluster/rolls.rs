@@ -9,11 +9,11 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use bpf_tests::{
+use serde_json::json;
+use test_kit::{
     cluster::{Component, Node, images},
     traffic::{Echo, Protocol, probe},
 };
-use serde_json::json;
 
 use crate::support::{
     Pod, Space, StaticPod, Witness,

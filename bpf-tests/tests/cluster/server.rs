@@ -2,11 +2,11 @@
 //! holds. Agents name it, in what was in force nothing changes, and they go on by themselves when it is mended.
 
 use anyhow::{Result, ensure};
-use bpf_tests::{
+use serde_json::json;
+use test_kit::{
     cluster::{Component, Node},
     traffic::{Echo, PORT, Protocol, probe},
 };
-use serde_json::json;
 
 use crate::support::{
     Pod, Space,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use bpf_tests::cluster::Node;
 use serde_json::{Value, json};
+use test_kit::cluster::Node;
 
 use crate::support::{Pod, Space, nodes, refused};
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 use aya::programs::{SchedClassifier, TcAttachType};
-use bpf_tests::{
+use test_kit::{
     cluster::{Cluster, Node, install, process::run},
     topology::Netns,
 };

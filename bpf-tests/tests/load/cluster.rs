@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Cluster, Families, Layout, Prefix, manifest, patience, until};
+use test_kit::topology::{Cluster, Families, Layout, Prefix, manifest, patience, until};
 
 use crate::support::Footprint;
 

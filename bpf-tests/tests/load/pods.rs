@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Families, Layout, Netns, Node, Pod, until},
     traffic::{Echo, Ping, Protocol, probe},
 };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, thread};
 
 use anyhow::{Context, Result};
-use bpf_tests::topology::{Cluster, Layout, Netns, Node, until};
+use test_kit::topology::{Cluster, Layout, Netns, Node, until};
 
 /// Runs a test in a cluster; a failure shows the cluster's whole state.
 pub fn within(layout: &Layout, test: impl FnOnce(&Cluster) -> Result<()>) {
@@ -54,7 +54,7 @@ pub fn namespaces(node: &Node, count: usize) -> Result<Vec<Netns>> {
 pub fn held(node: &Node) -> Result<BTreeMap<&'static str, usize>> {
     let rows = |words: &str| Ok::<_, anyhow::Error>(node.ferrule(words)?.as_array().context("a list")?.len());
     let links = node.netns.links()?;
-    let notes = ferrule_cni::api::release_notes(&node.socket());
+    let notes = ferrule_api::plugin::release_notes(&node.socket());
     Ok(BTreeMap::from([
         ("leases", rows("endpoint list")?),
         ("addresses", rows("ip list")?),

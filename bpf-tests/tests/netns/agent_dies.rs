@@ -1,7 +1,7 @@
 //! The agent may die at any moment.
 
 use anyhow::{Context, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Routing, until},
     traffic::{Echo, Flow, Ping},
 };

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Node, Prefix, Routing, run, until},
     traffic::{Flow, Ping},
 };
@@ -73,7 +73,7 @@ fn switch(routing: Routing, ways: &[&[&str]]) {
         start(cluster, ways[0])?;
         let (a, b) = (n1.add("a")?, n2.add("b")?);
         each_hook_has_one(n1, ways[0])?;
-        let server = bpf_tests::traffic::Echo::start(&b.netns, &b.addresses)?;
+        let server = test_kit::traffic::Echo::start(&b.netns, &b.addresses)?;
         for way in &ways[1..] {
             let to = [address(&b, true)?, address(&b, false)?];
             let flows: Vec<_> = to.iter().map(|to| Flow::start(&a.netns, *to)).collect::<Result<_>>()?;

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, process::Command};
 
 use anyhow::{Context, Error, Result};
-use bpf_tests::topology::{Cluster, Layout, Node, Pod, run, until};
+use test_kit::topology::{Cluster, Layout, Node, Pod, run, until};
 
 use crate::support::{address, says, within};
 

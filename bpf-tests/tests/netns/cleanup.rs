@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::ensure;
-use bpf_tests::topology::{Cluster, Layout, Node, Prefix, Routing};
+use test_kit::topology::{Cluster, Layout, Node, Prefix, Routing};
 
 use crate::support::says;
 
@@ -15,7 +15,7 @@ fn observe(node: &Node) -> anyhow::Result<String> {
     }
     for hook in ["ingress", "egress"] {
         let mut tc = node.netns.command("tc");
-        text += &bpf_tests::topology::run(tc.args(["filter", "show", "dev", "eth0", hook]))?;
+        text += &test_kit::topology::run(tc.args(["filter", "show", "dev", "eth0", hook]))?;
     }
     Ok(text)
 }

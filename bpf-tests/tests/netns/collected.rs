@@ -3,7 +3,7 @@
 use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use bpf_tests::topology::{Layout, Pod, until};
+use test_kit::topology::{Layout, Pod, until};
 
 use crate::support::within;
 
@@ -17,7 +17,7 @@ fn what_nobody_lists_goes_though_the_caller_left() {
         let body = r#"{"network": "ferrule", "valid": []}"#;
         let request = format!(
             "POST {} HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            ferrule_cni::api::GC,
+            ferrule_api::plugin::GC,
             body.len()
         );
         let mut caller = UnixStream::connect(node.socket())?;

@@ -16,11 +16,11 @@ use aya::{
         tc::{NlOptions, TcAttachOptions, TcHandle},
     },
 };
-use bpf_tests::{
+use ferrule_common::{Address, endpoint::Endpoint, peer::Peer};
+use test_kit::{
     topology::{Cluster, Layout, Netns, Node, Pod, Routing, manifest, patience},
     traffic::{Echo, Flow, Ping},
 };
-use ferrule_common::{Address, endpoint::Endpoint, peer::Peer};
 
 use crate::support::within;
 
@@ -250,7 +250,7 @@ fn of_map_entries() {
         let scene = Scene::new(cluster)?;
         cluster.publish(&scene.b, &cluster.nodes[1])?;
         let known = || scene.node().ferrule("status").map(|status| status["remotePods"].as_u64()).unwrap_or_default();
-        bpf_tests::topology::until("the other node's pod to be known", known, |known| {
+        test_kit::topology::until("the other node's pod to be known", known, |known| {
             known.is_some_and(|known| known > 0)
         })?;
         let folder = scene.node().maps()?;

@@ -3,11 +3,11 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use serde_json::json;
+use test_kit::{
     topology::{Cluster, Fabric, Invocation, Layout, Netns, Node, Pod, Prefix, Routing, until},
     traffic::Ping,
 };
-use serde_json::json;
 
 use crate::{
     lasting::Lasting,
@@ -72,7 +72,7 @@ fn an_address_of_the_node_itself_or_of_a_pod_object_is_not_leased() {
 
 fn manifest(addresses: &[&str]) -> String {
     let addresses: Vec<_> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-    bpf_tests::topology::manifest::pod("elsewhere", "n1", &addresses)
+    test_kit::topology::manifest::pod("elsewhere", "n1", &addresses)
 }
 
 /// Connects a pod by the former plugin, whose addresses are of the node's pod CIDR and stand in a folder of the node's.
@@ -99,7 +99,7 @@ fn host_local(node: &Node) -> std::path::PathBuf {
 /// Both nodes have pods of a bridge network when the agents come; they stay beside the new ones.
 fn over_a_bridge(routing: Routing) {
     let layout =
-        Layout { routing, pods: bpf_tests::topology::Families::V4, fabric: Fabric::Bridge, ..Layout::default() };
+        Layout { routing, pods: test_kit::topology::Families::V4, fabric: Fabric::Bridge, ..Layout::default() };
     let cluster = Cluster::prepare(Prefix::of_a_test(), &layout).expect("a cluster");
     let test = || {
         let [n1, n2] = &cluster.nodes[..] else { unreachable!("two nodes") };

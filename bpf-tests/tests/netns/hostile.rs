@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, ensure};
-use bpf_tests::{
+use etherparse::{Icmpv6Type, PacketBuilder, PacketBuilderStep, ip_number};
+use test_kit::{
     topology::{Cluster, Layout, Pod},
     traffic::{receive, send},
 };
-use etherparse::{Icmpv6Type, PacketBuilder, PacketBuilderStep, ip_number};
 
 use crate::support::{address, within};
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Netns, Pod, patience, until},
     traffic::{Echo, Flow, Ping},
 };

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Node, manifest, until};
 use serde_json::Value;
+use test_kit::topology::{Layout, Node, manifest, until};
 
 use crate::{
     lasting::Lasting,

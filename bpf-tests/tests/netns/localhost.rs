@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bpf_tests::{
+use test_kit::{
     topology::Layout,
     traffic::{Echo, Protocol, probe},
 };

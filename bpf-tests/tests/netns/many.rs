@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use bpf_tests::topology::{Cluster, Layout, Netns, Node, Pod};
 use serde_json::json;
+use test_kit::topology::{Cluster, Layout, Netns, Node, Pod};
 
 use crate::support::{all_reach_all, ends, within};
 

@@ -1,7 +1,7 @@
 //! A flushed neighbour table heals.
 
 use anyhow::{Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Routing},
     traffic::Ping,
 };

@@ -1,7 +1,7 @@
 //! Segmentation stays with the kernel: what a pod hands over as one large packet crosses the programs as one.
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Node, Routing},
     traffic::{Echo, transfer},
 };

@@ -1,6 +1,6 @@
 //! The world beyond the cluster.
 
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Routing},
     traffic::{Echo, Ping, Protocol, probe},
 };

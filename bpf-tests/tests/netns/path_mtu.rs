@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Fabric, Families, Layout, Node, Pod, Routing, until},
     traffic::{Echo, transfer},
 };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use bpf_tests::topology::binary;
+use test_kit::topology::binary;
 
 /// The writing end of a pipe that nobody reads.
 fn deaf() -> Result<OwnedFd> {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{binary, run};
 use serde_json::Value;
+use test_kit::topology::{binary, run};
 
 /// The kernel's version, by which the test knows what has to be found.
 pub fn kernel() -> Result<(u32, u32)> {

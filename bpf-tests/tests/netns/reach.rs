@@ -1,6 +1,6 @@
 //! Every pod and every node reaches every other, whatever the cluster is like.
 
-use bpf_tests::topology::{Fabric, Families, Layout, Routing};
+use test_kit::topology::{Fabric, Families, Layout, Routing};
 
 use crate::support::{all_reach_all, ends, within};
 
@@ -13,7 +13,7 @@ fn check(layout: &Layout) {
         for (pod, node) in [(&a, n1), (&b, n1), (&c, n2)] {
             cluster.publish(pod, node)?;
         }
-        bpf_tests::topology::until(
+        test_kit::topology::until(
             "n2 to know the pods of n1",
             || n2.ferrule("status").map(|status| status["remotePods"].as_u64()).unwrap_or_default(),
             |known| known.is_some_and(|known| known >= 2),

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Cluster, Layout, Node, Pod, Prefix, until};
 use serde_json::{Value, json};
+use test_kit::topology::{Cluster, Layout, Node, Pod, Prefix, until};
 
 use crate::support::{all_reach_all, ends};
 
@@ -46,7 +46,7 @@ impl Held {
                 .filter_map(|folder| fs::read_dir(folder.path()).ok())
                 .flatten()
                 .count(),
-            notes: fs::read_dir(ferrule_cni::api::release_notes(&node.socket())).map_or(0, Iterator::count),
+            notes: fs::read_dir(ferrule_api::plugin::release_notes(&node.socket())).map_or(0, Iterator::count),
             files: files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
         })
     }
@@ -70,7 +70,7 @@ fn shut_down(node: &Node, pods: Vec<Pod>) -> Result<()> {
     node.netns.ip("route flush proto 102")?;
     node.netns.ip("-6 route flush proto 102")?;
     // There is none where the kernel has TCX, whose links go with their pins.
-    let _ = bpf_tests::topology::run(node.netns.command("tc").args(["qdisc", "del", "dev", "eth0", "clsact"]));
+    let _ = test_kit::topology::run(node.netns.command("tc").args(["qdisc", "del", "dev", "eth0", "clsact"]));
     fs::remove_dir_all(node.pins())?;
     fs::create_dir_all(node.pins())?;
     // The runtime's folder is in memory.

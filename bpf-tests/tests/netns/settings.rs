@@ -1,7 +1,7 @@
 //! What a restart with other settings, or a changed Node object, does to pods that run: what docs/operations.md says.
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Node, Pod, Routing, manifest, until},
     traffic::{Echo, Ping, transfer},
 };

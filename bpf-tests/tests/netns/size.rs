@@ -1,7 +1,7 @@
 //! What is too large is answered, and what fits arrives.
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Families, Layout, Node, Routing, until},
     traffic::Ping,
 };

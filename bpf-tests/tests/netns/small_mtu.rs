@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Families, Layout, Node, Prefix, binary, run, until},
     traffic::Ping,
 };

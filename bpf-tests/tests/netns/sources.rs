@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Families, Layout, Node, Pod, manifest, until},
     traffic::{Ping, Sequence, Tally},
 };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Netns, Pod},
     traffic::{Echo, Protocol, probe},
 };
@@ -28,8 +28,8 @@ impl<'a> From<&'a Pod> for End<'a> {
     }
 }
 
-impl<'a> From<&'a bpf_tests::topology::Node> for End<'a> {
-    fn from(node: &'a bpf_tests::topology::Node) -> Self {
+impl<'a> From<&'a test_kit::topology::Node> for End<'a> {
+    fn from(node: &'a test_kit::topology::Node) -> Self {
         Self { netns: &node.netns, addresses: &node.addresses }
     }
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Cluster, Layout, Node, Prefix, Routing, until};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
+use test_kit::topology::{Cluster, Layout, Node, Prefix, Routing, until};
 
 use crate::support::{End, all_reach_all, ends};
 
@@ -139,7 +139,7 @@ fn a_flood_of_half_sent_requests_harms_nobody() {
         ensure!(now < before + 64, "{now} descriptors, {before} before");
         ensure!(grown < 32 << 10, "{grown} KiB more");
         n1.add("a")?;
-        let beat = fs::metadata(ferrule_cni::api::heartbeat(&n1.socket()))?.modified()?.elapsed()?;
+        let beat = fs::metadata(ferrule_api::plugin::heartbeat(&n1.socket()))?.modified()?.elapsed()?;
         ensure!(beat < Duration::from_secs(30), "the heartbeat is {beat:?} old");
         let metrics = ask(n1, "/metrics")?;
         let closed = metrics.lines().find_map(|line| line.strip_prefix("ferrule_listen_closed_connections_total "));

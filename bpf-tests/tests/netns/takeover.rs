@@ -4,7 +4,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Node, Pod, Routing, until},
     traffic::Ping,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Routing},
     traffic::{Ping, receive},
 };

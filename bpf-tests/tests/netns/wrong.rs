@@ -2,8 +2,8 @@
 //! pods come up; once it is mended nothing tells of it any more.
 
 use anyhow::{Context, ensure};
-use bpf_tests::topology::{Layout, Node, until};
 use serde_json::Value;
+use test_kit::topology::{Layout, Node, until};
 
 use crate::{
     lasting::Lasting,

@@ -67,7 +67,7 @@ fn a_broken_file_keeps_the_last_good_state_of_its_objects() {
     let ip = n1.addresses[0].to_string();
     cluster.manifests.write("more", &node("n2", &["10.244.2.0/24"], "172.30.0.12")).expect("it can be written");
     let nodes = || n1.ferrule("node list").map_or(0, |list| list.as_array().map_or(0, Vec::len));
-    bpf_tests::topology::until("the second node", nodes, |count| *count == 1).expect("it is seen");
+    test_kit::topology::until("the second node", nodes, |count| *count == 1).expect("it is seen");
     cluster.manifests.write("more", "kind: Node\nspec: [unclosed\n").expect("it can be written");
     issue(n1, "more");
     assert_eq!(nodes(), 1, "the last good state stands");

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use bpf_tests::topology::binary;
+use test_kit::topology::binary;
 
 use crate::support::{one_node, refusal, says};
 

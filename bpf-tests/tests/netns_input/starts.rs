@@ -3,8 +3,8 @@
 use std::{fs, process::Command};
 
 use anyhow::Context;
-use bpf_tests::topology::{binary, run, until};
 use serde_json::Value;
+use test_kit::topology::{binary, run, until};
 
 use crate::support::{one_node, refusal, says};
 

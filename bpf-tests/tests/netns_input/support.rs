@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bpf_tests::topology::{Cluster, Layout, Node, Pod, Prefix, binary};
+use test_kit::topology::{Cluster, Layout, Node, Pod, Prefix, binary};
 
 /// One node on an underlay; its agent does not run.
 pub fn one_node() -> Cluster {
@@ -79,7 +79,7 @@ pub fn not_added(result: anyhow::Result<Pod>) -> String {
 pub fn issue(node: &Node, part: &str) -> String {
     let ask =
         || node.ferrule("status").map_or_else(|error| format!("{error:#}"), |status| status["issues"].to_string());
-    bpf_tests::topology::until(part, ask, |issues| issues.contains(part)).expect("the agent says so")
+    test_kit::topology::until(part, ask, |issues| issues.contains(part)).expect("the agent says so")
 }
 
 /// Starts the agent without waiting for readiness, which it cannot reach, and gives what an ADD is told.
@@ -87,7 +87,7 @@ pub fn without_node(node: &Node) -> String {
     // Its readiness does not come; what it said until then is not asked for.
     let started = std::thread::scope(|scope| {
         let start = scope.spawn(|| node.start().map_err(|error| format!("{error:#}")));
-        let answer = bpf_tests::topology::until("the agent's socket", || node.ferrule("status").is_ok(), |up| *up)
+        let answer = test_kit::topology::until("the agent's socket", || node.ferrule("status").is_ok(), |up| *up)
             .map(|_| not_added(node.add("b")));
         (answer, start.join().expect("it does not panic"))
     });

@@ -1,7 +1,7 @@
 //! `ctr run --cni`: a container without a pod. Its id is `default-NAME`, `CNI_ARGS` are empty, and the network namespace
 //! is `/proc/PID/ns/net`.
 
-use bpf_tests::cluster::settings::PAUSE;
+use test_kit::cluster::settings::PAUSE;
 
 use crate::support::{
     lab::Lab,

@@ -1,6 +1,6 @@
 //! podman with its CNI backend: it asks VERSION before it adds, names networks, and fetches nothing here.
 
-use bpf_tests::cluster::settings::PAUSE;
+use test_kit::cluster::settings::PAUSE;
 
 use crate::support::{lab::Lab, probe};
 

@@ -3,22 +3,26 @@
 
 use std::time::Instant;
 
+use ferrule_api::{
+    client::{AgentError, PATIENCE},
+    plugin::{ActivateRequest, ReserveRequest, ReserveResponse, Shaper},
+};
+use ferrule_netlink::{Netlink, netns::Netns};
 use serde_json::Value;
 
-use super::release::release;
-use super::{Context, enforce};
-use crate::agent::{AgentError, PATIENCE};
-use crate::api::{ActivateRequest, ReserveRequest, ReserveResponse, Shaper};
-use crate::delegate::Delegate;
-use crate::fault::Fault;
-use crate::netlink::Netlink;
-use crate::netns::Netns;
-use crate::shaper;
-use crate::spec::args::Args;
-use crate::spec::config::Wishes;
-use crate::spec::env::{EnvError, Target};
-use crate::spec::result::{AddResult, Dns, Interface, Ip, Route};
-use crate::wiring::{self, Hands, Step, everywhere};
+use super::{Context, enforce, release::release};
+use crate::{
+    delegate::Delegate,
+    fault::Fault,
+    shaper,
+    spec::{
+        args::Args,
+        config::Wishes,
+        env::{EnvError, Target},
+        result::{AddResult, Dns, Interface, Ip, Route},
+    },
+    wiring::{self, Hands, Step, everywhere},
+};
 
 pub(super) fn add(target: &Target, context: &mut Context) -> Result<Value, Fault> {
     if let Some(previous) = previous(context)?.filter(|previous| enforce::is_made(previous, target)) {
@@ -147,7 +151,7 @@ impl Request {
             let routes = self.pod.routes(any)?;
             if routes
                 .iter()
-                .any(|(_, route)| route.destination == default && route.table == crate::netlink::route::MAIN)
+                .any(|(_, route)| route.destination == default && route.table == ferrule_netlink::route::MAIN)
             {
                 families.push(family);
             }

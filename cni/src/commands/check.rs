@@ -3,17 +3,19 @@
 
 use std::net::IpAddr;
 
+use ferrule_api::plugin::{CheckRequest, host_ifname};
+use ferrule_netlink::{Netlink, mac::Mac, netns::Netns, route::RouteEntry};
+
 use super::{Context, enforce};
-use crate::api::{CheckRequest, host_ifname};
-use crate::fault::Fault;
-use crate::netlink::Netlink;
-use crate::netlink::route::RouteEntry;
-use crate::netns::Netns;
-use crate::spec::env::Target;
-use crate::spec::mac::Mac;
-use crate::spec::result::{AddResult, Interface, Ip};
-use crate::spec::version::Version;
-use crate::wiring::everywhere;
+use crate::{
+    fault::Fault,
+    spec::{
+        env::Target,
+        result::{AddResult, Interface, Ip},
+        version::Version,
+    },
+    wiring::everywhere,
+};
 
 pub(super) fn check(target: &Target, context: &mut Context) -> Result<(), Fault> {
     context.require("CHECK", Version::V0_4_0)?;

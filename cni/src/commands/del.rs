@@ -1,9 +1,9 @@
 //! DEL: everything goes, whatever is left of it. The network namespace may be gone, and `prevResult` is not read. What
 //! a failing IPAM plugin cannot free does not keep the rest.
 
-use super::Context;
-use super::release::release;
-use crate::api::AttachmentId;
+use ferrule_api::plugin::AttachmentId;
+
+use super::{Context, release::release};
 use crate::fault::Fault;
 
 pub(super) fn del(id: &AttachmentId, context: &mut Context) -> Result<(), Fault> {

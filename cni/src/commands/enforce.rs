@@ -3,18 +3,23 @@
 
 use std::time::Instant;
 
+use ferrule_api::{
+    client::{AgentError, PATIENCE},
+    plugin::{ActivateRequest, CheckRequest, HostSide, ReserveRequest, Shaper, host_ifname},
+};
+use ferrule_netlink::netns::Netns;
 use serde_json::Value;
 
-use super::Context;
-use super::release::release;
-use crate::agent::{AgentError, PATIENCE};
-use crate::api::{ActivateRequest, CheckRequest, HostSide, ReserveRequest, Shaper, host_ifname};
-use crate::chained::{self, ChainedError, Sides};
-use crate::fault::Fault;
-use crate::netns::Netns;
-use crate::spec::args::Args;
-use crate::spec::env::{EnvError, Target};
-use crate::spec::result::AddResult;
+use super::{Context, release::release};
+use crate::{
+    chained::{self, ChainedError, Sides},
+    fault::Fault,
+    spec::{
+        args::Args,
+        env::{EnvError, Target},
+        result::AddResult,
+    },
+};
 
 /// Whether a result holds the interface that is asked for.
 pub(super) fn is_made(previous: &AddResult, target: &Target) -> bool {

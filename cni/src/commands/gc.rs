@@ -1,13 +1,14 @@
 //! GC: what is not listed goes, of this network only. The agent and a delegated IPAM plugin are both asked, whatever
 //! the other says.
 
+use ferrule_api::plugin::GcRequest;
+
 use super::Context;
-use crate::api::GcRequest;
-use crate::delegate::DelegateError;
-use crate::fault::Fault;
-use crate::spec::attachment;
-use crate::spec::config::ConfigError;
-use crate::spec::version::Version;
+use crate::{
+    delegate::DelegateError,
+    fault::Fault,
+    spec::{attachment, config::ConfigError, version::Version},
+};
 
 pub(super) fn gc(context: &mut Context) -> Result<(), Fault> {
     context.require("GC", Version::V1_1_0)?;
@@ -25,7 +26,7 @@ pub(super) fn gc(context: &mut Context) -> Result<(), Fault> {
 }
 
 fn report(
-    answered: Result<crate::api::GcResponse, crate::agent::AgentError>,
+    answered: Result<ferrule_api::plugin::GcResponse, ferrule_api::client::AgentError>,
     delegated: Result<(), DelegateError>,
     notes: &mut Vec<String>,
 ) -> Result<(), Fault> {

@@ -1,10 +1,10 @@
 //! Giving an attachment back, by the agent or without it. DEL ends with it, and so does an ADD that failed.
 
+use ferrule_api::plugin::{AttachmentId, ReleaseRequest, host_ifname};
+use ferrule_netlink::Netlink;
+
 use super::Context;
-use crate::api::{AttachmentId, ReleaseRequest, host_ifname};
-use crate::fault::Fault;
-use crate::netlink::Netlink;
-use crate::note;
+use crate::{fault::Fault, note};
 
 /// Has the agent release an attachment. An agent that does not is told by a note, and the link is deleted here; that is
 /// all a pod's end needs.

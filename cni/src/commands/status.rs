@@ -2,14 +2,15 @@
 //! takes its pods out of EndpointSlices. So an agent that restarts is no fault: pods keep their connectivity, and ADD
 //! waits for it.
 
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use ferrule_api::{client::AgentError, plugin as api};
 
 use super::Context;
-use crate::agent::AgentError;
-use crate::api;
-use crate::fault::Fault;
-use crate::spec::version::Version;
+use crate::{fault::Fault, spec::version::Version};
 
 /// How long an agent may be away.
 const GRACE: Duration = Duration::from_secs(60);

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::spec::fields::Fields;
-use crate::spec::version::{MISSING, Version};
+use crate::spec::{
+    fields::Fields,
+    version::{MISSING, Version},
+};
 
 /// The answer to what stands on stdin: `cniVersion` is the question's; where there is none, the newest.
 #[must_use]

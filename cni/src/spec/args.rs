@@ -1,7 +1,7 @@
 //! `CNI_ARGS`: `KEY=value` pairs with semicolons, in any order. The keys that matter are the pod's (kubelet's runtimes
 //! send them) and `IP` and `MAC` (podman does); all others are tolerated.
 
-use crate::api::PodRef;
+use ferrule_api::plugin::PodRef;
 
 /// What `CNI_ARGS` says, as text still.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! GC's list of attachments that stay.
 
+use ferrule_api::plugin::AttachmentId;
 use serde_json::Value;
 
 use super::fields::{FieldError, Fields};
-use crate::api::AttachmentId;
 
 /// The list's key.
 pub const VALID: &str = "cni.dev/valid-attachments";

@@ -3,13 +3,15 @@
 
 use std::net::IpAddr;
 
+use ferrule_api::plugin::Bandwidth;
+use ferrule_netlink::mac::Mac;
 use ipnetwork::IpNetwork;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::fields::{FieldError, Fields};
-use super::mac::Mac;
-use super::result::Dns;
+use super::{
+    fields::{FieldError, Fields},
+    result::Dns,
+};
 
 /// What the runtime asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,20 +56,6 @@ pub enum Protocol {
     Udp,
     /// SCTP.
     Sctp,
-}
-
-/// Traffic limits; 0 is unset. A burst of 4294967295 is how callers say "no bound".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Bandwidth {
-    /// To the container, in bits a second.
-    pub ingress_rate: u64,
-    /// To the container, in bits.
-    pub ingress_burst: u64,
-    /// From the container, in bits a second.
-    pub egress_rate: u64,
-    /// From the container, in bits.
-    pub egress_burst: u64,
 }
 
 impl Capabilities {

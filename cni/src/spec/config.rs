@@ -1,22 +1,21 @@
 //! The network configuration on stdin.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
+use ferrule_api::plugin::{AttachmentId, Bandwidth, DEFAULT_SOCKET};
+use ferrule_netlink::mac::Mac;
 use serde_json::Value;
 
-use super::args::Args;
-use super::attachment;
-use super::capability::{Bandwidth, Capabilities, CniArgs, address};
-use super::env::is_identifier;
-use super::fields::{FieldError, Fields};
-use super::mac::Mac;
-use super::result::Dns;
-use super::version::{UnsupportedVersion, Version};
-use crate::api::AttachmentId;
+use super::{
+    args::Args,
+    attachment,
+    capability::{Capabilities, CniArgs, address},
+    env::is_identifier,
+    fields::{FieldError, Fields},
+    result::Dns,
+    version::{UnsupportedVersion, Version},
+};
 
-/// Where the agent listens, unless `agentSocket` says otherwise.
-pub const DEFAULT_SOCKET: &str = "/run/ferrule/agent.sock";
 /// Where the plugin logs, unless `logFile` says otherwise.
 pub const DEFAULT_LOG: &str = "/var/log/ferrule/cni.log";
 

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
+use ferrule_api::plugin::AttachmentId;
+
 use super::args::ArgsError;
-use crate::api::AttachmentId;
 
 /// A call, with exactly the variables that its command needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

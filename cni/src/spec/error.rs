@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::version::Version;
 
-/// Codes of the CNI specification ("Error") and of its reference library. Ours are in [`crate::api::code`].
+/// Codes of the CNI specification ("Error") and of its reference library. Ours are in [`ferrule_api::plugin::code`].
 pub mod code {
     /// The plugin does not speak the configuration's version.
     pub const INCOMPATIBLE_VERSION: u32 = 1;

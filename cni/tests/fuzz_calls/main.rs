@@ -5,14 +5,15 @@
 
 use std::{collections::BTreeSet, ffi::OsString, os::unix::ffi::OsStringExt};
 
+use ferrule_api::plugin::AttachmentId;
 use ferrule_cni::{
-    api::AttachmentId,
     commands,
     fault::Fault,
     spec::{
         args::Args,
         config::{NetConf, Wishes},
-        env::{self, Call},
+        env,
+        env::Call,
         error::CniError,
         result::AddResult,
         version::Version,

@@ -1,11 +1,13 @@
 //! ADD: what is in the pod and on the host afterwards, and what is not after a failure.
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::json;
 
-use crate::support::agent::{DIES, Families};
-use crate::support::netns::Netns;
-use crate::support::node::{Node, id};
+use crate::support::{
+    agent::{DIES, Families},
+    netns::Netns,
+    node::{Node, id},
+};
 
 #[test]
 fn a_pod_is_reachable_the_moment_add_returns() {

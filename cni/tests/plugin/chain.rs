@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::netns::Netns;
-use crate::support::node::Node;
+use crate::support::{netns::Netns, node::Node};
 
 #[test]
 fn what_others_made_is_kept_and_ours_is_appended() {

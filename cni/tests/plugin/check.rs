@@ -1,10 +1,12 @@
 //! CHECK: right at once after ADD, and wrong after any damage.
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
-use crate::support::netns::Netns;
-use crate::support::node::{Ended, Node};
+use crate::support::{
+    netns::Netns,
+    node::{Ended, Node},
+};
 
 fn added() -> (Node, Netns, Value) {
     let (node, pod) = (Node::new(), Netns::new("pod"));

@@ -1,11 +1,13 @@
 //! DEL: it succeeds whatever is left, and takes nothing of anybody else.
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
-use crate::support::agent;
-use crate::support::netns::Netns;
-use crate::support::node::{Node, id};
+use crate::support::{
+    agent,
+    netns::Netns,
+    node::{Node, id},
+};
 
 /// ADDs a pod, changes the DEL's call, and expects a clean node.
 fn check(change: impl FnOnce(&Node, crate::support::node::Invocation) -> crate::support::node::Invocation) {

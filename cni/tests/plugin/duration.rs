@@ -1,8 +1,7 @@
 //! How long calls take, by the plugin's own log: `cargo test --test plugin duration -- --ignored --nocapture`, with
 //! `FERRULE_CNI_BINARY` naming a release build.
 
-use crate::support::netns::Netns;
-use crate::support::node::Node;
+use crate::support::{netns::Netns, node::Node};
 
 #[test]
 #[ignore = "measures; its figures depend on the machine"]

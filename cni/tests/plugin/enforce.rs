@@ -1,10 +1,12 @@
 //! ADD, CHECK and DEL behind another plugin of the chain, which made the interface.
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
-use crate::support::netns::Netns;
-use crate::support::node::{Ended, Node, id};
+use crate::support::{
+    netns::Netns,
+    node::{Ended, Node, id},
+};
 
 /// A node and a container with the veth of another plugin.
 struct Chain {

@@ -1,10 +1,12 @@
 //! GC: what is not listed goes, and nothing else.
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
-use crate::support::netns::Netns;
-use crate::support::node::{Ended, Node};
+use crate::support::{
+    netns::Netns,
+    node::{Ended, Node},
+};
 
 fn gc(node: &Node, more: Value) -> Ended {
     let mut config = node.config(json!({"cniVersion": "1.1.0"}));

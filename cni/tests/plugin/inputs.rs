@@ -1,10 +1,9 @@
 //! What real callers send, and what nobody should.
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
-use crate::support::netns::Netns;
-use crate::support::node::Node;
+use crate::support::{netns::Netns, node::Node};
 
 #[test]
 fn one_error_names_all_variables_that_miss() {

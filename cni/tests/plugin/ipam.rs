@@ -1,13 +1,14 @@
 //! A delegated IPAM plugin: the real host-local, and ones that misbehave.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
-use crate::support::netns::Netns;
-use crate::support::node::{Ended, Node};
+use crate::support::{
+    netns::Netns,
+    node::{Ended, Node},
+};
 
 /// Writes a plugin as a shell script; the folder that it is in.
 pub fn script(node: &Node, name: &str, body: &str) -> PathBuf {

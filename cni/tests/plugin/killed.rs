@@ -1,13 +1,17 @@
 //! ADD killed at each of its steps: a DEL without netns and prevResult cleans all.
 
-use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::{
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
-use crate::support::netns::Netns;
-use crate::support::node::{Invocation, Node};
+use crate::support::{
+    netns::Netns,
+    node::{Invocation, Node},
+};
 
 /// Starts an ADD, waits until `reached`, kills it, DELs, and expects a clean node.
 fn check(node: &Node, add: &Invocation, pod: &Netns, reached: impl Fn() -> bool) {

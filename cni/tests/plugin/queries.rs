@@ -1,9 +1,11 @@
 //! STATUS, VERSION, and a call by hand.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant, SystemTime},
+};
 
-use ferrule_cni::api;
+use ferrule_api::plugin as api;
 use serde_json::{Value, json};
 
 use crate::support::node::{Ended, Node};

@@ -1,11 +1,11 @@
 //! Results in each version: what a version can carry comes back as it went.
 
-use ferrule_cni::spec::result::{AddResult, Dns, Interface, Ip, Route};
-use ferrule_cni::spec::version::Version;
+use ferrule_cni::spec::{
+    result::{AddResult, Dns, Interface, Ip, Route},
+    version::Version,
+};
 use ipnetwork::IpNetwork;
-use proptest::collection::vec;
-use proptest::option;
-use proptest::prelude::*;
+use proptest::{collection::vec, option, prelude::*};
 use serde_json::{Map, Value};
 
 fn network() -> impl Strategy<Value = IpNetwork> {

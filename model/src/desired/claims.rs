@@ -1,7 +1,6 @@
 //! What each node owns, as the screen let it pass.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnetwork::IpNetwork;
 

@@ -1,14 +1,13 @@
 //! What changes of pods alone mean for a state that was computed before: most concern one address that nobody else claims,
 //! and need no look at the others.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use super::precedence;
-use super::routes::prefix_owner;
-use super::{Desired, Peer, PeerKind};
-use crate::objects::{DiffItem, Objects, Pod};
-use crate::plan::{Step, plan};
+use super::{Desired, Peer, PeerKind, precedence, routes::prefix_owner};
+use crate::{
+    objects::{DiffItem, Objects, Pod},
+    plan::{Step, plan},
+};
 
 impl Desired {
     /// The state that `after` asks for, and the steps to it, where it differs from this one, computed from `before`, by pods

@@ -1,13 +1,14 @@
 //! What follows changes of pods, against what computes everything.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use proptest::prelude::*;
 
 use super::super::{Desired, Input, LocalEndpoint, Own, Path, Screen, Settings, Underlay, desired};
-use crate::objects::{Node, Objects};
-use crate::testing::{Cluster, Event, Step, cases, cluster};
+use crate::{
+    objects::{Node, Objects},
+    testing::{Cluster, Event, Step, cases, cluster},
+};
 
 fn screen(cluster: &Cluster) -> Screen {
     Screen::new(Own { node_name: cluster.node_name.clone(), ..Own::default() })

@@ -48,8 +48,7 @@ pub(super) fn indices<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::Forwarding;
-    use super::*;
+    use super::{super::Forwarding, *};
 
     fn entry(mtu: u32) -> NodeEntry {
         NodeEntry {

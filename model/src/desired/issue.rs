@@ -2,8 +2,10 @@
 //! rest from working.
 
 use super::Reason;
-use crate::found::FoundBy;
-use crate::objects::{Identity, Kind, ObjectName};
+use crate::{
+    found::FoundBy,
+    objects::{Identity, Kind, ObjectName},
+};
 
 /// Something about an object that the operator should know. Shown as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

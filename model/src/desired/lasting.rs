@@ -1,9 +1,11 @@
 //! InternalIPs that came or went a moment ago. Nodes learn of a change one after another; so that none drops another's packets
 //! meanwhile, a node goes on to speak from what it had, and all go on to believe it, for a while.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use super::{LOCAL, PeerKind, Remote};
 use crate::objects::{Map, Node};
@@ -101,8 +103,10 @@ fn left<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Forwarding, NodeEntry, Peer};
-    use super::*;
+    use super::{
+        super::{Forwarding, NodeEntry, Peer},
+        *,
+    };
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

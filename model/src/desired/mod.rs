@@ -25,7 +25,10 @@ mod source_tests;
 #[cfg(test)]
 mod tests;
 
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
 pub use indices::assign;
+use ipnetwork::IpNetwork;
 pub use issue::{DesiredError, Issue};
 pub use lasting::{InternalIps, Lasting};
 pub use least_mtu::{LEAST_V4, LEAST_V6, MtuTooSmall, fits};
@@ -37,14 +40,10 @@ pub use routes::{KernelRoute, RouteKind};
 pub use screen::{Own, Ranges, Screen, Screened, Special, special};
 pub use source::OuterSource;
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::Arc;
-
-use ipnetwork::IpNetwork;
-
-use crate::cidr::{self, Family};
-use crate::objects::{Map, Objects};
+use crate::{
+    cidr::{self, Family},
+    objects::{Map, Objects},
+};
 
 /// What the operator configured.
 #[derive(Debug, Clone, PartialEq, Eq)]

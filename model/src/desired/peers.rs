@@ -1,12 +1,12 @@
 //! The addresses that are known one by one: nodes, and the pods of other nodes.
 
-use std::cmp::Reverse;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    net::IpAddr,
+};
 
-use super::claims::Claims;
-use super::{Input, Issue, LOCAL, Peer, PeerKind, Reason};
+use super::{Input, Issue, LOCAL, Peer, PeerKind, Reason, claims::Claims};
 use crate::objects::{Map, Pod};
 
 /// What is known one by one.

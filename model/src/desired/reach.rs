@@ -1,10 +1,15 @@
 //! How each other node is reached: through the overlay, or natively by a next hop.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use super::claims::{Claim, Claims};
-use super::{DesiredError, Forwarding, Input, Issue, NodeEntry, Reason, source};
+use super::{
+    DesiredError, Forwarding, Input, Issue, NodeEntry, Reason,
+    claims::{Claim, Claims},
+    source,
+};
 use crate::cidr::Family;
 
 /// How packets travel between nodes.

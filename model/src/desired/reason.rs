@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use super::screen::Special;
-use crate::cidr::Family;
-use crate::objects::ObjectName;
+use crate::{cidr::Family, objects::ObjectName};
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]

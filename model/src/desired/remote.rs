@@ -1,8 +1,10 @@
 //! What the datapath knows about everything that is not an endpoint of this node. Desired and observed state are both
 //! a [`Remote`]: the one computed from objects, the other read back from the maps.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnetwork::IpNetwork;
 

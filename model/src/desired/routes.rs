@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::claims::Claim;
-use super::{Forwarding, NodeEntry, PeerKind, Remote};
-use crate::cidr::{self, Family};
-use crate::objects::Map;
+use super::{Forwarding, NodeEntry, PeerKind, Remote, claims::Claim};
+use crate::{
+    cidr::{self, Family},
+    objects::Map,
+};
 
 /// A route in the host's own table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,8 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::claims::Claim;
-use super::{Input, Path};
+use super::{Input, Path, claims::Claim};
 use crate::cidr::Family;
 
 /// Whose choice the tunnel's outer source is.

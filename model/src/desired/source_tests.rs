@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::tests::{compute, world};
-use super::*;
+use super::{
+    tests::{compute, world},
+    *,
+};
 
 /// Node `a` with these InternalIPs, and `b`, which is reached by device 2.
 fn two(own: &str, rest: &str) -> String {

@@ -3,8 +3,10 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::objects::{NetworkPolicy, Node, ObjectName, Phase, Pod};
-use crate::selector::Selector;
+use crate::{
+    objects::{NetworkPolicy, Node, ObjectName, Phase, Pod},
+    selector::Selector,
+};
 
 /// A cluster in text, seen from node `a`. Lines:
 /// `node NAME IP,… CIDR,… [created N] [away]` (`away`: no device has the IPs), `pod NAME NODE IP,… [created N] [terminating] [ended] [host]`,

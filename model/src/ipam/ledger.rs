@@ -1,7 +1,9 @@
 //! Who has which address: leases, resting addresses and the round robin's cursors.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{IpamError, Pools};
 use crate::cidr::Family;

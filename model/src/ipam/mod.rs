@@ -9,12 +9,11 @@ mod pool;
 #[cfg(test)]
 mod properties;
 
-pub use ledger::{Ledger, REST_MS};
-pub use pool::{Pool, Pools};
-
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+pub use ledger::{Ledger, REST_MS};
+pub use pool::{Pool, Pools};
 
 use crate::cidr::Family;
 

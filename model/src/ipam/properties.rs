@@ -1,7 +1,9 @@
 //! Random leases, releases and requests against a plain account of who has what.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnetwork::IpNetwork;
 use proptest::prelude::*;

@@ -1,7 +1,6 @@
 //! Which object something is about.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::ObjectName;
 

@@ -8,6 +8,8 @@ mod service;
 mod set;
 mod slice;
 
+use std::sync::Arc;
+
 pub use identity::{Identity, Kind};
 pub use node::{Namespace, Node};
 pub use pod::{ContainerPort, Phase, Pod, Protocol};
@@ -15,8 +17,6 @@ pub use policy::{Direction, IpBlock, NetworkPolicy, PolicyPeer, PolicyPort, Poli
 pub use service::{Distribution, Service, ServicePort, ServiceType};
 pub use set::{DiffItem, Map, Objects};
 pub use slice::{EndpointSlice, SliceEndpoint, SlicePort};
-
-use std::sync::Arc;
 
 /// The name of a namespaced object; shown as `namespace/name`. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

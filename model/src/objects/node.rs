@@ -1,12 +1,10 @@
 //! The cluster-scoped objects: nodes and namespaces.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnetwork::IpNetwork;
 
-use crate::cidr::Family;
-use crate::selector::Labels;
+use crate::{cidr::Family, selector::Labels};
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

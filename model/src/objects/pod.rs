@@ -1,7 +1,6 @@
 //! Pods.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::ObjectName;
 use crate::selector::Labels;

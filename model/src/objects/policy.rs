@@ -92,8 +92,7 @@ pub enum PortMatch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Phase;
-    use super::*;
+    use super::{super::Phase, *};
     use crate::selector::{Requirement, Test};
 
     fn check(namespace: &str, labels: &[(&str, &str)], host_network: bool, expected: bool) {

@@ -1,7 +1,6 @@
 //! Services (<https://kubernetes.io/docs/concepts/services-networking/service/>).
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{ObjectName, Protocol};
 

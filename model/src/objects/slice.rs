@@ -1,8 +1,7 @@
 //! `discovery.k8s.io/v1` EndpointSlice
 //! (<https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/>).
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{ObjectName, Protocol};
 

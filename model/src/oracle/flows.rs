@@ -2,8 +2,7 @@
 //!
 //! No clock: a flow is remembered until an end of it gets another owner.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{Judgement, Owner, Packet, Sender, Traffic, World, judge};
 use crate::objects::ObjectName;

@@ -1,7 +1,6 @@
 //! The verdict on a packet that opens a flow, for each of its ends that is a pod of this node.
 
-use super::rule::Asked;
-use super::{Endpoint, OwnNodeEgress, Packet, Sender, World};
+use super::{Endpoint, OwnNodeEgress, Packet, Sender, World, rule::Asked};
 use crate::objects::{Direction, ObjectName};
 
 /// The verdict on a packet that opens a flow.

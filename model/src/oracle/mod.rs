@@ -18,11 +18,11 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 pub use judge::{End, Exemption, Judgement, RuleRef, judge};
 pub use owner::Owner;
 pub use packet::{Packet, Sender, Traffic};
-
-use std::net::IpAddr;
 
 use crate::objects::{ObjectName, Objects, Pod};
 

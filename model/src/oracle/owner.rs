@@ -1,12 +1,10 @@
 //! Whose an address is. On its own node the lease decides; elsewhere a node goes before a pod, and of two pods that claim
 //! one address the one that `desired` gives it to.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{Endpoint, World};
-use crate::desired::precedence;
-use crate::objects::Pod;
+use crate::{desired::precedence, objects::Pod};
 
 /// Whose an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

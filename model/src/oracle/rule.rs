@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::{Packet, World};
-use crate::objects::{
-    ContainerPort, Direction, NetworkPolicy, Pod, PolicyPeer, PolicyPort, PolicyRule, PortMatch, Protocol,
+use crate::{
+    objects::{ContainerPort, Direction, NetworkPolicy, Pod, PolicyPeer, PolicyPort, PolicyRule, PortMatch, Protocol},
+    selector::{Labels, Selector, Test},
 };
-use crate::selector::{Labels, Selector, Test};
 
 /// The label that every namespace has
 /// (<https://kubernetes.io/docs/concepts/services-networking/network-policies/#targeting-a-namespace-by-its-name>).

@@ -24,8 +24,10 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::desired::{NodeEntry, Peer, PeerKind, Remote};
-use crate::objects::{DiffItem, Map};
+use crate::{
+    desired::{NodeEntry, Peer, PeerKind, Remote},
+    objects::{DiffItem, Map},
+};
 
 /// One write to a map.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! Random pairs of states: every moment between them treats each address as one of the two does.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnetwork::IpNetwork;
 use proptest::prelude::*;

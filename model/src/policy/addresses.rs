@@ -1,13 +1,10 @@
 //! Who owns which address, and the class that it has. The node's own leases decide; then the pods' precedence.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use ipnetwork::IpNetwork;
 
-use crate::desired::precedence;
-use crate::objects::Pod;
+use crate::{desired::precedence, objects::Pod};
 
 /// What the map has of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,7 @@
 //! Where CIDRs and their exceptions begin and end: the prefixes of the map that says what holds for an address that is
 //! no pod's. A prefix has the facts of the addresses whose longest prefix it is.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnetwork::IpNetwork;
 

@@ -1,8 +1,7 @@
 //! Classes: sets of facts. Two peers with the same facts are one to every table; a fact is a term that a peer fulfils,
 //! with the peer's own port number where the term names one.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::numbers::Numbers;
 

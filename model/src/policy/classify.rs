@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::addresses::Held;
-use super::classes::ANY_POD;
-use super::engine::{Engine, touch};
-use super::space::Dirty;
-use super::term::{NamespaceLabels, Peers};
+use super::{
+    addresses::Held,
+    classes::ANY_POD,
+    engine::{Engine, touch},
+    space::Dirty,
+    term::{NamespaceLabels, Peers},
+};
 
 impl Engine {
     /// Gives everything that was touched its class.

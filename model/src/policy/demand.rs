@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 
 use ipnetwork::IpNetwork;
 
-use super::blocks::{Place, place};
-use super::rule::{Rule, RuleName, Whom};
-use super::tables::Draft;
-use super::term::{Block, Peers, Term};
-use crate::cidr;
-use crate::objects::{Direction, ObjectName, PolicyRule};
+use super::{
+    blocks::{Place, place},
+    rule::{Rule, RuleName, Whom},
+    tables::Draft,
+    term::{Block, Peers, Term},
+};
+use crate::{
+    cidr,
+    objects::{Direction, ObjectName, PolicyRule},
+};
 
 /// How much a table needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

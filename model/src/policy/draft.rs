@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::limits::OF_POD;
-use super::policies::{DIRECTIONS, Policies};
-use super::port::{PortPrefix, number};
-use super::rule::Rule;
-use super::tables::Draft;
+use super::{
+    limits::OF_POD,
+    policies::{DIRECTIONS, Policies},
+    port::{PortPrefix, number},
+    rule::Rule,
+    tables::Draft,
+};
 use crate::objects::{ContainerPort, ObjectName, Pod};
 
 /// One direction: what its table should hold, if some policy isolates the endpoint, and which policies do.

@@ -1,13 +1,14 @@
 //! From what was settled to the steps, in the order that [`Engine::apply`] explains.
 
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::addresses::Held;
-use super::engine::Engine;
-use super::settle::{Flip, Keys, Plan};
-use super::space::Dirty;
-use super::step::{Step, Word};
+use super::{
+    addresses::Held,
+    engine::Engine,
+    settle::{Flip, Keys, Plan},
+    space::Dirty,
+    step::{Step, Word},
+};
 
 impl Engine {
     pub(super) fn emit(&mut self, plan: Plan, dirty: Dirty, fresh: Keys, tables: Vec<Keys>) -> Vec<Step> {

@@ -1,23 +1,27 @@
 //! The engine: takes changes, and answers with what has to be written.
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
-use super::addresses::Addresses;
-use super::blocks::{Blocks, Place};
-use super::classes::Classes;
-use super::limits::Limits;
-use super::locals::{Local, Locals};
-use super::pods::Pods;
-use super::policies::Policies;
-use super::quota::Book;
-use super::space::{Dirty, Space};
-use super::step::Step;
-use super::tables::Tables;
-use super::term::{NamespaceLabels, Peers};
-use super::terms::Terms;
-use super::{Change, Endpoint};
+use super::{
+    Change, Endpoint,
+    addresses::Addresses,
+    blocks::{Blocks, Place},
+    classes::Classes,
+    limits::Limits,
+    locals::{Local, Locals},
+    pods::Pods,
+    policies::Policies,
+    quota::Book,
+    space::{Dirty, Space},
+    step::Step,
+    tables::Tables,
+    term::{NamespaceLabels, Peers},
+    terms::Terms,
+};
 use crate::objects::{Namespace, NetworkPolicy, ObjectName, Pod};
 
 /// Compiles the policies that concern a node's endpoints.

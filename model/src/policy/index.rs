@@ -1,7 +1,9 @@
 //! Selectors found by the labels that they ask for, so that a pod's change looks at those alone that can match it.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use crate::selector::{Labels, Requirement, Selector, Test};
 

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::engine::Engine;
-use super::issue::{InForceStill, Issue, Reason, Subject};
-use super::locals::{Full, Stuck};
-use super::policies::{DIRECTIONS, list};
-use super::quota::Refusal;
-use super::rule::RuleName;
-use super::tables::CLOSED;
+use super::{
+    engine::Engine,
+    issue::{InForceStill, Issue, Reason, Subject},
+    locals::{Full, Stuck},
+    policies::{DIRECTIONS, list},
+    quota::Refusal,
+    rule::RuleName,
+    tables::CLOSED,
+};
 use crate::objects::{Direction, Identity, Kind, NetworkPolicy, ObjectName, PortMatch};
 
 /// What holds for an endpoint.

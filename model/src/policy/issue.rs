@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 
 use super::demand::Excess;
-use crate::found::FoundBy;
-use crate::objects::{Direction, Identity, ObjectName};
+use crate::{
+    found::FoundBy,
+    objects::{Direction, Identity, ObjectName},
+};
 
 /// Something about an object that the operator should know. Shown as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,12 +1,12 @@
 //! This node's endpoints, and what is in force for each.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use super::Endpoint;
-use super::pods::Pods;
-use super::quota::{Refusal, Spec};
+use super::{
+    Endpoint,
+    pods::Pods,
+    quota::{Refusal, Spec},
+};
 use crate::objects::{ObjectName, Pod};
 
 /// Why what a direction of an endpoint should have is not in force.

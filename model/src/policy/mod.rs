@@ -43,8 +43,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 pub use classes::{ANY_POD, ANYONE};
 pub use demand::{Demand, Excess, Measure};

@@ -1,13 +1,19 @@
 //! All pods, by name; and by label and namespace while some policy asks.
 
-use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::{
+    borrow::Borrow,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use super::index::{label, narrowest};
-use super::term::Peers;
-use crate::objects::{ObjectName, Pod};
-use crate::selector::Selector;
+use super::{
+    index::{label, narrowest},
+    term::Peers,
+};
+use crate::{
+    objects::{ObjectName, Pod},
+    selector::Selector,
+};
 
 /// A pod that is found by its name: eight bytes a pod while nothing asks for more.
 #[derive(Debug)]

@@ -1,13 +1,17 @@
 //! The policies, found by the labels that they select, and the numbers of their rules.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use super::demand::Demand;
-use super::index::SelectorIndex;
-use super::numbers::Numbers;
-use super::rule::{Rule, RuleName};
+use super::{
+    demand::Demand,
+    index::SelectorIndex,
+    numbers::Numbers,
+    rule::{Rule, RuleName},
+};
 use crate::objects::{Direction, NetworkPolicy, ObjectName, Pod, PolicyRule};
 
 /// A policy, and its rules as soon as it selects an endpoint.

@@ -1,11 +1,15 @@
 //! Shares: what each namespace's pods want, and which of it is too much. A function of what is wanted now, whoever came
 //! first: within a namespace the largest results lose, and no other namespace does.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
-use super::demand::{Demand, Excess};
-use super::limits::Limits;
+use super::{
+    demand::{Demand, Excess},
+    limits::Limits,
+};
 
 /// What a wanted result is known by.
 pub(super) type Spec = Arc<[u64]>;

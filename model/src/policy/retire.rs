@@ -1,10 +1,12 @@
 //! What earlier steps superseded, removed when no program can name it any more.
 
-use super::addresses::Addresses;
-use super::engine::Engine;
-use super::locals::Stuck;
-use super::space::Dirty;
-use super::step::{RuleKey, Step};
+use super::{
+    addresses::Addresses,
+    engine::Engine,
+    locals::Stuck,
+    space::Dirty,
+    step::{RuleKey, Step},
+};
 
 impl Engine {
     /// To be called in intervals of at least a grace period, while [`Engine::is_settled`] says no. Removes what was

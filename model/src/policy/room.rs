@@ -1,15 +1,16 @@
 //! What of a plan fits. Keys are counted before any is made, and counting ends at the limit. Where there is too little room
 //! for all, the namespace that asks for most gives way.
 
-use std::cmp::Reverse;
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
-use super::demand::Demand;
-use super::engine::Engine;
-use super::locals::Full;
-use super::settle::{Flip, Keys, Plan};
-use super::space::Dirty;
-use super::tables::CLOSED;
+use super::{
+    demand::Demand,
+    engine::Engine,
+    locals::Full,
+    settle::{Flip, Keys, Plan},
+    space::Dirty,
+    tables::CLOSED,
+};
 
 impl Engine {
     /// Gives up what does not fit; answers with the keys of new classes, and of each new table.

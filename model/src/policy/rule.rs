@@ -1,10 +1,11 @@
 //! A policy's rules, compiled as far as they are the same for every endpoint.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::port::{PortName, PortPrefix, number};
-use super::term::{Peers, Term, peers};
+use super::{
+    port::{PortName, PortPrefix, number},
+    term::{Peers, Term, peers},
+};
 use crate::objects::{Direction, ObjectName, PolicyRule, PortMatch};
 
 /// Where a rule stands.

@@ -2,15 +2,16 @@
 //! is never open: what does not fit leaves the table that was in force, where there is no room now; where there was none,
 //! or more is asked for than a share, the direction is closed.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::draft::{self, Wanted};
-use super::engine::Engine;
-use super::locals::{Full, Stuck};
-use super::space::Dirty;
-use super::step::{RuleKey, Step};
-use super::tables::{CLOSED, Draft};
+use super::{
+    draft::{self, Wanted},
+    engine::Engine,
+    locals::{Full, Stuck},
+    space::Dirty,
+    step::{RuleKey, Step},
+    tables::{CLOSED, Draft},
+};
 use crate::objects::ObjectName;
 
 /// What an endpoint is about to have.

@@ -1,11 +1,13 @@
 //! Who may have what: pods' wishes noted in the book of shares before anything is made of them.
 
-use super::demand::{Demand, Excess};
-use super::draft::{self, Wanted};
-use super::engine::Engine;
-use super::limits::OF_POD;
-use super::policies::{DIRECTIONS, list};
-use super::space::Dirty;
+use super::{
+    demand::{Demand, Excess},
+    draft::{self, Wanted},
+    engine::Engine,
+    limits::OF_POD,
+    policies::{DIRECTIONS, list},
+    space::Dirty,
+};
 use crate::objects::{Direction, NetworkPolicy};
 
 /// What a policy asks for beyond what any pod may have in one direction, and in which. Such a policy never fits: a source

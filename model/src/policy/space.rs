@@ -1,16 +1,20 @@
 //! What the maps hold, and what they shall hold: tables, the terms that they ask for, and the classes of addresses.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
-use super::addresses::{Addresses, Held};
-use super::blocks::Blocks;
-use super::classes::Classes;
-use super::demand::Demand;
-use super::tables::{Draft, Tables};
-use super::term::{Peers, Term};
-use super::terms::Terms;
+use super::{
+    addresses::{Addresses, Held},
+    blocks::Blocks,
+    classes::Classes,
+    demand::Demand,
+    tables::{Draft, Tables},
+    term::{Peers, Term},
+    terms::Terms,
+};
 
 /// The maps' present and future.
 #[derive(Debug)]

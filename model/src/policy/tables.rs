@@ -1,16 +1,20 @@
 //! Tables: compiled results, each shared by the endpoints whose result it is. A table's keys are not kept, since they
 //! follow from its clauses and the classes that there are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use super::classes::{ANY_POD, ANYONE, Classes};
-use super::demand::Demand;
-use super::numbers::Numbers;
-use super::port::{PortPrefix, number};
-use super::rule::{Rule, Whom};
-use super::step::RuleKey;
-use super::terms::{Fact, Terms};
+use super::{
+    classes::{ANY_POD, ANYONE, Classes},
+    demand::Demand,
+    numbers::Numbers,
+    port::{PortPrefix, number},
+    rule::{Rule, Whom},
+    step::RuleKey,
+    terms::{Fact, Terms},
+};
 
 /// The table that is always empty, so that a direction can be closed however full everything is: the highest number that a
 /// word has room for. Nobody writes it.

@@ -1,14 +1,15 @@
 //! Terms: what a rule can ask of a peer. Equal ones of different policies are one.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnetwork::IpNetwork;
 
 use super::port::PortName;
-use crate::cidr::{self, Family};
-use crate::objects::{IpBlock, PolicyPeer};
-use crate::selector::{Labels, Selector, Test};
+use crate::{
+    cidr::{self, Family},
+    objects::{IpBlock, PolicyPeer},
+    selector::{Labels, Selector, Test},
+};
 
 /// The label that every namespace has, with its name
 /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-metadata-name>).

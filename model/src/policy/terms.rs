@@ -1,11 +1,15 @@
 //! The terms that live tables ask for, who asks for each, and the facts about peers that follow from them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use super::index::SelectorIndex;
-use super::slab::Slab;
-use super::term::{NamespaceLabels, Peers, Term};
+use super::{
+    index::SelectorIndex,
+    slab::Slab,
+    term::{NamespaceLabels, Peers, Term},
+};
 use crate::objects::Pod;
 
 /// A term that some live table asks for.

@@ -1,12 +1,13 @@
 //! Which endpoints of its slices a Service's port leads to, as kube-proxy chooses them
 //! (<https://kubernetes.io/docs/reference/networking/virtual-ips/>).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Backend;
-use crate::cidr::Family;
-use crate::objects::{Distribution, EndpointSlice, Service, ServicePort, SliceEndpoint};
+use crate::{
+    cidr::Family,
+    objects::{Distribution, EndpointSlice, Service, ServicePort, SliceEndpoint},
+};
 
 /// Where the client is: this node.
 #[derive(Debug, Clone, Copy)]

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 
 use super::room::Amounts;
-use crate::cidr::Family;
-use crate::objects::{EndpointSlice, Protocol, Service};
+use crate::{
+    cidr::Family,
+    objects::{EndpointSlice, Protocol, Service},
+};
 
 /// Entries that a Service may need, whichever of its endpoints a node chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,18 +3,24 @@
 //! Two snapshots share what did not change, so that a change of one slice costs that Service's endpoints and nothing
 //! else, however many Services there are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
-use super::demand::Demand;
-use super::leaving::Leaving;
-use super::numbers::Numbers;
-use super::room::{Limits, Used};
-use super::share::Shares;
-use super::{Backend, Endpoints, Found, Frontend, Place, Reason, Served, SetOf, Step};
-use crate::cidr::Family;
-use crate::objects::{EndpointSlice, ObjectName, Objects, Protocol, Service};
+use super::{
+    Backend, Endpoints, Found, Frontend, Place, Reason, Served, SetOf, Step,
+    demand::Demand,
+    leaving::Leaving,
+    numbers::Numbers,
+    room::{Limits, Used},
+    share::Shares,
+};
+use crate::{
+    cidr::Family,
+    objects::{EndpointSlice, ObjectName, Objects, Protocol, Service},
+};
 
 /// The label of a Node that says which zone it is in.
 const ZONE: &str = "topology.kubernetes.io/zone";

@@ -1,8 +1,6 @@
 //! What differs between two snapshots, and which Services that concerns.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::engine::{Engine, is_ours};
 use crate::objects::{DiffItem, EndpointSlice, Node, ObjectName, Objects, Service};

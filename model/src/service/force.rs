@@ -1,12 +1,12 @@
 //! What is wanted brought into force: the steps, in an order in which a map is emptied before it is filled.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use super::engine::{Applied, Choice, Engine, Live, Wanted, set_of};
-use super::share::{Refusal, is_system};
-use super::{Backend, Frontend, Reason, Served, SetOf, Step};
+use super::{
+    Backend, Frontend, Reason, Served, SetOf, Step,
+    engine::{Applied, Choice, Engine, Live, Wanted, set_of},
+    share::{Refusal, is_system},
+};
 use crate::objects::{ObjectName, Protocol};
 
 impl Engine {

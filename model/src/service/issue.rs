@@ -1,8 +1,6 @@
 //! What about a Service is not as its object says, one sentence each: which object, which field, what to do.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use crate::objects::{ObjectName, Objects};
 

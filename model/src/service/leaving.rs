@@ -1,10 +1,8 @@
 //! Sets that nothing names any more and that are still in the maps, and whose they were.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use super::SetOf;
-use super::room::Used;
+use super::{SetOf, room::Used};
 
 #[derive(Debug, Default)]
 pub(super) struct Leaving {

@@ -22,8 +22,7 @@ mod step;
 mod tests;
 mod told;
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 pub use choice::{Endpoints, Place};
 pub use engine::{Applied, Engine};

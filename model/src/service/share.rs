@@ -7,11 +7,15 @@
 //!
 //! Nothing of it depends on the order in which objects came.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use super::demand::Demand;
-use super::room::{Amounts, Limits, MAPS};
+use super::{
+    demand::Demand,
+    room::{Amounts, Limits, MAPS},
+};
 use crate::objects::ObjectName;
 
 /// Namespaces that hold the cluster's own Services: `kubernetes` and `kube-dns`.

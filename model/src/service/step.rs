@@ -1,8 +1,10 @@
 //! What the agent writes to the maps, in order, and what it may find there when it starts.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use super::{Backend, Frontend};
 

@@ -1,12 +1,13 @@
 //! What is told of an engine: how much there is, and what is not as its object says.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::engine::Engine;
-use super::room::{MAPS, Summary};
-use super::share::Refusal;
-use super::{Issue, Reason};
+use super::{
+    Issue, Reason,
+    engine::Engine,
+    room::{MAPS, Summary},
+    share::Refusal,
+};
 use crate::objects::ObjectName;
 
 impl Engine {

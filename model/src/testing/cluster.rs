@@ -1,10 +1,11 @@
 //! A cluster seen from one node, and what happens to it.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use crate::objects::{Namespace, NetworkPolicy, ObjectName, Objects, Pod};
-use crate::oracle::{Endpoint, OwnNodeEgress, Sender, World};
+use crate::{
+    objects::{Namespace, NetworkPolicy, ObjectName, Objects, Pod},
+    oracle::{Endpoint, OwnNodeEgress, Sender, World},
+};
 
 /// A cluster seen from one node.
 #[derive(Debug, Clone, PartialEq, Eq)]

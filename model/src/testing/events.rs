@@ -1,14 +1,17 @@
 //! Random objects, the cluster they make, and what happens to it.
 
-use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::{prelude::*, sample::select};
 
-use super::policies::policy;
-use super::universe::{NAMESPACES, NODES, PODS, PORT_NAMES, addresses, node, node_of, pod_name};
-use super::{Cluster, Event};
-use crate::objects::{ContainerPort, Namespace, Objects, Phase, Pod, Protocol};
-use crate::oracle::{Endpoint, OwnNodeEgress};
-use crate::selector::Labels;
+use super::{
+    Cluster, Event,
+    policies::policy,
+    universe::{NAMESPACES, NODES, PODS, PORT_NAMES, addresses, node, node_of, pod_name},
+};
+use crate::{
+    objects::{ContainerPort, Namespace, Objects, Phase, Pod, Protocol},
+    oracle::{Endpoint, OwnNodeEgress},
+    selector::Labels,
+};
 
 /// A cluster with some of everything.
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {

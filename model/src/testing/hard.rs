@@ -1,17 +1,21 @@
 //! A big cluster that is hard to enforce: pods with labels of their own, policies that name single pods, and blocks
 //! whose exceptions cut through pod CIDRs. No rule matches more than about a hundred classes but by wildcard.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 
-use crate::objects::{
-    ContainerPort, Direction, IpBlock, Namespace, NetworkPolicy, Node, ObjectName, Objects, Phase, Pod, PolicyPeer,
-    PolicyPort, PolicyRule, PortMatch, Protocol,
+use crate::{
+    objects::{
+        ContainerPort, Direction, IpBlock, Namespace, NetworkPolicy, Node, ObjectName, Objects, Phase, Pod, PolicyPeer,
+        PolicyPort, PolicyRule, PortMatch, Protocol,
+    },
+    oracle::Endpoint,
+    selector::{Labels, Requirement, Selector, Test},
 };
-use crate::oracle::Endpoint;
-use crate::selector::{Labels, Requirement, Selector, Test};
 
 /// How big it is.
 #[derive(Debug, Clone, Copy)]

@@ -1,14 +1,17 @@
 //! Random policies.
 
 use ipnetwork::IpNetwork;
-use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::{prelude::*, sample::select};
 
-use super::events::protocol;
-use super::universe::{NAMESPACES, PORT_NAMES, block};
-use crate::cidr;
-use crate::objects::{Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch};
-use crate::selector::{Requirement, Selector, Test};
+use super::{
+    events::protocol,
+    universe::{NAMESPACES, PORT_NAMES, block},
+};
+use crate::{
+    cidr,
+    objects::{Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch},
+    selector::{Requirement, Selector, Test},
+};
 
 /// One of nine policies by name, of any content.
 pub(super) fn policy() -> impl Strategy<Value = NetworkPolicy> {

@@ -3,13 +3,17 @@
 
 use std::net::IpAddr;
 
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
 
-use super::events::{cluster, event};
-use super::universe::{anyone, local, outside};
-use super::{Cluster, Event};
+use super::{
+    Cluster, Event,
+    events::{cluster, event},
+    universe::{anyone, local, outside},
+};
 use crate::oracle::{Packet, Traffic};
 
 /// A cluster with what happens in it, in order.

@@ -12,13 +12,16 @@
 //! `-` stands for no address. A selector is `a=b|c&a!=b&a&!a`, or `*`. A pod of node `a` that is neither `host` nor `unleased` has an endpoint of
 //! its name. Bad text panics: it is part of a test.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use super::Cluster;
-use super::words::{addresses, direction, labels, object_name, protocol, rule, selector};
-use crate::objects::{ContainerPort, Namespace, NetworkPolicy, Node, ObjectName, Objects, Phase, Pod};
-use crate::oracle::{Endpoint, OwnNodeEgress, Packet, Traffic};
+use super::{
+    Cluster,
+    words::{addresses, direction, labels, object_name, protocol, rule, selector},
+};
+use crate::{
+    objects::{ContainerPort, Namespace, NetworkPolicy, Node, ObjectName, Objects, Phase, Pod},
+    oracle::{Endpoint, OwnNodeEgress, Packet, Traffic},
+};
 
 /// The cluster that a text describes.
 ///

@@ -1,15 +1,15 @@
 //! What random clusters are made of: three nodes, three namespaces, a dozen pods with both families, and the addresses
 //! that packets and blocks are about.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnetwork::IpNetwork;
-use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::{prelude::*, sample::select};
 
-use crate::objects::{Node, ObjectName};
-use crate::selector::Labels;
+use crate::{
+    objects::{Node, ObjectName},
+    selector::Labels,
+};
 
 /// The nodes; the first one looks at the cluster.
 pub(super) const NODES: [&str; 3] = ["a", "b", "c"];

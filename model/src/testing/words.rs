@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::objects::{Direction, IpBlock, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch, Protocol};
-use crate::selector::{Labels, Requirement, Selector, Test};
+use crate::{
+    objects::{Direction, IpBlock, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch, Protocol},
+    selector::{Labels, Requirement, Selector, Test},
+};
 
 pub(super) fn rule(words: &[&str]) -> PolicyRule {
     let (mut rule, mut on) = (PolicyRule::default(), false);

@@ -1,4 +1,4 @@
-//! What a guest says on its console. `bpf-tests/src/bin/guest/report.rs` is the other end.
+//! What a guest says on its console. `bpf-tests/kit/src/bin/guest/report.rs` is the other end.
 
 use std::collections::{BTreeMap, VecDeque};
 

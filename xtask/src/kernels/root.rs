@@ -17,7 +17,7 @@ use crate::{
     workspace::{Workspace, program},
 };
 
-/// The project's programs.
+/// The project's programs, which topologies start.
 const BINARIES: [&str; 3] = ["ferrule-agent", "ferrule-cni", "ferrule"];
 /// What the topologies of network namespaces call.
 const TOOLS: [&str; 5] = ["ip", "tc", "nsenter", "ping", "bpftool"];
@@ -65,14 +65,14 @@ pub fn archive(workspace: &Workspace, arch: Arch, names: &[&String]) -> Result<V
     };
     root.skeleton();
     root.binary(binaries.get("guest")?, "init")?;
-    for name in BINARIES {
-        root.binary(binaries.get(name)?, &format!("usr/bin/{name}"))?;
-    }
     for object in ebpf::OBJECTS {
         root.archive.file(&format!("ebpf/{object}"), 0o644, &fs::read(workspace.ebpf().join(object))?);
     }
     let own = arch == Arch::host();
     if own {
+        for name in BINARIES {
+            root.binary(binaries.get(name)?, &format!("usr/bin/{name}"))?;
+        }
         for tool in TOOLS {
             let file = program(tool).with_context(|| format!("{tool} is missing; run `cargo xtask setup kernels`"))?;
             root.binary(&file, &format!("usr/bin/{tool}"))?;

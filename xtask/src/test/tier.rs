@@ -55,12 +55,12 @@ impl Tier {
         match self {
             Self::Unit => &[
                 Part {
-                    filter: "not (package(bpf-tests) and kind(test)) and not (package(ferrule-cni) and kind(test))",
+                    filter: "not (package(bpf-tests) or package(packet-tests) or package(ferrule-cni)) or not kind(test)",
                     privileged: false,
                 },
                 Part { filter: "package(ferrule-cni) and kind(test)", privileged: true },
             ],
-            Self::Packets => &[Part { filter: "package(bpf-tests) and binary(~packets)", privileged: true }],
+            Self::Packets => &[Part { filter: "package(packet-tests) and kind(test)", privileged: true }],
             Self::Netns => &[
                 Part { filter: "package(bpf-tests) and binary(~netns)", privileged: true },
                 // Alone: what it measures takes whole CPUs.

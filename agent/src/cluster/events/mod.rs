@@ -10,14 +10,16 @@ mod who;
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
+use ferrule_api::chain::chain;
 use ferrule_model::objects::{Identity, Kind, Objects};
+use ferrule_source::{issue::Issue, store::Reader};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::watch;
 use told::{AGAIN, Series, Told};
 
 use super::Cluster;
-use crate::{chain::chain, issue::Issue, state::NodeState, store::Reader};
+use crate::state::NodeState;
 
 /// More than this at once helps nobody.
 const MOST: usize = 50;

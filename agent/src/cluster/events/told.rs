@@ -6,8 +6,7 @@ use std::{
 };
 
 use ferrule_model::objects::Identity;
-
-use crate::issue::Issue;
+use ferrule_source::issue::Issue;
 
 /// How often what still stands is said again: Events are forgotten after an hour.
 pub(super) const AGAIN: Duration = Duration::from_secs(1_800);

@@ -6,8 +6,7 @@ use ferrule_model::{
     found::FoundBy,
     objects::{Identity, Kind, Objects},
 };
-
-use crate::issue::Issue;
+use ferrule_source::issue::Issue;
 
 /// What the chart labels agents' pods with.
 const LABEL: (&str, &str) = ("app.kubernetes.io/name", "ferrule");
@@ -68,9 +67,9 @@ pub(super) fn words(issue: &Issue, own: &str) -> String {
 #[cfg(test)]
 mod tests {
     use ferrule_model::{cidr::Family, desired, objects::ObjectName, policy, service, testing::text};
+    use ferrule_source::{Level, Note};
 
     use super::*;
-    use crate::source::{Level, Note};
 
     const NODES: [&str; 3] = ["a", "b", "c"];
 

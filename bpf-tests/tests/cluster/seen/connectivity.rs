@@ -3,12 +3,12 @@
 use std::{process::Stdio, thread, time::Duration};
 
 use anyhow::bail;
-use bpf_tests::cluster::{Cluster, process::run};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::Value;
+use test_kit::cluster::{Cluster, process::run};
 
 use crate::support::Space;
 

@@ -2,8 +2,8 @@
 
 use std::{fs, process::Command};
 
-use bpf_tests::cluster::process::run;
 use serde_json::{Value, json};
+use test_kit::cluster::process::run;
 
 use crate::support::{Space, nodes};
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use anyhow::bail;
-use bpf_tests::{cluster::Node, topology::Netns};
 use serde_json::json;
+use test_kit::{cluster::Node, topology::Netns};
 
 use crate::support::{Space, nodes};
 

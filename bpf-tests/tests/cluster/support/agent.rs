@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bpf_tests::{cluster::Node, topology::Netns};
 use serde_json::Value;
+use test_kit::{cluster::Node, topology::Netns};
 
 use super::Space;
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::bail;
-use bpf_tests::cluster::images::AGNHOST;
 use serde_json::json;
+use test_kit::cluster::images::AGNHOST;
 
 use super::{Space, nodes};
 

@@ -7,12 +7,12 @@ mod space;
 mod static_pod;
 mod witness;
 
+use std::time::Duration;
+
 pub use pod::Pod;
 pub use space::{Space, ferrule, moment, nodes, refused};
 pub use static_pod::StaticPod;
 pub use witness::Witness;
-
-use std::time::Duration;
 
 /// How long anything may take.
 pub const SOON: Duration = Duration::from_secs(60);

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
-use bpf_tests::{cluster::Node, topology::Netns};
 use serde_json::Value;
+use test_kit::{cluster::Node, topology::Netns};
 
 /// A running pod.
 pub struct Pod {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bpf_tests::cluster::{Cluster, Node, images::AGNHOST, process::wait};
 use serde_json::{Value, json};
+use test_kit::cluster::{Cluster, Node, images::AGNHOST, process::wait};
 
 use super::{Pod, SOON};
 

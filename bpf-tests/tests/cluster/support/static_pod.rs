@@ -2,8 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
-use bpf_tests::cluster::Node;
 use serde_json::json;
+use test_kit::cluster::Node;
 
 use super::{Pod, Space};
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use bpf_tests::traffic::{Echo, Flow, Sequence, Tally};
 use serde_json::Value;
+use test_kit::traffic::{Echo, Flow, Sequence, Tally};
 
 use super::{Pod, Space, nodes};
 

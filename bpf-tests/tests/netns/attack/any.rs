@@ -4,12 +4,12 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use ferrule_fuzz::Random;
+use test_kit::{
     topology::{Layout, Netns, Node, Pod},
     traffic::{receive, send_all},
 };
-use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
-use ferrule_fuzz::Random;
 
 use super::{Guest, PAYLOAD, from_underlay, own, unused};
 use crate::support::within;

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
-use bpf_tests::{
+use etherparse::PacketBuilder;
+use test_kit::{
     topology::{Families, Layout, Netns},
     traffic::{Ping, send},
 };
-use etherparse::PacketBuilder;
 
 use super::{from_underlay, own, udp};
 use crate::support::{address, within};

@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use etherparse::PacketBuilder;
+use test_kit::{
     topology::{Layout, Netns, Pod},
     traffic::{Echo, PORT, Protocol, ask, probe, send_all},
 };
-use etherparse::PacketBuilder;
 
 use super::from_underlay;
 use crate::{policy::town, support::address};

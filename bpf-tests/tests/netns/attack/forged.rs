@@ -1,7 +1,7 @@
 //! Addresses that are not the sender's: from a device that leads to no other node, from the nodes' link.
 
 use anyhow::{Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Node, Pod, Routing, until},
     traffic::send,
 };

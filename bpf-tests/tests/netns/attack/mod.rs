@@ -13,11 +13,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use etherparse::PacketBuilder;
+use test_kit::{
     topology::{Cluster, Netns, Node, Pod},
     traffic::receive,
 };
-use etherparse::PacketBuilder;
 
 /// What every forged packet carries.
 pub(super) const PAYLOAD: &[u8] = b"forged by somebody";

@@ -1,8 +1,8 @@
 //! Limits that the CNI project's `bandwidth` plugin sets, chained after ours, beside TCX.
 
 use anyhow::{Context, Result};
-use bpf_tests::topology::{Layout, Netns, Node, Pod, Routing, until};
 use serde_json::{Value, json};
+use test_kit::topology::{Layout, Netns, Node, Pod, Routing, until};
 
 use super::{limits, limits_hold};
 use crate::support::within;

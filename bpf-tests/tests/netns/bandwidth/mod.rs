@@ -11,8 +11,8 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use bpf_tests::topology::{Cluster, Netns, Pod, patience};
 use serde_json::{Value, json};
+use test_kit::topology::{Cluster, Netns, Pod, patience};
 
 use crate::support::address;
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use bpf_tests::topology::{Cluster, Invocation, Layout, Netns, Node, Pod, Prefix, Routing, patience};
 use serde_json::{Value, json};
+use test_kit::topology::{Cluster, Invocation, Layout, Netns, Node, Pod, Prefix, Routing, patience};
 
 use super::{limits, limits_hold};
 use crate::support::says;
@@ -82,7 +82,7 @@ fn what_somebody_breaks_is_mended() {
         ] {
             let mut words = broken.split(' ');
             let mut command = node.netns.command(words.next().context("a command")?);
-            bpf_tests::topology::run(command.args(words))?;
+            test_kit::topology::run(command.args(words))?;
             // No event tells of a qdisc that is replaced.
             let limit = patience(Duration::from_secs(if broken.contains("replace") { 30 } else { 6 }));
             let start = Instant::now();
@@ -108,7 +108,7 @@ fn nothing_is_left_of_a_pod_whose_del_found_no_agent() {
         node.kill()?;
         node.del(&limited)?;
         node.start_with(CLSACT)?;
-        bpf_tests::topology::until(
+        test_kit::topology::until(
             "the ifb to go",
             || devices(node).ok(),
             |found| found.as_ref().is_some_and(Vec::is_empty),
@@ -157,7 +157,7 @@ fn limits_hold_still(node: &Node, limited: &Pod) -> Result<()> {
     let ifb = host.replacen("fr", "fi", 1);
     for (device, rate) in [(&host, "rate 40Mbit burst 10"), (&ifb, "rate 20Mbit burst 10")] {
         let mut tc = node.netns.command("tc");
-        let text = bpf_tests::topology::run(tc.args(["qdisc", "show", "dev", device, "root"]))?;
+        let text = test_kit::topology::run(tc.args(["qdisc", "show", "dev", device, "root"]))?;
         ensure!(text.contains("tbf 1:") && text.contains(rate), "{device}: {text}");
     }
     node.check(limited)

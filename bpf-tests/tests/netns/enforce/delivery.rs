@@ -1,7 +1,7 @@
 //! What the other plugin delivers arrives, as without us.
 
 use anyhow::Result;
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Pod, Routing, patience, run},
     traffic::{Echo, Protocol, probe},
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bpf_tests::topology::{Layout, Netns, Node, Pod, patience, run, until};
+use test_kit::topology::{Layout, Netns, Node, Pod, patience, run, until};
 
 use super::{Maker, check, del, filters, link, nothing_is_left};
 use crate::{

@@ -7,8 +7,8 @@ mod policy;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Invocation, Netns, Node, Pod, run};
 use serde_json::{Value, json};
+use test_kit::topology::{Invocation, Netns, Node, Pod, run};
 
 /// Who makes the link.
 #[derive(Debug, Clone, Copy)]

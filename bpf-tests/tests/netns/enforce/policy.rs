@@ -3,7 +3,7 @@
 use std::{fmt::Write, net::IpAddr};
 
 use anyhow::{Context, Result, bail, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Pod, until},
     traffic::{Echo, Flow, Protocol, probe},
 };

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Netns, Pod, patience},
     traffic::Ping,
 };

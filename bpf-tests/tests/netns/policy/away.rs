@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Node, patience, until};
+use test_kit::topology::{Layout, Node, patience, until};
 
 use super::{
     door::{Door, Knocking},
@@ -60,7 +60,7 @@ fn goes_on_through(what: impl Fn(&Town<'_>, &Node) -> Result<()>) {
     within(&Layout::default(), |town| {
         let five = Five::new(town)?;
         let door = Door::open(&five.web.netns)?;
-        let open = |clients: [&bpf_tests::topology::Pod; 2]| {
+        let open = |clients: [&test_kit::topology::Pod; 2]| {
             clients
                 .iter()
                 .map(|client| Wire::all(client, &five.web))

@@ -13,8 +13,8 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use bpf_tests::topology::{Netns, Pod, patience};
 use nix::sys::socket::{Backlog, listen};
+use test_kit::topology::{Netns, Pod, patience};
 
 use super::wires::{any, at};
 

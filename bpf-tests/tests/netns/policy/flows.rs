@@ -12,8 +12,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Netns, Node, Pod, until};
 use serde_json::Value;
+use test_kit::topology::{Layout, Netns, Node, Pod, until};
 
 use super::{
     door::{Door, Knocking},
@@ -24,11 +24,11 @@ use super::{
 /// A table that a short run puts under pressure: a pod's share are 512 flows.
 const SMALL: Layout = Layout {
     nodes: 1,
-    pods: bpf_tests::topology::Families::Dual,
-    underlay: bpf_tests::topology::Families::Dual,
-    fabric: bpf_tests::topology::Fabric::Bridge,
+    pods: test_kit::topology::Families::Dual,
+    underlay: test_kit::topology::Families::Dual,
+    fabric: test_kit::topology::Fabric::Bridge,
     mtu: None,
-    routing: bpf_tests::topology::Routing::Vxlan,
+    routing: test_kit::topology::Routing::Vxlan,
     arguments: &["--conntrack-entries", "2048"],
 };
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Node, Pod, Routing},
     traffic::Ping,
 };

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, thread, time::Duration};
 
 use anyhow::{Context, Result};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Netns},
     traffic::Ping,
 };

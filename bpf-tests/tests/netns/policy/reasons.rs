@@ -10,11 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use serde_json::Value;
+use test_kit::{
     topology::{Layout, Node, Pod, binary, patience},
     traffic::{Echo, PORT, Protocol, probe},
 };
-use serde_json::Value;
 
 use super::{
     live::{Five, ONLY_FRIENDS},

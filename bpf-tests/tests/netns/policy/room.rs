@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData};
-use bpf_tests::topology::{Layout, Node, Pod, patience, until};
 use ferrule_common::policy::{ANY_POD, BY_POD, Rule, RuleKey, Table, Word};
+use test_kit::topology::{Layout, Node, Pod, patience, until};
 
 use super::{
     door::{Door, Knocking},

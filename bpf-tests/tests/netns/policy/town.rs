@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use bpf_tests::topology::{Cluster, Layout, Node, Pod, patience, until};
+use test_kit::topology::{Cluster, Layout, Node, Pod, patience, until};
 
 use super::objects::{PodObject, namespaces, parts, policy};
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Netns, Pod, patience};
+use test_kit::topology::{Netns, Pod, patience};
 
 use crate::support::address;
 

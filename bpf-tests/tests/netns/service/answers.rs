@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::Layout;
+use test_kit::topology::Layout;
 
 use super::{
     client::{ask_loose, loose, mapped},

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Node, until};
+use test_kit::topology::{Layout, Node, until};
 
 use super::{
     client::tcp,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, until};
+use test_kit::topology::{Layout, until};
 
 use super::{
     client::{ask, ask_loose, connected, loose, tcp},

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::Layout;
+use test_kit::topology::Layout;
 
 use super::{
     client::Client,
@@ -84,7 +84,7 @@ fn endpoints_that_end_serve_only_where_no_other_does() {
         only(shop.client(), to, &["b"])?;
         shop.serve("", &shop.endpoints(&[("a", ENDS), ("b", ", conditions: {ready: false, serving: false}")]))?;
         let chosen = || super::shop::who(shop.client(), to, 10).unwrap_or_default();
-        bpf_tests::topology::until("the one that ends", chosen, |found| found.iter().eq(["a"]))?;
+        test_kit::topology::until("the one that ends", chosen, |found| found.iter().eq(["a"]))?;
         only(shop.client(), to, &["a"]).context("it ends and serves")
     });
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use bpf_tests::topology::{Netns, Node, patience};
+use test_kit::topology::{Netns, Node, patience};
 
 /// How long an answer may take.
 pub const LIMIT: Duration = Duration::from_millis(1500);

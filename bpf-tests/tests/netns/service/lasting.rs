@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Node, until};
+use test_kit::topology::{Layout, Node, until};
 
 use super::{
     changes::storm,

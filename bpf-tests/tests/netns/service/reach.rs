@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Routing};
+use test_kit::topology::{Layout, Routing};
 
 use super::{
     client::{Answer, Client, ask, ask_loose, connected, mapped},

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
-use bpf_tests::topology::Layout;
+use test_kit::topology::Layout;
 
 use super::{
     client::{Answer, Client},
@@ -73,11 +73,11 @@ fn a_service_that_goes_is_nobodys_any_more() {
         let entries = || shop.node(0).ferrule("map dump fr_services").unwrap_or_default();
         let gone =
             |map: &serde_json::Value| map.as_array().is_some_and(|all| all.iter().all(|one| one["address"] == "-"));
-        bpf_tests::topology::until("fr_services to be empty", entries, gone)?;
+        test_kit::topology::until("fr_services to be empty", entries, gone)?;
         ensure!(shop.client().tcp(v4)?.is_err(), "{v4} still answers");
         shop.client().tcp(backend)??;
         let sets = || shop.node(0).ferrule("map dump fr_backends").unwrap_or_default();
-        bpf_tests::topology::until("sets to go", sets, |map| map.as_array().is_some_and(Vec::is_empty))?;
+        test_kit::topology::until("sets to go", sets, |map| map.as_array().is_some_and(Vec::is_empty))?;
         Ok(())
     });
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use bpf_tests::topology::{Layout, until};
+use test_kit::topology::{Layout, until};
 
 use super::{
     client::tcp,
@@ -23,7 +23,7 @@ fn isolate(shop: &Shop<'_>) -> Result<()> {
     );
     shop.cluster.manifests.write("policy", &policy)?;
     let pod = &shop.clients[0];
-    let object = bpf_tests::topology::manifest::pod(&pod.name, "n1", &pod.addresses);
+    let object = test_kit::topology::manifest::pod(&pod.name, "n1", &pod.addresses);
     let labelled = object.replace("namespace: default}", "namespace: default, labels: {who: x}}");
     shop.cluster.manifests.write(&format!("pod-{}", pod.name), &labelled)?;
     let in_force = || shop.node(0).ferrule("policy list").unwrap_or_default()[0]["pods"].to_string();
@@ -48,7 +48,7 @@ fn policies_see_the_backend() {
 }
 
 /// Asks from outside of the cgroup, as a socket does that is older than the programs.
-fn unseen(netns: &bpf_tests::topology::Netns, to: SocketAddr) -> Result<std::io::Result<super::client::Answer>> {
+fn unseen(netns: &test_kit::topology::Netns, to: SocketAddr) -> Result<std::io::Result<super::client::Answer>> {
     netns.enter(|| tcp(to))
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Netns, Node, until, until_within};
 use ferrule_common::owner::{self, Owner};
+use test_kit::topology::{Layout, Netns, Node, until, until_within};
 
 use super::{
     answers::many,
@@ -193,7 +193,7 @@ fn a_client_that_is_away_for_too_long_is_forgotten() {
 fn a_socket_of_mptcp_sees_its_service_and_leaves_nothing() {
     open(&Layout::default(), |shop| {
         let node = shop.node(0);
-        if !ferrule_agent::bpf::tells_mptcp()? {
+        if !ferrule_kernel::bpf::tells_mptcp()? {
             // Before Linux 5.19 it sees its backend, and what it leaves is swept.
             return Ok(());
         }

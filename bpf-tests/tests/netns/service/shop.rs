@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Cluster, Layout, Netns, Node, Pod, manifest, until},
     traffic::Named,
 };
@@ -169,7 +169,7 @@ pub fn at_once<T>(what: &str, work: impl FnOnce() -> T) -> Result<T> {
     let start = std::time::Instant::now();
     let result = work();
     let took = start.elapsed();
-    ensure!(took < bpf_tests::topology::patience(Duration::from_millis(300)), "{what} took {took:?}");
+    ensure!(took < test_kit::topology::patience(Duration::from_millis(300)), "{what} took {took:?}");
     Ok(result)
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Netns, until};
+use test_kit::topology::{Layout, Netns, until};
 
 use super::{
     client::{Client, ask, connected},
@@ -114,7 +114,7 @@ fn a_udp_socket_of_any_network_namespace_leaves_a_backend_that_goes() {
         let private = process.netns();
         let run = |words: &str| {
             let mut command = private.command("ip");
-            bpf_tests::topology::run(command.args(words.split_whitespace())).map(drop)
+            test_kit::topology::run(command.args(words.split_whitespace())).map(drop)
         };
         run("link set lo up")?;
         run("route add default dev lo")?;

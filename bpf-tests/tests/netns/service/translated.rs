@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::{
+use test_kit::{
     topology::{Layout, Node, Routing},
     traffic::Named,
 };

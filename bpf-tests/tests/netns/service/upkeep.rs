@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use bpf_tests::topology::{Layout, Node, run, until};
+use test_kit::topology::{Layout, Node, run, until};
 
 use super::shop::{only, open, who};
 

@@ -6,8 +6,8 @@ use std::{
     process, thread,
 };
 
-use bpf_tests::cluster::{archive, settings::PAUSE};
 use tempfile::TempDir;
+use test_kit::cluster::{archive, settings::PAUSE};
 
 use super::{machine, node::Node, programs, underlay::Underlay};
 

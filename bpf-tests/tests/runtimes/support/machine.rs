@@ -16,12 +16,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-pub use bpf_tests::cluster::machine::{hierarchies, remove_group};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     unistd::sethostname,
 };
+pub use test_kit::cluster::machine::{hierarchies, remove_group};
 
 use super::{
     space::{Space, on_a_thread},

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use bpf_tests::cluster::settings::PAUSE;
 use serde_json::json;
+use test_kit::cluster::settings::PAUSE;
 
 use super::underlay::internal_ips;
 

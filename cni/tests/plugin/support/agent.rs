@@ -1,18 +1,23 @@
 //! An agent that keeps leases in memory, deletes links as the real one does, and can be told to hang or to refuse.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::IpAddr;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::IpAddr,
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
-use ferrule_cni::api::{
-    self, ApiError, AttachmentId, ReleaseRequest, ReserveRequest, ReserveResponse, ReservedAddress,
+use ferrule_api::{
+    plugin as api,
+    plugin::{ApiError, AttachmentId, ReleaseRequest, ReserveRequest, ReserveResponse, ReservedAddress},
 };
 use serde_json::{Value, json};
 

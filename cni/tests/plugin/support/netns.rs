@@ -1,7 +1,9 @@
 //! Network namespaces of a test's own.
 
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 

@@ -1,16 +1,20 @@
 //! A node: a host namespace, a folder for the agent's files, an agent, and calls of the plugin.
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
 
-use ferrule_cni::api::{self, AttachmentId};
+use ferrule_api::{plugin as api, plugin::AttachmentId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::agent::{FakeAgent, State};
-use super::netns::Netns;
+use super::{
+    agent::{FakeAgent, State},
+    netns::Netns,
+};
 
 /// A node. The agent comes first, since it must stop before its folder goes.
 pub struct Node {

@@ -18,15 +18,19 @@ mod strays;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 pub use ranges::Ranges;
 pub use special::{Special, special};
 
-use self::nodes::{ClusterIps, Others, Owners};
-use self::strays::Strays;
+use self::{
+    nodes::{ClusterIps, Others, Owners},
+    strays::Strays,
+};
 use super::{Issue, Reason};
 use crate::objects::{DiffItem, ObjectName, Objects, Pod};
 

@@ -2,17 +2,23 @@
 //! takes it by another object, however old. Of claims that are new, the older node's go first, so that a new Node object with
 //! a mistake in it harms itself only; nodes of the same age go by name, the same on every node.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use ipnetwork::IpNetwork;
 
-use super::super::{Issue, Reason};
-use super::Own;
-use super::strays::Strays;
-use crate::cidr::{self, Family};
-use crate::objects::{Map, Node, ObjectName};
+use super::{
+    super::{Issue, Reason},
+    Own,
+    strays::Strays,
+};
+use crate::{
+    cidr::{self, Family},
+    objects::{Map, Node, ObjectName},
+};
 
 /// The eldest Service with each ClusterIP: when it was made, and its name.
 pub(super) type ClusterIps = BTreeMap<IpAddr, BTreeSet<(u64, ObjectName)>>;

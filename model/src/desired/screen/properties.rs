@@ -5,11 +5,15 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use proptest::prelude::*;
 
-use super::tests::{objects, pod};
-use super::*;
-use crate::desired::{Desired, Input, LocalEndpoint, Path, PeerKind, Settings, Underlay, desired};
-use crate::objects::{EndpointSlice, Node, Protocol, Service, ServicePort, SliceEndpoint, SlicePort};
-use crate::service::{Engine, Found, Limits};
+use super::{
+    tests::{objects, pod},
+    *,
+};
+use crate::{
+    desired::{Desired, Input, LocalEndpoint, Path, PeerKind, Settings, Underlay, desired},
+    objects::{EndpointSlice, Node, Protocol, Service, ServicePort, SliceEndpoint, SlicePort},
+    service::{Engine, Found, Limits},
+};
 
 /// Node `a` looks; `c` will lie. Addresses of other IPAM plugins (`s` and `t`) are among them.
 const HONEST: &str = "

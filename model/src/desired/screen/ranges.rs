@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::super::Reason;
-use super::special::special;
+use super::{super::Reason, special::special};
 use crate::cidr::{self, Family};
 
 /// The shortest pod CIDR of one node, in bits: a million addresses, and what a provider gets for all of its customers.

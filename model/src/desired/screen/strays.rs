@@ -1,9 +1,11 @@
 //! Pods' addresses that lie in no node's pod CIDR, as other IPAM plugins give them: the node that had one first keeps it as long
 //! as a pod of its own claims it. What is new goes to the pod that is not terminating, whose kubelet says so, and that is older.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use ipnetwork::IpNetwork;
 

@@ -1,7 +1,6 @@
 //! What passes, one rule a test: objects as lines of text, what is left of them, and what is said.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::*;
 use crate::objects::{Node, Phase, Service, ServiceType};

@@ -1,8 +1,12 @@
 //! Sequences: packets with events between them.
 
-use crate::oracle::flows::{Flows, Role};
-use crate::oracle::{Packet, Traffic};
-use crate::testing::{cluster, packet};
+use crate::{
+    oracle::{
+        Packet, Traffic,
+        flows::{Flows, Role},
+    },
+    testing::{cluster, packet},
+};
 
 /// Lets lines happen one after the other: `= WORLD` for another world, from a table of them by name; `flush`; else
 /// `PACKET: ROLE pass|cut`; `error PACKET by ADDRESS` for an ICMP error about a packet.

@@ -1,8 +1,10 @@
 //! Nodes, and pods in their networks.
 
 use super::{check, judge, small, verdict};
-use crate::oracle::Sender;
-use crate::testing::{cluster, packet};
+use crate::{
+    oracle::Sender,
+    testing::{cluster, packet},
+};
 
 #[test]
 fn what_the_node_generates_reaches_its_pods_and_what_it_forwards_is_judged_by_address() {

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::objects::NetworkPolicy;
-use crate::oracle::flows::{Flows, Role};
-use crate::oracle::judge;
-use crate::testing::{Step, cases, generate};
+use crate::{
+    objects::NetworkPolicy,
+    oracle::{
+        flows::{Flows, Role},
+        judge,
+    },
+    testing::{Step, cases, generate},
+};
 
 proptest! {
     #[test]

@@ -10,13 +10,14 @@
 //! namespace), `NAMESPACESELECTOR/SELECTOR`, `CIDR-EXCEPT-EXCEPT` (with a dot or a colon), joined by `;`. Ports are `all`,
 //! or of `80/tcp`, `80:90/tcp`, `*/udp`, `http/tcp`, joined by `,`.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
-use crate::objects::*;
-use crate::oracle::{self, OwnNodeEgress, Packet, Sender, Traffic};
-use crate::policy::{Change, Endpoint};
-use crate::selector::{Labels, Requirement, Selector, Test};
+use crate::{
+    objects::*,
+    oracle::{self, OwnNodeEgress, Packet, Sender, Traffic},
+    policy::{Change, Endpoint},
+    selector::{Labels, Requirement, Selector, Test},
+};
 
 pub(super) fn selector(text: &str) -> Selector {
     let values = |list: &str| list.split('|').map(str::to_owned).collect();

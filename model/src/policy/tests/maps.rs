@@ -1,13 +1,11 @@
 //! The maps as the steps leave them, and the verdict that the datapath reads there.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnetwork::IpNetwork;
 
 use super::cluster::Ask;
-use crate::objects::Direction;
-use crate::policy::*;
+use crate::{objects::Direction, policy::*};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Maps {

@@ -1,18 +1,28 @@
 //! Random histories: every step leaves every endpoint's view of every peer as before or as after the event, established
 //! flows are cut when and only when they shall be, and nothing is left behind.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
-use proptest::prelude::*;
-use proptest::sample::{select, subsequence};
+use proptest::{
+    prelude::*,
+    sample::{select, subsequence},
+};
 
-use super::cluster::{Ask, Cluster, change};
-use super::maps::Maps;
-use crate::objects::Direction;
-use crate::policy::locals::{Full, Stuck};
-use crate::policy::policies::DIRECTIONS;
-use crate::policy::{CLOSED, Demand, Engine, Limits, Step};
+use super::{
+    cluster::{Ask, Cluster, change},
+    maps::Maps,
+};
+use crate::{
+    objects::Direction,
+    policy::{
+        CLOSED, Demand, Engine, Limits, Step,
+        locals::{Full, Stuck},
+        policies::DIRECTIONS,
+    },
+};
 
 const ADDRESSES: [&str; 8] =
     ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.5", "10.0.1.1", "192.0.2.1", "fd00::1", "fd00::2"];

@@ -1,10 +1,15 @@
 //! What Kubernetes' rules mean, one a test: a cluster in words, and packets with their verdicts.
 
-use super::cluster::{Cluster, changes};
-use super::maps::Maps;
-use crate::objects::Direction;
-use crate::policy::{Engine, Limits};
 use std::collections::BTreeSet;
+
+use super::{
+    cluster::{Cluster, changes},
+    maps::Maps,
+};
+use crate::{
+    objects::Direction,
+    policy::{Engine, Limits},
+};
 
 /// The endpoint under test is 1, with address 10.0.0.1; asks are `in|out PEER PORT/PROTOCOL`, or `PEER echo`.
 fn check(cluster: &str, allowed: &[&str], denied: &[&str]) {

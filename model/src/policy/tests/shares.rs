@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::cluster::{change, changes};
-use super::maps::Maps;
+use super::{
+    cluster::{change, changes},
+    maps::Maps,
+};
 use crate::policy::{CLOSED, Demand, Engine, Limits, Step};
 
 /// A pod of a greedy namespace, one of a large one, one of a small one.

@@ -1,7 +1,6 @@
 //! What a change costs beside many Services.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::text::objects;
 use crate::service::{Engine, Found, Limits};

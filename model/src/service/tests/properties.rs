@@ -1,16 +1,22 @@
 //! Random Services that come, change and go: the maps after each step are whole, and after each change what an
 //! independent reading of the same objects says.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 
-use super::LIMITS;
-use super::reading::{Reading, read, stays};
-use super::text::objects;
-use crate::objects::{Objects, Protocol, Service};
-use crate::service::{Applied, Backend, Engine, Found, Frontend, Limits, SetOf, Step};
+use super::{
+    LIMITS,
+    reading::{Reading, read, stays},
+    text::objects,
+};
+use crate::{
+    objects::{Objects, Protocol, Service},
+    service::{Applied, Backend, Engine, Found, Frontend, Limits, SetOf, Step},
+};
 
 /// Lines of objects, of which a snapshot has some.
 fn snapshot() -> impl Strategy<Value = String> {

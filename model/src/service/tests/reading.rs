@@ -1,11 +1,15 @@
 //! An independent reading of Services: no index, no difference, no number; what each frontend should lead to, straight
 //! from the API's words.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
-use crate::objects::{Distribution, ObjectName, Objects, Protocol, Service, ServicePort, SliceEndpoint};
-use crate::service::Frontend;
+use crate::{
+    objects::{Distribution, ObjectName, Objects, Protocol, Service, ServicePort, SliceEndpoint},
+    service::Frontend,
+};
 
 pub(super) type Reading = BTreeMap<Frontend, (BTreeSet<(IpAddr, u16)>, Option<u32>)>;
 

@@ -1,7 +1,6 @@
 //! Which backends a Service's ports have: a rule of the API a test.
 
-use super::LIMITS;
-use super::text::objects;
+use super::{LIMITS, text::objects};
 use crate::service::{Engine, Found, shared_with_pods};
 
 /// What every frontend leads to, and the issues, from these objects.

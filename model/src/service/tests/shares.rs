@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::LIMITS;
-use super::text::objects;
+use super::{LIMITS, text::objects};
 use crate::service::{Applied, Engine, Found, Limits};
 
 /// A hundred entries for ports and addresses, of which a namespace has at most 25, and the cluster's own 6 each.

@@ -1,7 +1,6 @@
 //! The order of the writes, and what is kept where they do not fit.
 
-use super::LIMITS;
-use super::text::objects;
+use super::{LIMITS, text::objects};
 use crate::service::{Applied, Engine, Found, Limits};
 
 fn begun(text: &str, limits: Limits) -> (Engine, Found) {

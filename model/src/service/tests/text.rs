@@ -10,11 +10,13 @@
 
 use std::sync::Arc;
 
-use crate::objects::{
-    Distribution, EndpointSlice, Node, ObjectName, Objects, Phase, Pod, Protocol, Service, ServicePort, ServiceType,
-    SliceEndpoint, SlicePort,
+use crate::{
+    objects::{
+        Distribution, EndpointSlice, Node, ObjectName, Objects, Phase, Pod, Protocol, Service, ServicePort,
+        ServiceType, SliceEndpoint, SlicePort,
+    },
+    selector::Labels,
 };
-use crate::selector::Labels;
 
 pub(super) fn objects(text: &str) -> Arc<Objects> {
     let mut objects = Objects::default();

@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use bpf_tests::topology::Pod;
 use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, socket},
 };
+use test_kit::topology::Pod;
 
 use super::{ASKED, Outcome, Proto, Question, raw};
 use crate::policy::wires::{any, at};

@@ -5,11 +5,10 @@ mod raw;
 
 use std::{collections::BTreeSet, fmt, thread, time::Duration};
 
-use anyhow::Result;
-use bpf_tests::topology::{Pod, patience};
-use ferrule_model::oracle::{Packet, Traffic};
-
 use answers::Socks;
+use anyhow::Result;
+use ferrule_model::oracle::{Packet, Traffic};
+use test_kit::topology::{Pod, patience};
 
 /// What is asked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,12 +11,12 @@ mod targets;
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use bpf_tests::topology::{Layout, Pod};
-use ferrule_agent::source::folder::Folder;
 use ferrule_model::{
     objects::{ObjectName, Objects},
     oracle::{Endpoint, OwnNodeEgress, Sender, World, judge},
 };
+use ferrule_source::folder::Folder;
+use test_kit::topology::{Layout, Pod};
 
 use super::{
     mesh::{Mesh, Outcome, Question},
