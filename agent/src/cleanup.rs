@@ -43,7 +43,7 @@ pub async fn cleanup(config: &Config) -> Result<()> {
     for result in futures::future::join_all(pods.map(|link| remover.remove(&link.name))).await {
         tried(result.map_err(|error| chain(&error)));
     }
-    for name in links.iter().filter_map(|link| net::limits::host_ifname(&link.name)) {
+    for name in links.iter().filter_map(|link| net::own::ifb_owner(&link.name)) {
         tried(net::limits::remove(&net, &name).await.map_err(|error| chain(&error)));
     }
     tried(net::route::remove_all(&net).await.map_err(|error| chain(&error)));

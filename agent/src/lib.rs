@@ -8,10 +8,12 @@
 
 pub mod allocator;
 pub mod api;
+pub mod apply;
 pub mod attachment;
 pub mod cleanup;
 pub mod cluster;
 pub mod config;
+pub mod controllers;
 pub mod descriptors;
 pub mod doctor;
 pub mod explain;

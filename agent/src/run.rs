@@ -11,8 +11,7 @@ use anyhow::{Context, Result, bail};
 use ferrule_api::plugin;
 use ferrule_kernel::{bpf, bpf::Pins, changes::Changes, net};
 use ferrule_model::desired::Own;
-use ferrule_source as source;
-use ferrule_source::{kubernetes, store};
+use ferrule_source::{kubernetes::Health, store};
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
@@ -20,23 +19,17 @@ use tokio::{
 };
 
 use crate::{
-    api,
-    api::App,
-    attachment::{Attachments, Parts, now_ms},
+    api::{self, App},
+    attachment::now_ms,
     cluster,
-    cluster::Told,
     config::{Config, SourceConfig},
+    controllers::{Controllers, Ground, Written},
     descriptors,
-    flows::Flows,
     install::conflist,
     lease::Leases,
     monitor::Monitor,
-    path_mtu,
-    policy::Policy,
-    preflight,
-    reconcile::{Reconciler, With},
-    services,
-    services::{Owners, Services},
+    path_mtu, preflight,
+    reconcile::Reconciler,
     state,
 };
 
@@ -85,89 +78,42 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     let changes = Arc::new(Changes::default());
     net::watch::start(Arc::clone(&changes)).context("a netlink socket cannot be made")?;
     let (state, state_reader) = watch::channel(Arc::new(state::NodeState::default()));
-    let programs = Arc::new(Mutex::new(loaded.programs));
     let (writer, reader) =
         store::store(Own { node_name: config.node_name.clone(), ranges: config.ranges(), leased: leases.addresses() });
-    let flows = Arc::new(Flows::new(loaded.flows));
-    let policy = Arc::new(Policy::new(loaded.policy, Arc::clone(&flows), reader.clone()));
-    let owners = Arc::new(Owners::new(loaded.owners));
-    let parts = services::Parts {
-        programs: Arc::clone(&programs),
+    let ground = Ground {
+        config: Arc::clone(config),
+        net,
+        programs: Arc::new(Mutex::new(loaded.programs)),
         pins: pins.clone(),
-        owners: Arc::clone(&owners),
         store: reader.clone(),
-    };
-    let services = Arc::new(Services::new(config, loaded.services, parts));
-    let attachments = Arc::new(Attachments::new(Parts {
-        leases,
-        policy: Arc::clone(&policy),
-        owners,
-        maps: loaded.endpoints,
-        programs: Arc::clone(&programs),
-        net: net.clone(),
-        state: state_reader.clone(),
-        store: reader.clone(),
-        require_pod_object: config.require_pod_object,
         changes: Arc::clone(&changes),
-        notes: plugin::release_notes(&config.socket),
-        host_local: config.host_local.clone(),
-    }));
+        state: state_reader.clone(),
+    };
+    let written = Written {
+        endpoints: loaded.endpoints,
+        flows: loaded.flows,
+        policy: loaded.policy,
+        services: loaded.services,
+        owners: loaded.owners,
+    };
+    let controllers = Arc::new(Controllers::new(ground, written, leases));
+    controllers.start();
     let monitor = Arc::new(Monitor::new(loaded.events));
-    tokio::spawn(Arc::clone(&flows).keep());
     tokio::spawn(read_events(Arc::clone(&monitor)));
     let server = match &config.source {
         SourceConfig::Files(folder) => {
-            tokio::spawn(source::files::run(folder.clone(), writer));
+            tokio::spawn(ferrule_source::files::run(folder.clone(), writer));
             None
         }
         SourceConfig::Kubernetes(access) => {
-            let health = Arc::new(kubernetes::Health::default());
-            let told = Told {
-                node_name: config.node_name.clone(),
-                attachments: Arc::clone(&attachments),
-                store: reader.clone(),
-                state: state_reader.clone(),
-            };
-            tokio::spawn(cluster::run(access.clone(), Arc::clone(&health), writer, told));
+            let health = Arc::new(Health::default());
+            let (access, told) = (access.clone(), Arc::clone(&controllers));
+            tokio::spawn(cluster::run(access, Arc::clone(&health), writer, told));
             Some(health)
         }
     };
-    let app = App {
-        server,
-        config: Arc::clone(config),
-        net: net.clone(),
-        programs: Arc::clone(&programs),
-        changes: Arc::clone(&changes),
-        attachments: Arc::clone(&attachments),
-        state: state_reader.clone(),
-        flows: Arc::clone(&flows),
-        policy: Arc::clone(&policy),
-        services: Arc::clone(&services),
-        monitor,
-        store: reader.clone(),
-        listening: api::Listening::default(),
-        recent: api::Recent::default(),
-        metrics: Mutex::new(loaded.metrics),
-        times: api::Times::default(),
-        pins: pins.clone(),
-        adopted: loaded.adopted,
-    };
-    tokio::spawn(Arc::clone(&services).keep(Arc::clone(&attachments), reader.clone()));
-    tokio::spawn(path_mtu::watch(pins.clone(), Arc::clone(&changes)));
-    let with = With {
-        config: Arc::clone(config),
-        net,
-        programs,
-        attachments,
-        state,
-        changes,
-        pins,
-        flows,
-        policy: Arc::clone(&policy),
-        services,
-    };
-    tokio::spawn(Reconciler::new(with, loaded.remote).run(reader.clone()));
-    tokio::spawn(policy.keep(reader));
+    tokio::spawn(path_mtu::watch(pins, changes));
+    tokio::spawn(Reconciler::new(Arc::clone(&controllers), state, loaded.remote).run(reader));
     tokio::spawn(heartbeat(plugin::heartbeat(&config.socket)));
     let conf_state = state_reader.clone();
     tokio::spawn(announce(state_reader));
@@ -175,7 +121,16 @@ async fn serve(config: &Arc<Config>, leases: Leases, listener: UnixListener) -> 
     if let Some(folder) = &config.cni_conf_dir {
         tokio::spawn(conflist::keep(Arc::clone(config), folder.clone(), conf_state));
     }
-    let app = Arc::new(app);
+    let app = Arc::new(App {
+        controllers,
+        server,
+        monitor,
+        listening: api::Listening::default(),
+        recent: api::Recent::default(),
+        metrics: Mutex::new(loaded.metrics),
+        times: api::Times::default(),
+        adopted: loaded.adopted,
+    });
     api::probes::serve(&app, config.listen.clone()).context("the addresses of `listen` cannot be served")?;
     api::serve(listener, app, stopped()).await;
     tracing::info!("stopped; pods keep their network");

@@ -13,7 +13,7 @@ use ferrule_api::plugin::ReserveResponse;
 use ferrule_netlink::{
     Netlink,
     link::Veth,
-    mac::{Mac, MacError},
+    mac::Mac,
     netns::Netns,
     route::{MAIN, RouteEntry},
     sysctl,
@@ -21,7 +21,10 @@ use ferrule_netlink::{
 };
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
-use crate::{fault::Fault, spec::env::ifname_fault};
+use crate::{
+    fault::{AnswerError, Fault},
+    spec::env::ifname_fault,
+};
 
 /// A second interface's table is this plus its index.
 const OWN_TABLE: u32 = 1000;
@@ -29,8 +32,8 @@ const OWN_TABLE: u32 = 1000;
 const LOOPBACK: u32 = 1;
 /// How long to wait for the kernel to notice that the veth has a carrier.
 const CARRIER: Duration = Duration::from_millis(200);
-/// IPv6's smallest MTU, and IPv4's.
-const SMALLEST_MTU: (u32, u32) = (1280, 68);
+/// IPv6's smallest MTU, and the least that the agent gives for IPv4 alone.
+const SMALLEST_MTU: (u32, u32) = (1280, 576);
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,41 +111,6 @@ pub enum Table {
     Main,
     /// One of the interface's own, where another interface has the default route.
     Own,
-}
-
-/// An answer of the agent that no veth can be made of (code 103).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerError {
-    /// A name that the kernel does not take.
-    #[error("the agent's host_ifname {name:?} {reason}")]
-    HostName {
-        /// The name.
-        name: String,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// A MAC that is none.
-    #[error("the agent's MAC cannot be used")]
-    Mac(#[from] MacError),
-    /// An MTU too small for the families.
-    #[error("the agent's mtu {mtu} is below {least}")]
-    Mtu {
-        /// In bytes.
-        mtu: u32,
-        /// In bytes.
-        least: u32,
-    },
-    /// No address at all.
-    #[error("the agent gave no address")]
-    NoAddress,
-    /// An address and a gateway of two families.
-    #[error("the agent's address {address} and gateway {gateway} are of two families")]
-    Families {
-        /// The address.
-        address: IpNetwork,
-        /// The gateway.
-        gateway: IpAddr,
-    },
 }
 
 /// The steps for what the agent reserved; `ifname` is the container side's name, and `taken` are the families

@@ -63,7 +63,7 @@ value! {
 }
 
 /// The index in `fr_sampling` that counts all events.
-pub const ALL: u32 = crate::layout::LINKS;
+pub const ALL: u32 = crate::capacity::LINKS;
 
 /// Whether an endpoint that caused `own` of a CPU's `all` events of this second may cause another. It has a quarter of the
 /// `budget` at most, and a few where others have used that up.

@@ -9,9 +9,11 @@
 mod value;
 
 pub mod address;
+pub mod capacity;
 pub mod endpoint;
 pub mod event;
 pub mod flow;
+pub mod hash;
 pub mod layout;
 pub mod link;
 pub mod mac;

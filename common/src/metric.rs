@@ -174,7 +174,7 @@ numbered! {
 /// Slots a program has in `fr_metrics`.
 pub const SLOTS: u32 = 64;
 /// Entries of `fr_metrics`.
-pub const ENTRIES: u32 = crate::layout::entries(16 * SLOTS);
+pub const ENTRIES: u32 = crate::capacity::entries(16 * SLOTS);
 
 /// The index into `fr_metrics` of `program`'s counter for an [`Outcome`]'s or a [`Drop`]'s number.
 #[inline(always)]

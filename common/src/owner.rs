@@ -3,7 +3,7 @@
 //! An owner is a network namespace: a pod, or the node. Each map that sockets fill has a [`Room`]: what one owner may hold
 //! at most, and what is kept for owners that hold little, so that nobody's many sockets cost another its few.
 
-use crate::layout;
+use crate::capacity;
 
 value! {
     /// The value of `fr_svc_owners`, by the cookie of a network namespace, and the only one of `fr_svc_totals`: entries.
@@ -54,11 +54,11 @@ impl Room {
 }
 
 /// Of `fr_svc_socks`.
-pub const SOCKETS: Room = Room::of(layout::SOCKETS);
+pub const SOCKETS: Room = Room::of(capacity::SOCKETS);
 /// Of `fr_svc_tcp`.
-pub const STREAMS: Room = Room::of(layout::STREAMS);
+pub const STREAMS: Room = Room::of(capacity::STREAMS);
 /// Of `fr_affinity`.
-pub const CLIENTS: Room = Room::of(layout::AFFINITY);
+pub const CLIENTS: Room = Room::of(capacity::AFFINITY);
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     const MAPS: [(Room, u32); 3] =
-        [(SOCKETS, layout::SOCKETS), (STREAMS, layout::STREAMS), (CLIENTS, layout::AFFINITY)];
+        [(SOCKETS, capacity::SOCKETS), (STREAMS, capacity::STREAMS), (CLIENTS, capacity::AFFINITY)];
 
     #[test]
     fn one_owner_never_has_more_than_its_share() {

@@ -70,7 +70,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         .args(options.arguments());
     // The bench starts its cluster itself, when it comes to it: an idle one would disturb what is measured before.
     if with_cluster {
-        bench.env("FERRULE_IMAGE", cluster::own_image(workspace)?);
+        bench.env("FERRULE_IMAGE", cluster::released_image(workspace)?);
     }
     let status = bench.status().context("the bench cannot be started")?;
     if !status.success() {

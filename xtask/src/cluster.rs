@@ -56,7 +56,7 @@ pub fn run(workspace: &Workspace, action: &Action) -> Result<()> {
         Action::Load { archive } => {
             let archive = match archive {
                 Some(archive) => archive.clone(),
-                None => own_image(workspace)?,
+                None => own_image(workspace, privilege)?,
             };
             started(workspace, privilege, &["load", &archive.display().to_string()])
         }
@@ -87,11 +87,11 @@ pub fn prepare(workspace: &Workspace) -> Result<()> {
     step("build the cluster's starter", workspace.cargo().args(["build", "--bins"]))
 }
 
-/// Ferrule's image, built here.
+/// Ferrule's image as it is released, built here.
 ///
 /// # Errors
 /// Where it does not build.
-pub fn own_image(workspace: &Workspace) -> Result<PathBuf> {
+pub fn released_image(workspace: &Workspace) -> Result<PathBuf> {
     let file = image::archive(workspace, Arch::host());
     image::write(workspace, Arch::host(), image::NAME, &file)?;
     Ok(file)
@@ -157,9 +157,18 @@ pub fn end(workspace: &Workspace, privilege: Privilege) -> Result<()> {
 }
 
 fn install(workspace: &Workspace, privilege: Privilege) -> Result<()> {
-    let archive = own_image(workspace)?;
+    let archive = own_image(workspace, privilege)?;
     started(workspace, privilege, &["load", &archive.display().to_string()])?;
     installed(workspace, privilege)
+}
+
+/// Ferrule's image of the binaries that are built anyway: a release takes minutes, and is what `cargo xtask image` is for.
+fn own_image(workspace: &Workspace, privilege: Privilege) -> Result<PathBuf> {
+    let folder = workspace.root.join("target/image");
+    std::fs::create_dir_all(&folder)?;
+    let archive = folder.join("ferrule-dev.tar");
+    started(workspace, privilege, &["image", image::NAME, &archive.display().to_string()])?;
+    Ok(archive)
 }
 
 fn installed(workspace: &Workspace, privilege: Privilege) -> Result<()> {

@@ -58,8 +58,10 @@ enum Command {
         #[arg(long)]
         arch: Option<arch::Arch>,
     },
-    /// Formatting, clippy, licences and sources of dependencies, and the map ABI's version
+    /// Formatting, imports, clippy, dependencies with their advisories, the map ABI, the programs' stack and the chart
     Lint {
+        /// These checks only, by a part of their names: `circles`, `clippy`, `format`, …
+        checks: Vec<String>,
         /// Write common/abi.lock anew, after raising the layout's version
         #[arg(long)]
         update_abi: bool,
@@ -106,7 +108,9 @@ fn main() -> ExitCode {
             .and_then(|()| ebpf::build(&workspace))
             .and_then(|()| lint::stack::check(&workspace)),
         Command::Build { arch } => build::release(&workspace, arch.unwrap_or(arch::Arch::host())),
-        Command::Lint { update_abi, update_manifest } => lint::run(&workspace, update_abi, update_manifest),
+        Command::Lint { checks, update_abi, update_manifest } => {
+            lint::run(&workspace, &checks, update_abi, update_manifest)
+        }
         Command::Test { tier, arguments } => test::run(&workspace, tier, &arguments),
         Command::Demo { keep, clean } => demo::run(&workspace, keep, clean),
         Command::Differential(options) => differential::run(&workspace, options),

@@ -46,6 +46,11 @@ impl Workspace {
         self.root.join("target/tools")
     }
 
+    /// Folder of what guests boot.
+    pub fn kernels(&self) -> PathBuf {
+        self.root.join("target/kernels")
+    }
+
     /// Folder of the binaries that tests and the demo run.
     pub fn binaries(&self) -> PathBuf {
         self.target.join("debug")

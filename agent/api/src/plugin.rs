@@ -6,6 +6,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
+use ferrule_common::hash::fnv1a;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +52,6 @@ pub fn heartbeat(socket: &std::path::Path) -> std::path::PathBuf {
 pub fn host_ifname(container_id: &str, ifname: &str) -> String {
     let hash = fnv1a(container_id.bytes().chain([0]).chain(ifname.bytes()));
     format!("fr{:011x}", hash & 0xfff_ffff_ffff)
-}
-
-fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The pod an attachment belongs to, from `CNI_ARGS` (`K8S_POD_NAMESPACE`, `K8S_POD_NAME`, `K8S_POD_UID`).

@@ -18,12 +18,12 @@ pub(super) async fn reserve(
     Json(request): Json<ReserveRequest>,
 ) -> Answer<ReserveResponse> {
     app.times.begin(&request.id);
-    Ok(Json(app.times.told("reserve", app.attachments.reserve(request).await)?))
+    Ok(Json(app.times.told("reserve", app.controllers.attachments.reserve(request).await)?))
 }
 
 pub(super) async fn activate(State(app): State<Arc<App>>, Json(request): Json<ActivateRequest>) -> Answer<Value> {
     let id = request.id.clone();
-    app.times.told("activate", app.attachments.activate(request).await)?;
+    app.times.told("activate", app.controllers.attachments.activate(request).await)?;
     app.times.added(&id);
     Ok(Json(json!({})))
 }
@@ -31,7 +31,7 @@ pub(super) async fn activate(State(app): State<Arc<App>>, Json(request): Json<Ac
 pub(super) async fn release(State(app): State<Arc<App>>, Json(request): Json<ReleaseRequest>) -> Answer<Value> {
     to_its_end(async move {
         let since = Instant::now();
-        app.times.told("release", app.attachments.release(&request.id).await)?;
+        app.times.told("release", app.controllers.attachments.release(&request.id).await)?;
         app.times.deleted(&request.id, since);
         Ok(Json(json!({})))
     })
@@ -39,12 +39,12 @@ pub(super) async fn release(State(app): State<Arc<App>>, Json(request): Json<Rel
 }
 
 pub(super) async fn check(State(app): State<Arc<App>>, Json(request): Json<CheckRequest>) -> Answer<Value> {
-    app.times.told("check", app.attachments.check(&request).await)?;
+    app.times.told("check", app.controllers.attachments.check(&request).await)?;
     Ok(Json(json!({})))
 }
 
 pub(super) async fn gc(State(app): State<Arc<App>>, Json(request): Json<GcRequest>) -> Json<GcResponse> {
-    to_its_end(async move { Json(app.attachments.gc(&request).await) }).await
+    to_its_end(async move { Json(app.controllers.attachments.gc(&request).await) }).await
 }
 
 /// Whoever asked may leave before it is done, and would take the rest with it: what removes goes on by itself.
@@ -56,7 +56,7 @@ async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 }
 
 pub(super) async fn status(State(app): State<Arc<App>>) -> Json<StatusResponse> {
-    let state = Arc::clone(&app.state.borrow());
+    let state = Arc::clone(&app.controllers.state.borrow());
     Json(StatusResponse {
         ready: state.ready,
         datapath: state.ready || app.adopted,

@@ -12,21 +12,21 @@ use crate::doctor;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn examine(State(app): State<Arc<App>>) -> Json<Vec<Finding>> {
-    Json(doctor::examine(&app).await)
+    Json(doctor::examine(&app.controllers, app.listening.problems()).await)
 }
 
 /// Lets the agent look at everything now, and examines what is left.
 pub(super) async fn mend(State(app): State<Arc<App>>) -> Json<Vec<Finding>> {
-    let mut states = app.state.clone();
+    let mut states = app.controllers.state.clone();
     // The first may have begun before it was told.
     for _ in 0..2 {
-        let before = app.state.borrow().full_rounds;
-        app.changes.tell_everything();
+        let before = app.controllers.state.borrow().full_rounds;
+        app.controllers.changes.tell_everything();
         // What a round that does not end left undone is found below.
         let _ = tokio::time::timeout(PATIENCE / 2, states.wait_for(|state| state.full_rounds > before)).await;
     }
-    let services = Arc::clone(&app.services);
+    let services = Arc::clone(&app.controllers.services);
     // What could not be mended is found below.
     let _ = tokio::task::spawn_blocking(move || services.mend()).await;
-    Json(doctor::examine(&app).await)
+    Json(doctor::examine(&app.controllers, app.listening.problems()).await)
 }

@@ -19,7 +19,7 @@ use ferrule_model::objects::ObjectName;
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{App, Refusal, inspect::unreadable};
+use super::{App, Refusal};
 use crate::{
     attachment::Attachments,
     flows::{Sweep, shown},
@@ -27,12 +27,12 @@ use crate::{
 };
 
 pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<view::Flow>>, Refusal> {
-    let flows = Arc::clone(&app.flows);
+    let flows = Arc::clone(&app.controllers.flows);
     let listed = tokio::task::spawn_blocking(move || flows.list()).await;
     let flows = match listed {
         Ok(Ok(flows)) => flows,
-        Ok(Err(error)) => return Err(unreadable(&error)),
-        Err(error) => return Err(unreadable(&error)),
+        Ok(Err(error)) => return Err(Refusal::unreadable(&error)),
+        Err(error) => return Err(Refusal::unreadable(&error)),
     };
     let (now, second) = (jiffies_now(&flows), globals::jiffies());
     let mut rows: Vec<view::Flow> = flows.iter().map(|(key, flow)| shown(key, flow, now, second)).collect();
@@ -55,12 +55,12 @@ pub(super) struct Which {
 }
 
 pub(super) async fn flush(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Json<Flushed>, Refusal> {
-    let flows = Arc::clone(&app.flows);
+    let flows = Arc::clone(&app.controllers.flows);
     let what = which.address.map_or(Sweep::All, Sweep::Address);
     match tokio::task::spawn_blocking(move || flows.sweep(what)).await {
         Ok(Ok(swept)) => Ok(Json(Flushed { removed: swept.removed })),
-        Ok(Err(error)) => Err(unreadable(&error)),
-        Err(error) => Err(unreadable(&error)),
+        Ok(Err(error)) => Err(Refusal::unreadable(&error)),
+        Err(error) => Err(Refusal::unreadable(&error)),
     }
 }
 
@@ -82,11 +82,12 @@ pub(super) async fn monitor(State(app): State<Arc<App>>, Query(watch): Query<Wat
         loop {
             match watcher.events.recv().await {
                 Ok(event) => {
-                    let objects = Arc::clone(&app.store.clone().snapshot().objects);
+                    let objects = Arc::clone(&app.controllers.store.clone().snapshot().objects);
                     if !names.is_of(&objects) || !names.knows(event.endpoint) {
-                        names = Names::new(objects, &leased(&app.attachments));
+                        names = Names::new(objects, &leased(&app.controllers.attachments));
                     }
-                    let shown = names.show(&event, |number| app.policy.rule(number).map(|rule| rule.to_string()));
+                    let shown =
+                        names.show(&event, |number| app.controllers.policy.rule(number).map(|rule| rule.to_string()));
                     let Ok(mut line) = serde_json::to_vec(&shown) else { continue };
                     line.push(b'\n');
                     return Some((Ok::<_, Infallible>(line), (app, watcher, names)));

@@ -9,11 +9,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use ferrule_api::{
-    chain::chain,
-    plugin::{ApiError, code},
-    view::{Endpoint, Ip, Node, Pod, Sample, Source, Status},
-};
+use ferrule_api::view::{Endpoint, Ip, Node, Pod, Sample, Source, Status};
 use ferrule_kernel::bpf::{
     dump::{self, Row},
     metrics,
@@ -26,18 +22,18 @@ use super::{App, Refusal};
 use crate::{config::Routing, lease, lease::Lease};
 
 pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
-    let state = Arc::clone(&app.state.borrow());
-    let leases = app.attachments.leases();
-    let (flows, flows_at_most) = app.flows.count().unwrap_or_default();
-    let services = app.services.summary();
+    let state = Arc::clone(&app.controllers.state.borrow());
+    let leases = app.controllers.attachments.leases();
+    let (flows, flows_at_most) = app.controllers.flows.count().unwrap_or_default();
+    let services = app.controllers.services.summary();
     let text = |items: &[_]| items.iter().map(ToString::to_string).collect();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").into(),
-        node: app.config.node_name.clone(),
+        node: app.controllers.config.node_name.clone(),
         ready: state.ready,
         waiting: state.waiting.clone(),
         source: source(&app),
-        routing: match app.config.routing {
+        routing: match app.controllers.config.routing {
             Routing::Vxlan => "vxlan".into(),
             Routing::Native => "native".into(),
             Routing::Auto => "auto".into(),
@@ -49,15 +45,15 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         other_devices: state.other_devices.clone(),
         endpoints: leases.len(),
         leased: leases.iter().map(|lease| lease.addresses.len()).sum(),
-        resting: app.attachments.resting(),
+        resting: app.controllers.attachments.resting(),
         nodes: state.nodes.len(),
         remote_pods: state.remote_pods,
-        policies: app.store.clone().snapshot().objects.policies.len(),
-        policy_tables: app.policy.summary().0.tables,
+        policies: app.controllers.store.clone().snapshot().objects.policies.len(),
+        policy_tables: app.controllers.policy.summary().0.tables,
         services: services.services,
         service_ports: services.ports,
-        service_cgroup: app.services.cgroup().map(|path| path.display().to_string()),
-        kube_proxy: app.services.is_beside_kube_proxy(),
+        service_cgroup: app.controllers.services.cgroup().map(|path| path.display().to_string()),
+        kube_proxy: app.controllers.services.is_beside_kube_proxy(),
         flows,
         flows_at_most,
         issues: state.issues.iter().map(ToString::to_string).collect(),
@@ -66,7 +62,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
 }
 
 fn source(app: &App) -> Source {
-    let synced = app.store.clone().snapshot().synced;
+    let synced = app.controllers.store.clone().snapshot().synced;
     let Some(server) = &app.server else {
         return Source { kind: "files".into(), synced, ..Source::default() };
     };
@@ -88,7 +84,7 @@ fn moment(at: SystemTime) -> Option<String> {
 
 /// Every pod that has a network, of all nodes, by namespace and name.
 pub(super) async fn pods(State(app): State<Arc<App>>) -> Json<Vec<Pod>> {
-    let objects = Arc::clone(&app.store.clone().snapshot().objects);
+    let objects = Arc::clone(&app.controllers.store.clone().snapshot().objects);
     let networked = objects.pods.values().filter(|pod| pod.is_networked() && !pod.ips.is_empty());
     Json(networked.map(|pod| shown(pod)).collect())
 }
@@ -104,7 +100,14 @@ fn shown(pod: &ferrule_model::objects::Pod) -> Pod {
 }
 
 pub(super) async fn endpoints(State(app): State<Arc<App>>) -> Json<Vec<Endpoint>> {
-    Json(app.attachments.leases().iter().map(|lease| endpoint(lease, &app.config.node_name)).collect())
+    Json(
+        app.controllers
+            .attachments
+            .leases()
+            .iter()
+            .map(|lease| endpoint(lease, &app.controllers.config.node_name))
+            .collect(),
+    )
 }
 
 fn endpoint(lease: &Lease, node: &str) -> Endpoint {
@@ -135,7 +138,7 @@ fn pod(lease: &Lease) -> Option<String> {
 }
 
 pub(super) async fn nodes(State(app): State<Arc<App>>) -> Json<Vec<Node>> {
-    let state = Arc::clone(&app.state.borrow());
+    let state = Arc::clone(&app.controllers.state.borrow());
     Json(state.nodes.iter().map(|(index, (name, entry))| node(*index, name, entry)).collect())
 }
 
@@ -159,7 +162,7 @@ fn node(index: u32, name: &str, entry: &NodeEntry) -> Node {
 }
 
 pub(super) async fn ips(State(app): State<Arc<App>>) -> Json<Vec<Ip>> {
-    let mut leases = app.attachments.leases();
+    let mut leases = app.controllers.attachments.leases();
     leases.sort_by_key(|lease| lease.addresses.first().copied());
     let of = |lease: &Arc<Lease>| {
         let source = if lease.delegated { "delegated" } else { "pool" };
@@ -185,7 +188,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Json<Vec<Samp
 /// Every counter of the programs that is not zero.
 pub(super) fn samples(app: &App) -> Result<Vec<Sample>, Refusal> {
     let metrics = app.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-    let samples = metrics.samples().map_err(|error| unreadable(&error))?;
+    let samples = metrics.samples().map_err(|error| Refusal::unreadable(&error))?;
     Ok(samples.into_iter().map(sample).collect())
 }
 
@@ -201,18 +204,14 @@ fn sample(sample: metrics::Sample) -> Sample {
 }
 
 pub(super) async fn map(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Vec<Row>>, Refusal> {
-    let pins = app.pins.clone();
+    let pins = app.controllers.pins.clone();
     let rows = tokio::task::spawn_blocking(move || dump::dump(&pins, &name)).await;
     match rows {
         Ok(Ok(rows)) => Ok(Json(rows)),
         Ok(Err(error @ (dump::DumpError::Unknown(_) | dump::DumpError::Elsewhere(..)))) => {
-            Err(Refusal(ApiError { code: code::INVALID, msg: error.to_string(), details: String::new() }))
+            Err(Refusal::invalid(error.to_string()))
         }
-        Ok(Err(error)) => Err(unreadable(&error)),
-        Err(error) => Err(unreadable(&error)),
+        Ok(Err(error)) => Err(Refusal::unreadable(&error)),
+        Err(error) => Err(Refusal::unreadable(&error)),
     }
-}
-
-pub(super) fn unreadable(error: &(dyn std::error::Error + 'static)) -> Refusal {
-    Refusal(ApiError { code: code::KERNEL, msg: "the maps cannot be read".into(), details: chain(error) })
 }

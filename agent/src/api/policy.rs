@@ -6,31 +6,26 @@ use axum::{
     Json,
     extract::{Query, State},
 };
-use ferrule_api::{
-    plugin::{ApiError, code},
-    view,
-};
+use ferrule_api::view;
 use ferrule_model::{
     objects::{Direction, Identity, Kind},
     policy::Subject,
 };
 
-use super::{App, Refusal, inspect::unreadable};
+use super::{App, Refusal};
 use crate::{explain, explain::Moment};
 
 fn moment(app: &App) -> Moment {
-    let objects = Arc::clone(&app.store.clone().snapshot().objects);
-    let own = app.state.borrow().internal_ips.clone();
-    Moment::new(objects, &app.config, &app.attachments, own)
+    let objects = Arc::clone(&app.controllers.store.clone().snapshot().objects);
+    let own = app.controllers.state.borrow().internal_ips.clone();
+    Moment::new(objects, &app.controllers.config, &app.controllers.attachments, own)
 }
 
 pub(super) async fn explain(
     State(app): State<Arc<App>>,
     Query(question): Query<view::PolicyQuery>,
 ) -> Result<Json<view::Explained>, Refusal> {
-    explain::explain(&moment(&app), &app.policy, &question)
-        .map(Json)
-        .map_err(|msg| Refusal(ApiError { code: code::INVALID, msg, details: String::new() }))
+    explain::explain(&moment(&app), &app.controllers.policy, &question).map(Json).map_err(|msg| Refusal::invalid(msg))
 }
 
 pub(super) async fn check(
@@ -38,19 +33,19 @@ pub(super) async fn check(
     Json(manifests): Json<BTreeMap<String, String>>,
 ) -> Result<Json<view::Checked>, Refusal> {
     let checked = tokio::task::spawn_blocking(move || {
-        let flows = app.flows.list()?;
+        let flows = app.controllers.flows.list()?;
         Ok::<_, std::io::Error>(explain::check(&moment(&app), &manifests, &flows))
     });
     match checked.await {
         Ok(Ok(checked)) => Ok(Json(checked)),
-        Ok(Err(error)) => Err(unreadable(&error)),
-        Err(error) => Err(unreadable(&error)),
+        Ok(Err(error)) => Err(Refusal::unreadable(&error)),
+        Err(error) => Err(Refusal::unreadable(&error)),
     }
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Vec<view::Policy>> {
     let moment = moment(&app);
-    let issues = app.policy.issues();
+    let issues = app.controllers.policy.issues();
     let policies = moment.objects.policies.values().map(|policy| {
         let selected = moment.endpoints.iter().filter(|endpoint| {
             endpoint.pod.as_ref().and_then(|name| moment.objects.pods.get(name)).is_some_and(|pod| policy.selects(pod))

@@ -133,14 +133,14 @@ pub(super) async fn alive(State(app): State<Arc<App>>) -> Response {
 }
 
 fn stuck(app: &App) -> Option<String> {
-    let age = app.state.borrow().finished.map(|finished| finished.elapsed())?;
+    let age = app.controllers.state.borrow().finished.map(|finished| finished.elapsed())?;
     (age > STUCK).then(|| format!("the last round ended {} s ago", age.as_secs()))
 }
 
 /// Ready while pods can be added: the source has been read and the datapath is what it says. What does not work between the
 /// agent and the API server is told either way.
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
-    let state = Arc::clone(&app.state.borrow());
+    let state = Arc::clone(&app.controllers.state.borrow());
     let (number, mut words) = if state.ready {
         (StatusCode::OK, vec!["ok".into()])
     } else {

@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -35,10 +35,6 @@ pub(super) async fn text(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     Ok(([(CONTENT_TYPE, format.content_type())], format.write(text)).into_response())
 }
 
-/// What was told to anybody last: whoever may ask costs no more than a look a second.
-#[derive(Debug, Default)]
-pub struct Recent(Mutex<Option<(Instant, String)>>);
-
 /// How long what was told is told again.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -46,19 +42,6 @@ pub(super) async fn recent(State(app): State<Arc<App>>, headers: HeaderMap) -> R
     let text = app.recent.get(FRESH, || Figures::of(&app).map(|figures| figures.text()))?;
     let format = Format::of(&headers);
     Ok(([(CONTENT_TYPE, format.content_type())], format.write(text)).into_response())
-}
-
-impl Recent {
-    /// What `look` says, or said within that time.
-    fn get<E>(&self, fresh: Duration, look: impl FnOnce() -> Result<String, E>) -> Result<String, E> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, text)) = last.as_ref().filter(|(at, _)| at.elapsed() < fresh) {
-            return Ok(text.clone());
-        }
-        let text = look()?;
-        *last = Some((Instant::now(), text.clone()));
-        Ok(text)
-    }
 }
 
 /// All that is told, apart from the agent it is of, so that a test can tell it without one.
@@ -92,29 +75,29 @@ struct Figures {
 
 impl Figures {
     fn of(app: &App) -> Result<Self, Refusal> {
-        let leases = app.attachments.leases();
+        let leases = app.controllers.attachments.leases();
         Ok(Self {
             samples: samples(app)?,
-            state: Arc::clone(&app.state.borrow()),
+            state: Arc::clone(&app.controllers.state.borrow()),
             leases: leases.len(),
             addresses: leases.iter().map(|lease| lease.addresses.len()).sum(),
-            flows: app.flows.count().unwrap_or_default(),
-            refused_flows: app.flows.refused().unwrap_or_default(),
-            policy: app.policy.summary().0,
-            held: app.policy.held(),
-            policy_issues: app.policy.issues().len(),
-            services: app.services.summary(),
-            service_issues: app.services.issues().len(),
-            sockets: app.services.held(),
+            flows: app.controllers.flows.count().unwrap_or_default(),
+            refused_flows: app.controllers.flows.refused().unwrap_or_default(),
+            policy: app.controllers.policy.summary().0,
+            held: app.controllers.policy.held(),
+            policy_issues: app.controllers.policy.issues().len(),
+            services: app.controllers.services.summary(),
+            service_issues: app.controllers.services.issues().len(),
+            sockets: app.controllers.services.held(),
             unheard: app.listening.problems().len(),
             closed: app.listening.closed.load(Relaxed),
-            synced: app.store.clone().snapshot().synced,
+            synced: app.controllers.store.clone().snapshot().synced,
             report: app.server.as_ref().map(|server| server.report()),
             adds: app.times.add.clone(),
             dels: app.times.del.clone(),
             failed: app.times.failed.clone(),
-            policies_in_force: app.policy.in_force(),
-            services_in_force: app.services.in_force(),
+            policies_in_force: app.controllers.policy.in_force(),
+            services_in_force: app.controllers.services.in_force(),
         })
     }
 
@@ -313,17 +296,6 @@ mod tests {
             policies_in_force: store::in_force(),
             services_in_force: store::in_force(),
         }
-    }
-
-    #[test]
-    fn what_was_told_lately_is_told_again() {
-        let recent = Recent::default();
-        let get = |fresh, text: &str| recent.get::<()>(fresh, || Ok(text.to_owned())).unwrap();
-        assert_eq!(get(FRESH, "a"), "a");
-        assert_eq!(get(Duration::from_secs(60), "b"), "a");
-        assert_eq!(get(Duration::ZERO, "c"), "c");
-        assert_eq!(recent.get(Duration::ZERO, || Err("no")), Err("no"), "an error is not kept");
-        assert_eq!(get(Duration::from_secs(60), "d"), "c");
     }
 
     #[test]

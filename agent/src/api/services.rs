@@ -20,5 +20,5 @@ pub(super) struct Asked {
 
 pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Json<Vec<view::Service>> {
     let only = asked.namespace.zip(asked.name).map(|(namespace, name)| ObjectName::new(namespace, name));
-    Json(app.services.show(only.as_ref()))
+    Json(app.controllers.services.show(only.as_ref()))
 }

@@ -57,6 +57,7 @@ impl Attachments {
         })
         .await?;
         self.limit(lease, ifindex).await?;
+        self.policy.synced().await?;
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
             all.owners.know(&own.netns);

@@ -1,12 +1,12 @@
 //! Why an attachment cannot be made, checked or removed, and which CNI code says so.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use ferrule_api::{
     chain::chain,
     plugin::{ApiError, code},
 };
-use ferrule_kernel::{bpf::attach::AttachError, net::NetError};
+use ferrule_kernel::{bpf::AttachError, net::NetError};
 use ferrule_model::desired::MtuTooSmall;
 
 use crate::{lease::LeaseError, policy::PolicyError};
@@ -84,7 +84,7 @@ pub enum AttachmentError {
     },
     /// The pod's policies.
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Policy(Arc<PolicyError>),
     /// CHECK found these.
     #[error("{}; delete the pod, so that it is made anew", .0.join("; "))]
     Damaged(Vec<String>),
@@ -96,12 +96,23 @@ impl From<AttachError> for AttachmentError {
     }
 }
 
+impl From<PolicyError> for AttachmentError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(Arc::new(error))
+    }
+}
+
+impl From<Arc<PolicyError>> for AttachmentError {
+    fn from(error: Arc<PolicyError>) -> Self {
+        Self::Policy(error)
+    }
+}
+
 impl From<&AttachmentError> for ApiError {
     fn from(error: &AttachmentError) -> Self {
         let code = match error {
-            AttachmentError::NotReady(_)
-            | AttachmentError::NoObject { .. }
-            | AttachmentError::Policy(PolicyError::Unread) => code::TRY_AGAIN,
+            AttachmentError::NotReady(_) | AttachmentError::NoObject { .. } => code::TRY_AGAIN,
+            AttachmentError::Policy(error) if matches!(**error, PolicyError::Unread) => code::TRY_AGAIN,
             AttachmentError::NoPodCidr | AttachmentError::Mtu(_) => code::ADDRESSES,
             AttachmentError::Chained { .. } | AttachmentError::NoLimits | AttachmentError::NotVeth { .. } => {
                 code::INVALID

@@ -81,7 +81,7 @@ impl Attachments {
                 errors.push(orphan(name, &self.addresses_of(link.ifindex)));
             }
         }
-        for name in survey.links.keys().filter_map(|name| limits::host_ifname(name)) {
+        for name in survey.links.keys().filter_map(|name| own::ifb_owner(name)) {
             // A pod whose lease was lost goes on, and needs it.
             if !survey.links.contains_key(&name) && !self.leases().iter().any(|lease| lease.host_ifname == name) {
                 errors.extend(limits::remove(&self.net, &name).await.err().map(|error| chain(&error)));

@@ -20,7 +20,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{Cluster, pauses};
+use super::client::{Cluster, pauses};
 use crate::{attachment::Attachments, lease::Lease};
 
 /// One pod of this node: its name, and its object's uid.

@@ -13,7 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Cluster, pauses};
+use super::client::{Cluster, pauses};
 use crate::state::NodeState;
 
 const CONDITION: &str = "NetworkUnavailable";

@@ -1,15 +1,12 @@
 //! From what the user gave to the configuration: defaults filled in, every value checked.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::IpAddr, path::PathBuf};
 
 use ferrule_common::settings::{DEFAULT_OPEN_MARK, DEFAULT_VXLAN_PORT};
 use ferrule_model::desired::{LEAST_V4, special};
 use ipnetwork::IpNetwork;
 
-use super::{Config, ConfigError, Options, OwnNodeEgress, Routing};
+use super::{Config, ConfigError, Options, OwnNodeEgress, Routing, path::absolute};
 
 /// The smallest MTU that IPv4 hosts have to take (RFC 791 section 3.1). IPv6 needs 1280, which is asked for where a node has
 /// pod CIDRs of it.
@@ -122,14 +119,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-/// Refuses a path that depends on where the agent was started.
-pub(super) fn absolute(key: &'static str, path: &Path) -> Result<(), ConfigError> {
-    if path.is_absolute() {
-        return Ok(());
-    }
-    Err(ConfigError::Value { key, problem: format!("{path:?} is not an absolute path") })
 }
 
 fn host_name() -> Result<String, ConfigError> {

@@ -7,27 +7,28 @@
 //! ```
 
 mod check;
+mod choices;
 mod datapath;
 mod error;
 mod flows;
 mod log;
 mod merge;
 mod options;
-mod packets;
+mod path;
 mod services;
 mod source;
 
 use std::{net::SocketAddr, path::PathBuf};
 
+pub use choices::{Attach, KubeProxy, OwnNodeEgress, Routing, Source, Switch};
 pub use error::ConfigError;
 use ferrule_model::desired::Ranges;
 pub use flows::Flows;
 use ipnetwork::IpNetwork;
 pub use log::log_filter;
 pub use options::Options;
-pub use packets::{Attach, OwnNodeEgress, Routing};
-pub use services::{KubeProxy, Services, Switch};
-pub use source::{Source, SourceConfig};
+pub use services::Services;
+pub use source::SourceConfig;
 
 /// Every setting, with defaults and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

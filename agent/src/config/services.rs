@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use serde::Deserialize;
-
-use super::{ConfigError, Options, check::absolute};
+use super::{ConfigError, KubeProxy, Options, Switch, path::absolute};
 
 /// How Services are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,30 +21,6 @@ impl Services {
     pub fn root(&self) -> Option<PathBuf> {
         self.cgroup_root.clone().or_else(mounted)
     }
-}
-
-/// On or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Switch {
-    /// Sockets reach Services.
-    #[default]
-    On,
-    /// Services are left to others.
-    Off,
-}
-
-/// Whether kube-proxy runs on this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KubeProxy {
-    /// Look for its rules.
-    #[default]
-    Auto,
-    /// Take it that it runs.
-    Present,
-    /// Take it that it does not run.
-    Absent,
 }
 
 impl Options {

@@ -2,21 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use ferrule_source::kubernetes::{Access, check_url};
-use serde::Deserialize;
 
-use super::{ConfigError, Options};
-
-/// A kind of source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The API server.
-    Kubernetes,
-    /// A folder of manifests.
-    Files,
-}
+use super::{ConfigError, Options, Source};
 
 /// A source with all it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

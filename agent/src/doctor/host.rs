@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use ferrule_api::chain::chain;
+use ferrule_api::{chain::chain, view::Finding};
 use ferrule_common::Program;
 use ferrule_kernel::{
     bpf::Direction,
@@ -13,13 +13,12 @@ use ferrule_kernel::{
     },
 };
 
-use super::Finding;
-use crate::{api::App, config::Routing, reconcile, reconcile::OVERLAY};
+use crate::{config::Routing, controllers::Controllers, reconcile, reconcile::OVERLAY};
 
-pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
+pub(super) async fn check(controllers: &Arc<Controllers>) -> Vec<Finding> {
     let mut findings = forwarding();
-    findings.extend(firewall(app));
-    findings.extend(devices(app).await);
+    findings.extend(firewall(controllers));
+    findings.extend(devices(controllers).await);
     findings
 }
 
@@ -31,7 +30,7 @@ fn forwarding() -> Vec<Finding> {
     wrong.into_iter().map(|words| Finding::mendable("host", "", words)).collect()
 }
 
-fn firewall(app: &App) -> Vec<Finding> {
+fn firewall(controllers: &Controllers) -> Vec<Finding> {
     match firewall::dropping_chains() {
         Err(error) => vec![Finding::warning(
             "host",
@@ -42,15 +41,15 @@ fn firewall(app: &App) -> Vec<Finding> {
         Ok(chains) if chains.is_empty() => {
             vec![Finding::ok("host", "no chain of nf_tables drops what no rule accepts")]
         }
-        Ok(chains) => chains.iter().filter_map(|chain| dropping(app, chain)).collect(),
+        Ok(chains) => chains.iter().filter_map(|chain| dropping(controllers, chain)).collect(),
     }
 }
 
 /// What such a chain means for pods, and the rule that would help.
-fn dropping(app: &App, dropping: &Dropping) -> Option<Finding> {
+fn dropping(controllers: &Controllers, dropping: &Dropping) -> Option<Finding> {
     let Dropping { family, table, chain, hook } = dropping;
     let subject = format!("chain {chain} of table {family} {table}");
-    let port = app.config.vxlan_port;
+    let port = controllers.config.vxlan_port;
     let (words, fix) = match hook {
         Hook::Forward => (
             "drops forwarded packets that no rule accepts: pods may not reach the outside, nor be reached through the \
@@ -61,11 +60,11 @@ fn dropping(app: &App, dropping: &Dropping) -> Option<Finding> {
                  same with oifname"
             ),
         ),
-        Hook::Input if app.config.routing != Routing::Native => (
+        Hook::Input if controllers.config.routing != Routing::Native => (
             format!("drops what no rule accepts: other nodes' tunnel packets (UDP port {port}) may not arrive"),
             format!("let it accept them: nft insert rule {family} {table} {chain} udp dport {port} accept"),
         ),
-        Hook::Output if app.config.routing != Routing::Native => (
+        Hook::Output if controllers.config.routing != Routing::Native => (
             format!("drops what no rule accepts: tunnel packets (UDP port {port}) may not leave"),
             format!("let it accept them: nft insert rule {family} {table} {chain} udp dport {port} accept"),
         ),
@@ -74,22 +73,22 @@ fn dropping(app: &App, dropping: &Dropping) -> Option<Finding> {
     Some(Finding::warning("host", subject, words, fix))
 }
 
-async fn devices(app: &Arc<App>) -> Vec<Finding> {
-    let state = Arc::clone(&app.state.borrow());
+async fn devices(controllers: &Arc<Controllers>) -> Vec<Finding> {
+    let state = Arc::clone(&controllers.state.borrow());
     let own = state.devices.iter().map(|name| (name.clone(), Some((Program::FromNetdev, Program::ToNetdev))));
     let others = state.other_devices.iter().map(|name| (name.clone(), None));
-    let overlay = (app.config.routing != Routing::Native)
+    let overlay = (controllers.config.routing != Routing::Native)
         .then(|| (OVERLAY.to_owned(), Some((Program::FromOverlay, Program::ToOverlay))));
     let mut findings = Vec::new();
     for (name, programs) in own.chain(overlay).chain(others) {
-        match link::by_name(&app.net, &name).await {
+        match link::by_name(&controllers.net, &name).await {
             Ok(Some(device)) => {
                 let (ingress, egress) = match programs {
                     Some((ingress, _)) if !device.ethernet => (Some(ingress), Program::ToBare),
                     Some((ingress, egress)) => (Some(ingress), egress),
                     None => reconcile::programs(&device),
                 };
-                findings.extend(device_findings(app, &device, ingress, egress));
+                findings.extend(device_findings(controllers, &device, ingress, egress));
             }
             // It leads nowhere, and may go.
             Ok(None) if programs.is_none() => {}
@@ -103,7 +102,12 @@ async fn devices(app: &Arc<App>) -> Vec<Finding> {
     findings
 }
 
-fn device_findings(app: &App, device: &link::Device, ingress: Option<Program>, egress: Program) -> Vec<Finding> {
+fn device_findings(
+    controllers: &Controllers,
+    device: &link::Device,
+    ingress: Option<Program>,
+    egress: Program,
+) -> Vec<Finding> {
     let name = &device.name;
     let mut findings = Vec::new();
     // One that leads to no other node may be down.
@@ -117,14 +121,14 @@ fn device_findings(app: &App, device: &link::Device, ingress: Option<Program>, e
     if name == OVERLAY {
         let wrong = sysctl::differences(name).into_iter();
         findings.extend(wrong.map(|words| Finding::mendable("devices", name, words)));
-        let mtu = app.state.borrow().mtu;
+        let mtu = controllers.state.borrow().mtu;
         if device.mtu != mtu {
             findings.push(Finding::mendable("devices", name, format!("it has MTU {} and not {mtu}", device.mtu)));
         }
     }
     let hooks = [(ingress, Direction::Ingress), (Some(egress), Direction::Egress)];
     for (program, direction) in hooks.into_iter().filter_map(|(program, hook)| Some((program?, hook))) {
-        let mut programs = app.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut programs = controllers.programs.lock().unwrap_or_else(PoisonError::into_inner);
         match programs.is_attached(program, name, device.ifindex, direction) {
             Ok(true) => {}
             Ok(false) => {

@@ -11,21 +11,21 @@ use std::sync::Arc;
 
 use ferrule_api::view::Finding;
 
-use crate::{api::App, config::SourceConfig};
+use crate::{config::SourceConfig, controllers::Controllers};
 
-/// Runs every check.
-pub async fn examine(app: &Arc<App>) -> Vec<Finding> {
-    let mut findings = agent(app);
-    findings.extend(host::check(app).await);
-    findings.extend(pods::check(app).await);
-    findings.extend(remote::check(app).await);
-    findings.extend(services::check(app).await);
+/// Runs every check. `unheard` says which addresses of `listen` cannot be listened on.
+pub async fn examine(controllers: &Arc<Controllers>, unheard: Vec<String>) -> Vec<Finding> {
+    let mut findings = agent(controllers, unheard);
+    findings.extend(host::check(controllers).await);
+    findings.extend(pods::check(controllers).await);
+    findings.extend(remote::check(controllers).await);
+    findings.extend(services::check(controllers).await);
     findings
 }
 
 /// What the agent says of itself and of the objects that it reads.
-fn agent(app: &App) -> Vec<Finding> {
-    let state = Arc::clone(&app.state.borrow());
+fn agent(controllers: &Controllers, unheard: Vec<String>) -> Vec<Finding> {
+    let state = Arc::clone(&controllers.state.borrow());
     let mut findings = Vec::new();
     match &state.waiting {
         _ if state.ready => findings.push(Finding::ok("agent", "ready: pods can be added")),
@@ -39,7 +39,7 @@ fn agent(app: &App) -> Vec<Finding> {
             "agent",
             "",
             "the source of Kubernetes objects has not been read yet",
-            match app.config.source {
+            match controllers.config.source {
                 SourceConfig::Kubernetes(_) => {
                     "see in `ferrule status` what the API server says, and whether it is reached"
                 }
@@ -49,9 +49,8 @@ fn agent(app: &App) -> Vec<Finding> {
     }
     let errors = state.errors.iter();
     findings.extend(errors.map(|error| Finding::failure("agent", "", error, "the agent tries again by itself")));
-    let closed = app.listening.problems();
     findings.extend(
-        closed.into_iter().map(|words| Finding::failure("agent", "listen", words, "see what `ss -ltnp` names")),
+        unheard.into_iter().map(|words| Finding::failure("agent", "listen", words, "see what `ss -ltnp` names")),
     );
     let mut issues = state.issues.iter().filter(|issue| issue.is_wrong()).peekable();
     if issues.peek().is_none() {

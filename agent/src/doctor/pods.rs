@@ -2,20 +2,19 @@
 
 use std::{path::Path, sync::Arc};
 
-use ferrule_api::chain::chain;
+use ferrule_api::{chain::chain, view::Finding};
 use ferrule_kernel::net::survey::Survey;
 
-use super::Finding;
-use crate::{api::App, attachment::who, lease::State};
+use crate::{attachment::who, controllers::Controllers, lease::State};
 
 const ANEW: &str = "delete the pod, so that it is made anew";
 
-pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
-    let survey = match Survey::take(app.attachments.net()).await {
+pub(super) async fn check(controllers: &Arc<Controllers>) -> Vec<Finding> {
+    let survey = match Survey::take(controllers.attachments.net()).await {
         Ok(survey) => survey,
         Err(error) => return vec![Finding::failure("pods", "", chain(&error), "see the kernel's log")],
     };
-    let leases = app.attachments.leases();
+    let leases = controllers.attachments.leases();
     let mut findings = Vec::new();
     for lease in leases.iter().filter(|lease| lease.state == State::Active) {
         if !Path::new(&lease.netns).exists() {
@@ -27,7 +26,7 @@ pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
                 "where the pod is gone, its runtime owes a DEL; where the agent runs in a container, let it see /run/netns",
             ));
         }
-        match app.attachments.examine(lease, &survey).await {
+        match controllers.attachments.examine(lease, &survey).await {
             Ok(damage) => findings.extend(damage.into_iter().map(|damage| {
                 if damage.mendable {
                     Finding::mendable("pods", who(lease), damage.words)

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use ferrule_api::chain::chain;
+use ferrule_api::{chain::chain, view::Finding};
 use ferrule_common::settings;
 use ferrule_kernel::{
     bpf::RemoteMaps,
@@ -10,25 +10,25 @@ use ferrule_kernel::{
 };
 use ferrule_model::{desired::Desired, plan::plan};
 
-use super::{Finding, ping};
-use crate::{api::App, reconcile::OVERLAY};
+use super::ping;
+use crate::{controllers::Controllers, reconcile::OVERLAY};
 
 /// Differences that are named one by one.
 const NAMED: usize = 5;
 
-pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
-    let Some(desired) = app.state.borrow().desired.clone() else { return Vec::new() };
-    let mut findings = maps(app, &desired);
-    findings.extend(routes(app, &desired).await);
+pub(super) async fn check(controllers: &Arc<Controllers>) -> Vec<Finding> {
+    let Some(desired) = controllers.state.borrow().desired.clone() else { return Vec::new() };
+    let mut findings = maps(controllers, &desired);
+    findings.extend(routes(controllers, &desired).await);
     findings.extend(sources(&desired));
-    findings.extend(nodes(app).await);
+    findings.extend(nodes(controllers).await);
     findings
 }
 
-fn maps(app: &App, desired: &Desired) -> Vec<Finding> {
+fn maps(controllers: &Controllers, desired: &Desired) -> Vec<Finding> {
     let unreadable =
         |error: String| vec![Finding::failure("maps", "", error, "restart the agent, which pins the maps anew")];
-    let observed = match RemoteMaps::pinned(&app.pins).map(|maps| maps.observe()) {
+    let observed = match RemoteMaps::pinned(&controllers.pins).map(|maps| maps.observe()) {
         Ok(Ok(observed)) => observed,
         Ok(Err(error)) => return unreadable(chain(&error)),
         Err(error) => return unreadable(chain(&error)),
@@ -47,12 +47,12 @@ fn maps(app: &App, desired: &Desired) -> Vec<Finding> {
     findings
 }
 
-async fn routes(app: &App, desired: &Desired) -> Vec<Finding> {
-    let overlay = match link::by_name(&app.net, OVERLAY).await {
+async fn routes(controllers: &Controllers, desired: &Desired) -> Vec<Finding> {
+    let overlay = match link::by_name(&controllers.net, OVERLAY).await {
         Ok(device) => device.map(|device| device.ifindex),
         Err(error) => return vec![Finding::failure("routes", OVERLAY, chain(&error), "see the kernel's log")],
     };
-    match route::missing(&app.net, &desired.routes, overlay, u64::from(settings::VNI)).await {
+    match route::missing(&controllers.net, &desired.routes, overlay, u64::from(settings::VNI)).await {
         Ok(missing) if missing.is_empty() => {
             vec![Finding::ok("routes", format!("the node has all {} routes to pods", desired.routes.len()))]
         }
@@ -83,8 +83,8 @@ fn sources(desired: &Desired) -> Vec<Finding> {
 }
 
 /// Whether each node answers a ping at the address to which its packets go, from that from which they do.
-async fn nodes(app: &App) -> Vec<Finding> {
-    let nodes = app.state.borrow().nodes.clone();
+async fn nodes(controllers: &Controllers) -> Vec<Finding> {
+    let nodes = controllers.state.borrow().nodes.clone();
     let addresses: BTreeMap<IpAddr, (Option<IpAddr>, String)> = nodes
         .values()
         .filter_map(|(name, entry)| {

@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
-use ferrule_api::chain::chain;
+use ferrule_api::{chain::chain, view::Finding};
 
-use super::Finding;
-use crate::api::App;
+use crate::controllers::Controllers;
 
-pub(super) async fn check(app: &Arc<App>) -> Vec<Finding> {
-    let asked = Arc::clone(app);
+pub(super) async fn check(controllers: &Arc<Controllers>) -> Vec<Finding> {
+    let asked = Arc::clone(controllers);
     tokio::task::spawn_blocking(move || look(&asked)).await.unwrap_or_default()
 }
 
-fn look(app: &App) -> Vec<Finding> {
+fn look(controllers: &Controllers) -> Vec<Finding> {
     const CHECK: &str = "services";
-    if !app.config.services.on {
+    if !controllers.config.services.on {
         return vec![Finding::ok(CHECK, "switched off")];
     }
     let mut findings = Vec::new();
-    match app.services.missing_programs() {
+    match controllers.services.missing_programs() {
         Ok(missing) if missing.is_empty() => {}
         Ok(missing) => {
             let words = format!("not attached to the cgroup: {}", missing.join(", "));
@@ -26,12 +25,12 @@ fn look(app: &App) -> Vec<Finding> {
         }
         Err(error) => findings.push(Finding::failure(CHECK, "socket programs", chain(&error), "mend what is named")),
     }
-    match app.services.differences() {
+    match controllers.services.differences() {
         Ok(phrases) => findings.extend(phrases.into_iter().map(|words| Finding::mendable(CHECK, "maps", words))),
         Err(error) => findings.push(Finding::failure(CHECK, "maps", chain(&error), "see the kernel's log")),
     }
     if findings.is_empty() {
-        let summary = app.services.summary();
+        let summary = controllers.services.summary();
         findings.push(Finding::ok(CHECK, format!("{} are translated at the socket", summary.services)));
     }
     findings

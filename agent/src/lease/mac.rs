@@ -7,6 +7,7 @@
 
 use std::{fmt, str::FromStr};
 
+use ferrule_common::hash::fnv1a;
 use serde::{Deserialize, Serialize};
 
 /// A MAC address, in the order of the wire. Shown as six hex pairs with colons.
@@ -28,8 +29,7 @@ impl Mac {
     /// The MAC that belongs to a text. `attempt` counts up while the answer is taken.
     pub(super) fn derived(text: &str, attempt: u32) -> Self {
         let bytes = text.bytes().chain(attempt.to_be_bytes());
-        let hash = bytes
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = fnv1a(bytes);
         // FNV alone leaves similar texts similar; these two rounds spread them (the finaliser of splitmix64).
         let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

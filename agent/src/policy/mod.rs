@@ -10,119 +10,66 @@
 //! grace. Until its source is whole, what it found stays in force.
 
 mod diff;
-mod hands;
-mod keep;
+mod error;
+mod exchanged;
+mod inner;
+mod limits;
 mod room;
+mod run;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use aya::maps::MapError;
+pub use error::PolicyError;
 use ferrule_common::policy::Word;
 use ferrule_kernel::bpf::{PolicyMaps, policy_maps::Count};
 use ferrule_model::{
-    objects::{Direction, Objects},
-    policy::{self, Change, Endpoint, Engine, InForce, Issue, RuleName, Step, Summary},
+    objects::Direction,
+    policy::{Change, Endpoint, Engine, InForce, Issue, RuleName, Step, Summary},
 };
-use ferrule_source::{
-    store,
-    store::{Reader, Snapshot},
-};
+use ferrule_source::{store, store::Reader};
+use inner::Inner;
+pub use limits::{BLOCKS, CLASSES, KEYS, TABLES};
 use prometheus_client::metrics::histogram::Histogram;
-use room::limits;
-pub use room::{BLOCKS, CLASSES, KEYS, TABLES};
 
-use crate::flows::{Flows, Sweep};
-
-/// What a program on its way may still read is not removed before this.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// Why an endpoint's policy is not in force.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// The source has not been read.
-    #[error("the source of Kubernetes objects has not been read yet, so that its policies are not known")]
-    Unread,
-    /// The kernel refused a write; what follows waits for it.
-    #[error("the maps of policies cannot be written: {step}")]
-    Map {
-        /// The step.
-        step: String,
-        /// The kernel's words.
-        source: MapError,
-    },
-}
+use crate::{
+    apply::Turns,
+    flows::{Flows, Sweep},
+};
 
 /// Everybody's way to the policies.
 pub struct Policy {
     inner: Mutex<Inner>,
     flows: Arc<Flows>,
     store: Reader,
+    turns: Turns<PolicyError>,
     /// From a change's arrival to its last word's store, in seconds.
     in_force: Histogram,
-}
-
-struct Inner {
-    maps: PolicyMaps,
-    /// None before the source was read.
-    engine: Option<Engine>,
-    /// Endpoints that attachments told of.
-    endpoints: BTreeMap<u32, Endpoint>,
-    /// Those that were there when the agent started are among them.
-    all_known: bool,
-    /// The snapshot that the engine knows.
-    objects: Arc<Objects>,
-    /// Steps that the kernel refused, and all that came after them.
-    pending: VecDeque<Step>,
-    /// When words were stored last: until a grace later a program may look into what they named before.
-    stored: Instant,
-    /// What the maps held when they were counted last, and what the engine believed then.
-    counted: (Count, Summary),
-    /// When what was superseded was removed last.
-    retired: Instant,
-    /// Tables of a former agent that are not removed yet.
-    former: BTreeSet<u32>,
-    /// What a former agent left was looked at, and all that nothing names has gone.
-    tidied: bool,
-    /// When the maps were compared with what was written last.
-    compared: Instant,
-    /// From the snapshot to the last word's store, the last time that words were stored.
-    took: Option<Duration>,
 }
 
 impl Policy {
     /// Over the pinned maps; changes nothing yet.
     #[must_use]
     pub fn new(maps: PolicyMaps, flows: Arc<Flows>, store: Reader) -> Self {
-        let inner = Inner {
-            maps,
-            engine: None,
-            endpoints: BTreeMap::new(),
-            all_known: false,
-            objects: Arc::default(),
-            pending: VecDeque::new(),
-            stored: Instant::now(),
-            counted: <_>::default(),
-            retired: Instant::now(),
-            former: BTreeSet::new(),
-            tidied: false,
-            compared: Instant::now(),
-            took: None,
-        };
-        Self { inner: Mutex::new(inner), flows, store, in_force: store::in_force() }
+        let inner = Inner::new(maps);
+        Self { inner: Mutex::new(inner), flows, store, turns: Turns::default(), in_force: store::in_force() }
+    }
+
+    /// Waits until what the store says by now is in force, as far as the source allows.
+    ///
+    /// # Errors
+    /// The kernel refused a write, which is tried again.
+    pub async fn synced(&self) -> Result<(), Arc<PolicyError>> {
+        self.turns.next().await
     }
 
     /// Puts in force what the store says now. The first snapshot needs to be whole where something is in force already.
-    ///
-    /// # Errors
-    /// The kernel's; the rest is tried again.
-    pub fn follow(&self) -> Result<(), PolicyError> {
+    fn sync(&self) -> Result<(), PolicyError> {
         let mut inner = self.lock();
-        // Read with the lock held: of two who follow, neither brings back an older snapshot.
         let snapshot = self.store.clone().snapshot();
         if !snapshot.synced {
             return Ok(());
@@ -137,7 +84,7 @@ impl Policy {
         let started = Instant::now();
         let before = std::mem::replace(&mut inner.objects, Arc::clone(&snapshot.objects));
         let changes = diff::changes(&before, &snapshot.objects);
-        let exchanged = hands::exchanged(&before, &changes);
+        let exchanged = exchanged::addresses(&before, &changes);
         let concerned = !changes.is_empty();
         let changed = inner.change(changes);
         inner.took = Some(started.elapsed());
@@ -154,14 +101,12 @@ impl Policy {
         changed
     }
 
-    /// Puts an endpoint's policies in force: before its addresses are known to any program. Idempotent. A direction whose
-    /// policies do not fit is closed; the issue says so.
+    /// Puts an endpoint's policies in force: before its addresses are known to any program, and after [`Self::synced`], so
+    /// that its pod's labels are known. Idempotent. A direction whose policies do not fit is closed; the issue says so.
     ///
     /// # Errors
     /// Where they cannot be; the endpoint is then closed.
     pub fn install(&self, index: u32, endpoint: Endpoint) -> Result<(), PolicyError> {
-        // All that the store says by now, its pod's labels first.
-        self.follow()?;
         let mut inner = self.lock();
         inner.endpoints.insert(index, endpoint.clone());
         if inner.engine.is_none() {
@@ -289,74 +234,4 @@ impl Policy {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Inner {
-    fn begin(&mut self, snapshot: &Snapshot) -> Result<(), PolicyError> {
-        let read = |source| PolicyError::Map { step: "read what is in force".into(), source };
-        if !self.maps.left().map_err(read)?.endpoints.is_empty() && !snapshot.whole {
-            // What is missing may be what isolates.
-            return Ok(());
-        }
-        // Before anything is added: what nothing names, of an agent that died between two steps, too.
-        let named = self.maps.named_tables().map_err(read)?;
-        self.maps.keep_only(&named, None).map_err(read)?;
-        let left = self.maps.left().map_err(read)?;
-        let generation = left.next_generation();
-        self.engine = Some(Engine::new(limits(), generation, named.clone()));
-        self.former = named;
-        self.recount().map_err(read)?;
-        self.retired = Instant::now();
-        self.objects = Arc::clone(&snapshot.objects);
-        let mut changes = diff::changes(&Objects::default(), &snapshot.objects);
-        changes.extend(self.endpoints.iter().map(|(index, endpoint)| Change::Endpoint(*index, Some(endpoint.clone()))));
-        self.change(changes)
-    }
-
-    fn change(&mut self, changes: Vec<Change>) -> Result<(), PolicyError> {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        let steps = engine.apply(changes);
-        self.pending.extend(steps);
-        self.drain()
-    }
-
-    /// Stores an endpoint's word again, where somebody else has changed it.
-    fn restore(&mut self, index: u32, [ingress, egress]: [u32; 2]) -> Result<(), PolicyError> {
-        let step = Step::SetWords(vec![policy::Word { index, ingress, egress }]);
-        let failed = |source| PolicyError::Map { step: step.to_string(), source };
-        let word = self.maps.word(index).map_err(failed)?;
-        if [word.ingress(), word.egress()] == [ingress, egress] && word != Word::UNKNOWN {
-            return Ok(());
-        }
-        self.maps.apply(&step, 0).map_err(|source| PolicyError::Map { step: step.to_string(), source })
-    }
-
-    /// Carries out what waits, in order. Where a map is full, garbage goes first.
-    fn drain(&mut self) -> Result<(), PolicyError> {
-        let Some(engine) = &self.engine else { return Ok(()) };
-        let generation = engine.generation();
-        while let Some(step) = self.pending.front() {
-            let shown = || shortened(&step.to_string());
-            match self.maps.apply(step, generation) {
-                Ok(()) => {
-                    if matches!(step, Step::SetWords(_)) {
-                        self.stored = Instant::now();
-                    }
-                    self.pending.pop_front();
-                }
-                Err(source) => {
-                    let error = PolicyError::Map { step: shown(), source };
-                    if !error.is_full() || !self.make_room()? {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Steps may name thousands of keys.
-fn shortened(text: &str) -> String {
-    text.chars().take(120).collect()
 }

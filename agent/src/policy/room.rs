@@ -1,41 +1,13 @@
-//! Room in the maps: a share of each for one agent's reckoning, so that one that starts fits beside what is in force; what is
-//! garbage and goes first; what the kernel holds, counted.
+//! Room in the maps: what is garbage and goes first; what the kernel holds, counted.
 
 use std::{collections::BTreeSet, time::Instant};
 
 use aya::maps::MapError;
-use ferrule_common::layout;
 use ferrule_kernel::bpf::policy_maps::Count;
-use ferrule_model::policy::{CLOSED, Engine, Limits};
+use ferrule_model::policy::Engine;
 
-use super::{GRACE, Inner, PolicyError};
-
-/// Keys that one agent's reckoning may take: what it superseded included, beside as many of the agent before.
-pub const KEYS: u32 = layout::POLICY / 2;
-/// The same of addresses.
-pub const CLASSES: u32 = layout::CLASSES / 2;
-/// The same of prefixes.
-pub const BLOCKS: u32 = layout::BLOCKS / 2;
-/// Tables; each endpoint has two at most, so that those of two agents find numbers.
-pub const TABLES: u32 = CLOSED - 1;
-
-pub(super) fn limits() -> Limits {
-    let room = |entries: u32| entries as usize;
-    Limits { keys: room(KEYS), tables: TABLES, addresses: room(CLASSES), blocks: room(BLOCKS), ..Limits::default() }
-}
-
-impl PolicyError {
-    /// Whether a map has no room: hashes say E2BIG, tries ENOSPC.
-    pub(super) fn is_full(&self) -> bool {
-        let Self::Map { source, .. } = self else { return false };
-        let error = match source {
-            MapError::SyscallError(error) => &error.io_error,
-            MapError::IoError(error) => error,
-            _ => return false,
-        };
-        matches!(error.raw_os_error(), Some(libc::E2BIG | libc::ENOSPC))
-    }
-}
+use super::{error::PolicyError, inner::Inner};
+use crate::apply::GRACE;
 
 impl Inner {
     /// Removes what nothing names. Where that is nothing, a former agent's tables take the room: the endpoints that have
@@ -100,32 +72,5 @@ impl Inner {
             classes: moved(all.classes, then.addresses, now.addresses),
             blocks: moved(all.blocks, then.blocks, now.blocks),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use super::*;
-
-    fn is_full(number: i32) -> bool {
-        let source = MapError::IoError(io::Error::from_raw_os_error(number));
-        PolicyError::Map { step: String::new(), source }.is_full()
-    }
-
-    #[test]
-    fn a_full_map_is_told_from_other_errors() {
-        assert_eq!([libc::E2BIG, libc::ENOSPC, libc::ENOMEM, libc::EPERM].map(is_full), [true, true, false, false]);
-    }
-
-    #[test]
-    fn two_agents_reckonings_fit_side_by_side() {
-        let limits = limits();
-        assert!(2 * limits.keys <= layout::POLICY as usize);
-        assert!(2 * limits.addresses <= layout::CLASSES as usize);
-        assert!(2 * limits.blocks <= layout::BLOCKS as usize);
-        // Two directions of each endpoint, twice.
-        assert!(4 * (layout::entries(4096) - 1).min(4095) <= limits.tables && limits.tables < layout::TABLES);
     }
 }

@@ -9,7 +9,7 @@ use aya::{
     sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported},
 };
 use ferrule_api::chain::chain;
-use ferrule_kernel::bpf::{self, devices, sys};
+use ferrule_kernel::bpf::{self, mode, sys};
 
 use super::{Check, kernel};
 use crate::config::Attach;
@@ -96,8 +96,8 @@ fn maps() -> Check {
 }
 
 fn tcx(wanted: Option<Attach>) -> Check {
-    let found = if devices::has_tcx() { "yes" } else { "absent" };
-    match (devices::mode(wanted.map(Into::into)), wanted) {
+    let found = if mode::has_tcx() { "yes" } else { "absent" };
+    match (mode::mode(wanted.map(Into::into)), wanted) {
         (Err(error), _) => Check::fails("TCX", found, error.to_string()),
         (Ok(bpf::Attach::Tcx), _) => Check::ok("TCX", found, "devices that stay take TCX links"),
         (Ok(bpf::Attach::Clsact), Some(_)) => Check::ok("TCX", found, "clsact is used, as --attach says"),

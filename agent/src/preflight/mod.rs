@@ -12,6 +12,7 @@
 
 mod check;
 mod datapath;
+mod depth;
 mod devices;
 mod host;
 mod kernel;
@@ -20,17 +21,9 @@ mod services;
 mod wire;
 
 pub use check::{Check, Verdict, refusal, table};
+pub use depth::Depth;
 
 use crate::config::Config;
-
-/// How much is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// Everything.
-    Whole,
-    /// Without what the agent's start does next anyway: the programs are not loaded twice.
-    BeforeStart,
-}
 
 /// Runs every check. Blocks.
 #[must_use]

@@ -11,13 +11,13 @@ use crate::{attachment, state::NodeState};
 
 impl Reconciler {
     /// What the node should be like, and the maps accordingly.
-    pub(super) fn compute(&mut self, snapshot: &Snapshot, state: &mut NodeState) -> Result<(), Failure> {
+    pub(super) async fn compute(&mut self, snapshot: &Snapshot, state: &mut NodeState) -> Result<(), Failure> {
         let started = Instant::now();
-        let config = &self.with.config;
+        let config = &self.controllers.config;
         let resting = self.keeper.resting();
         let nothing = desired::Remote::default();
-        self.leases_seen = Some(self.with.attachments.lease_revision());
-        let endpoints = self.with.attachments.local_endpoints();
+        self.leases_seen = Some(self.controllers.attachments.lease_revision());
+        let endpoints = self.controllers.attachments.local_endpoints();
         self.leased = endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
         let observed = self.keeper.observed().unwrap_or(&nothing);
         let lasting = self.internal_ips.follow(&snapshot.objects.nodes, &config.node_name, observed, self.now());
@@ -38,12 +38,12 @@ impl Reconciler {
             lasting: &lasting,
         })?;
         let desired = Arc::new(desired);
-        let applied = self.keeper.apply(&desired, snapshot.whole, &self.with.flows);
+        let applied = self.keeper.apply(&desired, snapshot.whole, &self.controllers.flows);
         self.unfinished = applied.is_err() || !resting.is_empty();
         self.errors.maps = applied.err();
         let peers = desired.remote.peers.values();
         state.mtu = self.ways.pod_mtu;
-        self.pods_changed |= self.with.attachments.speak_from(desired.host_sources);
+        self.pods_changed |= self.controllers.attachments.speak_from(desired.host_sources);
         state.claimed = Arc::new(attachment::claimed(&snapshot.objects, &config.node_name));
         state.pod_cidrs.clone_from(&desired.own_pod_cidrs);
         state.internal_ips.clone_from(&desired.own_internal_ips);
@@ -53,7 +53,7 @@ impl Reconciler {
         let named = nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone()))));
         state.nodes = Arc::new(named.collect());
         state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
-        state.issues = self.issues(&desired, snapshot);
+        state.issues = self.issues(&desired, snapshot).await;
         tracing::debug!(
             nodes = state.nodes.len(),
             remote_pods = state.remote_pods,

@@ -14,15 +14,15 @@ use crate::attachment;
 
 impl Reconciler {
     /// Follows a snapshot that differs from the last one by pods alone; false where that takes a round.
-    pub(super) fn follow(&mut self, snapshot: &Arc<Snapshot>) -> bool {
-        let before = Arc::clone(&self.with.state.borrow());
+    pub(super) async fn follow(&mut self, snapshot: &Arc<Snapshot>) -> bool {
+        let before = Arc::clone(&self.state.borrow());
         let Some(known) = self.desired.clone().filter(|_| before.ready && !self.unfinished && snapshot.whole) else {
             return false;
         };
         if !self.keeper.holds(&known) || !self.knows_leases() {
             return false;
         }
-        let config = &self.with.config;
+        let config = &self.controllers.config;
         let (was, now) = (&self.snapshot.objects, &snapshot.objects);
         let Some((desired, steps)) = known.follow(was, now, &config.node_name, &self.leased) else { return false };
         let own = has_own(was, now, &config.node_name);
@@ -33,7 +33,7 @@ impl Reconciler {
             return true;
         }
         let desired = Arc::new(desired);
-        if let Err(error) = self.keeper.follow(&desired, &steps, &self.with.flows) {
+        if let Err(error) = self.keeper.follow(&desired, &steps, &self.controllers.flows) {
             tracing::warn!(error, "pods of other nodes; a round tries again");
             self.unfinished = true;
             return false;
@@ -49,7 +49,7 @@ impl Reconciler {
         };
         state.remote_pods = state.remote_pods.saturating_add_signed(steps.iter().map(pods).sum());
         if !others {
-            state.issues = self.issues(&desired, snapshot);
+            state.issues = self.issues(&desired, snapshot).await;
         }
         state.desired = Some(Arc::clone(&desired));
         self.desired = Some(desired);
@@ -60,7 +60,7 @@ impl Reconciler {
 
     /// Whether the addresses that are leased are those that were computed with.
     fn knows_leases(&mut self) -> bool {
-        let now = Some(self.with.attachments.lease_revision());
+        let now = Some(self.controllers.attachments.lease_revision());
         if self.leases_seen != now {
             if self.leased != self.leased_now() {
                 return false;

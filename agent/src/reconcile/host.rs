@@ -4,13 +4,14 @@ use ferrule_api::chain::chain;
 use ferrule_common::settings;
 use ferrule_kernel::{net, net::overlay};
 
-use super::{Reconciler, With};
+use super::Reconciler;
+use crate::controllers::Controllers;
 
 impl Reconciler {
     /// The host's own addresses and routes; a sentence for each that could not be made.
     pub(super) async fn host(&self, whole: bool) -> Vec<String> {
         let Some(desired) = &self.desired else { return Vec::new() };
-        let With { net, attachments, .. } = &self.with;
+        let Controllers { net, attachments, .. } = &*self.controllers;
         let mut errors = Vec::new();
         let carrier = self.ways.overlay.as_ref().or(self.ways.devices.first());
         if let Some(device) = carrier

@@ -21,15 +21,15 @@ use std::{
     collections::BTreeSet,
     error::Error,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
 use ferrule_api::chain::chain;
 pub use ferrule_kernel::net::own::OVERLAY;
 use ferrule_kernel::{
-    bpf::{Pins, Programs, RemoteMaps, sys},
-    changes::{Changes, Part, Parts},
+    bpf::{RemoteMaps, sys},
+    changes::{Part, Parts},
     net,
 };
 use ferrule_model::desired::{Desired, InternalIps, OuterSource};
@@ -38,13 +38,10 @@ use ferrule_source::{
     store::{Reader, Snapshot},
 };
 pub(crate) use others::programs;
-use rtnetlink::Handle;
 use tokio::sync::watch;
 
 use self::{remote::Keeper, ways::Ways};
-use crate::{
-    attachment::Attachments, config::Config, flows::Flows, policy::Policy, services::Services, state::NodeState,
-};
+use crate::{controllers::Controllers, state::NodeState};
 
 /// Rounds without a reason, which find what no event told.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -57,33 +54,11 @@ const GATHER: Duration = Duration::from_millis(20);
 /// Pods are looked at no more often than this, whatever happens to their links.
 const PODS: Duration = Duration::from_secs(1);
 
-/// What a reconciler works with.
-pub struct With {
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// Netlink.
-    pub net: Handle,
-    /// The programs, for devices.
-    pub programs: Arc<Mutex<Programs>>,
-    /// Local pods, whose addresses are never peers.
-    pub attachments: Arc<Attachments>,
-    /// Where what was found goes.
-    pub state: watch::Sender<Arc<NodeState>>,
-    /// Told when leases, links, addresses or routes change.
-    pub changes: Arc<Changes>,
-    /// Where maps are pinned.
-    pub pins: Pins,
-    /// Flows, which go with their ends' addresses.
-    pub flows: Arc<Flows>,
-    /// What may pass.
-    pub policy: Arc<Policy>,
-    /// Services.
-    pub services: Arc<Services>,
-}
-
 /// Keeps the datapath as it should be.
 pub struct Reconciler {
-    with: With,
+    controllers: Arc<Controllers>,
+    /// Where what was found goes.
+    state: watch::Sender<Arc<NodeState>>,
     keeper: Keeper,
     ways: Ways,
     /// The ways were found once.
@@ -138,9 +113,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 impl Reconciler {
     /// A reconciler that has not looked yet; it alone writes `maps`.
     #[must_use]
-    pub fn new(with: With, maps: RemoteMaps) -> Self {
+    pub fn new(controllers: Arc<Controllers>, state: watch::Sender<Arc<NodeState>>, maps: RemoteMaps) -> Self {
         Self {
-            with,
+            controllers,
+            state,
             keeper: Keeper::new(maps),
             ways: Ways::default(),
             looked: false,
@@ -169,7 +145,7 @@ impl Reconciler {
             let snapshot = store.snapshot();
             if !Arc::ptr_eq(&self.snapshot, &snapshot) {
                 // Where pods alone have changed, the round has nothing left to compute.
-                self.follow(&snapshot);
+                self.follow(&snapshot).await;
             }
             if snapshot.synced && self.round(snapshot, parts).await {
                 if parts.is_full() {
@@ -181,7 +157,7 @@ impl Reconciler {
                 return;
             }
             tokio::time::sleep(GATHER).await;
-            parts = parts.and(self.with.changes.take());
+            parts = parts.and(self.controllers.changes.take());
             if self.full_round.elapsed() >= PERIOD {
                 parts = parts.and(Parts::ALL);
             }
@@ -203,11 +179,11 @@ impl Reconciler {
                     }
                     // What waits for its pause has no other turn where pods come and go all the time.
                     let waits = self.pods_changed || parts != Parts::default() || self.full_round.elapsed() >= PERIOD;
-                    if waits || self.is_known() || !self.follow(&store.snapshot()) {
+                    if waits || self.is_known() || !self.follow(&store.snapshot()).await {
                         return true;
                     }
                 }
-                () = self.with.changes.told() => return true,
+                () = self.controllers.changes.told() => return true,
                 () = tokio::time::sleep(pause) => return true,
             }
         }
@@ -215,7 +191,7 @@ impl Reconciler {
 
     /// Whether it was finished.
     async fn round(&mut self, snapshot: Arc<Snapshot>, parts: Parts) -> bool {
-        let before = Arc::clone(&self.with.state.borrow());
+        let before = Arc::clone(&self.state.borrow());
         let mut state = (*before).clone();
         let outcome = self.reconcile(snapshot, parts, &mut state).await;
         let failures: Vec<Failure> = self.failures.drain(..).chain(outcome.err()).collect();
@@ -263,25 +239,24 @@ impl Reconciler {
         if state.ready && !before.ready {
             tracing::info!(mtu = state.mtu, pod_cidrs = ?state.pod_cidrs, nodes = state.nodes.len(), "ready");
         }
-        self.with.state.send_replace(Arc::new(state));
+        self.state.send_replace(Arc::new(state));
     }
 
     /// What is wrong with objects, policies and the source.
-    fn issues(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<Issue> {
+    async fn issues(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<Issue> {
         // Their own tasks may not have come to this snapshot yet, and nothing asks again for ten seconds; what the kernel
         // refuses they tell themselves.
-        let _ = self.with.policy.follow();
-        let policies = self.with.policy.issues().into_iter().map(Issue::Policies);
+        let _ = tokio::join!(self.controllers.policy.synced(), self.controllers.services.synced());
+        let policies = self.controllers.policy.issues().into_iter().map(Issue::Policies);
         let objects = desired.issues.iter().cloned().map(Issue::Node);
-        let _ = self.with.services.follow();
-        let services = self.with.services.issues().into_iter().map(Issue::Services);
+        let services = self.controllers.services.issues().into_iter().map(Issue::Services);
         let source = snapshot.notes.iter().cloned().map(Issue::Source);
         let refused = snapshot.refused.iter().cloned().map(Issue::Node);
         refused.chain(objects).chain(policies).chain(services).chain(source).collect()
     }
 
     fn leased_now(&self) -> BTreeSet<IpAddr> {
-        let endpoints = self.with.attachments.local_endpoints();
+        let endpoints = self.controllers.attachments.local_endpoints();
         endpoints.into_iter().flat_map(|endpoint| endpoint.addresses).collect()
     }
 
@@ -298,7 +273,7 @@ impl Reconciler {
         stale |= self.note(read).unwrap_or_default();
         stale |= parts.has(Part::Leases) && self.leases_matter();
         if stale {
-            match self.compute(&snapshot, state) {
+            match self.compute(&snapshot, state).await {
                 Ok(()) => self.snapshot = snapshot,
                 Err(failure) if self.desired.is_none() => return Err(failure),
                 // What was computed before goes on to be kept.
@@ -307,7 +282,7 @@ impl Reconciler {
         }
         self.pods_changed |= parts.has(Part::Pods);
         // Where another layout's maps are pinned, its programs are in force, and know what these maps may lack yet.
-        let successor = !self.with.pins.other_layouts().is_empty();
+        let successor = !self.controllers.pins.other_layouts().is_empty();
         if successor && !whole {
             state.waiting = Some(format!(
                 "another version's programs are in force, and stay until all of the source can be read: {}",
@@ -316,7 +291,7 @@ impl Reconciler {
             return Ok(());
         }
         if parts.is_full() {
-            self.with.programs.lock().unwrap_or_else(PoisonError::into_inner).doubt_roles();
+            self.controllers.programs.lock().unwrap_or_else(PoisonError::into_inner).doubt_roles();
         }
         let enforces = look || stale || parts.has(Part::Devices);
         if enforces {
@@ -329,20 +304,20 @@ impl Reconciler {
         if look || stale || parts.has(Part::Routes) {
             self.errors.host = self.host(whole).await;
         }
-        self.errors.leases = self.with.attachments.flush().await;
+        self.errors.leases = self.controllers.attachments.flush().await;
         // What was wrong with a pod may have gone with its lease.
         self.pods_changed |= parts.has(Part::Leases) && !self.errors.pods.is_empty();
         if self.pods_changed && (parts.is_full() || self.pods_looked_at.elapsed() >= PODS) {
-            self.errors.pods = self.with.attachments.heal().await;
+            self.errors.pods = self.controllers.attachments.heal().await;
             (self.pods_changed, self.pods_looked_at) = (false, Instant::now());
         }
         state.full_rounds += u64::from(parts.is_full());
         if let Some(desired) = self.desired.as_ref().filter(|_| parts.is_full()) {
             // What others find without an event of ours, such as a pod with the address of a Service.
-            state.issues = self.issues(desired, &self.snapshot);
+            state.issues = self.issues(desired, &self.snapshot).await;
         }
         state.errors = self.errors.all();
-        state.errors.extend(self.with.services.error());
+        state.errors.extend(self.controllers.services.error());
         if successor && state.ready && self.failures.is_empty() {
             self.take_over().await?;
         }
@@ -351,7 +326,7 @@ impl Reconciler {
 
     /// Looks at the ways to other nodes again: whether they lead elsewhere.
     async fn look(&mut self, snapshot: &Snapshot, parts: Parts) -> Result<bool, Failure> {
-        let With { config, net, attachments, .. } = &self.with;
+        let Controllers { config, net, attachments, .. } = &*self.controllers;
         let is_pod = |name: &str, ifindex: u32| attachments.is_pod_link(name, ifindex);
         match self.ways.look(config, net, snapshot, parts.has(Part::Underlay), &is_pod).await {
             // Nothing ran yet that might go on without: what is configured has to be there.

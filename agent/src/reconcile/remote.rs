@@ -7,13 +7,13 @@ use std::{
 };
 
 use aya::maps::MapError;
+use ferrule_api::chain::chain;
 use ferrule_kernel::bpf::RemoteMaps;
 use ferrule_model::{
     desired::{Desired, Remote},
     plan::{Step, plan},
 };
 
-use super::chain;
 use crate::flows::{Flows, Sweep};
 
 /// How long a removed node's index is not given to another: packets on their way may still name it.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use ferrule_api::chain::chain;
+use ferrule_common::hash::fnv1a;
 use ferrule_kernel::{
     net,
     net::{NetError, link, overlay, own},
@@ -219,9 +220,6 @@ async fn overlay_device(config: &Config, net: &Handle, mtu: u32, errors: &mut Ve
 /// Locally administered, and another one for each node: the kernel's loop check drops a packet whose inner source is
 /// the receiving device's own.
 fn overlay_mac(node: &str) -> [u8; 6] {
-    let hash = node
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let bytes = hash.to_be_bytes();
+    let bytes = fnv1a(node.bytes()).to_be_bytes();
     [0x02, bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]
 }

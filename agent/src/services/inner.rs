@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use aya::maps::MapError;
@@ -15,12 +15,10 @@ use ferrule_model::{
 };
 
 use super::{
-    ServiceError,
     ended::{Connected, Tried},
+    error::ServiceError,
 };
-
-/// What a program on its way may still read is not removed before this.
-const GRACE: Duration = Duration::from_secs(2);
+use crate::apply::{COMPARE, GRACE, Pace, Queue};
 
 /// Behind the lock of [`super::Services`].
 pub(super) struct Inner {
@@ -31,7 +29,7 @@ pub(super) struct Inner {
     /// None before the source was read.
     pub engine: Option<Engine>,
     /// Steps that the kernel refused, and all that came after them.
-    pub pending: VecDeque<Step>,
+    pub pending: Queue<Step>,
     /// Sets that nothing names, and since when.
     pub resting: VecDeque<(Instant, SetOf)>,
     /// Sets that a former agent left, or that somebody damaged.
@@ -49,9 +47,9 @@ pub(super) struct Inner {
     /// What went wrong last.
     pub error: Option<String>,
     /// When maps and programs were compared last.
-    pub compared: Option<Instant>,
+    pub compared: Pace,
     /// When kube-proxy was looked for last.
-    pub looked: Option<Instant>,
+    pub looked: Pace,
     /// Services whose addresses pods have, and for which objects that was looked at.
     pub shared: (Arc<Objects>, Vec<Issue>),
 }
@@ -63,7 +61,7 @@ impl Inner {
             node: node.to_owned(),
             hinted,
             engine: None,
-            pending: VecDeque::new(),
+            pending: Queue::default(),
             resting: VecDeque::new(),
             orphans: None,
             left: HashSet::new(),
@@ -72,8 +70,8 @@ impl Inner {
             attached: false,
             stack: None,
             error: None,
-            compared: None,
-            looked: None,
+            compared: Pace::due(COMPARE),
+            looked: Pace::due(COMPARE),
             shared: (Arc::default(), Vec::new()),
         }
     }
@@ -122,7 +120,7 @@ impl Inner {
     }
 
     fn take(&mut self, applied: Applied) -> Result<(), ServiceError> {
-        self.pending.extend(applied.steps);
+        self.pending.push(applied.steps);
         let now = Instant::now();
         self.resting.extend(applied.superseded.into_iter().map(|set| (now, set)));
         self.left.extend(applied.left);
@@ -131,11 +129,9 @@ impl Inner {
 
     /// Carries out what waits, in order.
     pub fn drain(&mut self) -> Result<(), ServiceError> {
-        while let Some(step) = self.pending.front() {
-            self.maps.apply(step).map_err(|source| ServiceError::Map { step: step.to_string(), source })?;
-            self.pending.pop_front();
-        }
-        Ok(())
+        let maps = &mut self.maps;
+        self.pending
+            .drain(|step| maps.apply(step).map_err(|source| ServiceError::Map { step: step.to_string(), source }))
     }
 
     /// Removes sets that nothing has named for a grace.

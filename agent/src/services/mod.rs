@@ -10,10 +10,11 @@
 //! that what has not changed is not written.
 
 mod ended;
+mod error;
 mod inner;
-mod keep;
 mod owners;
 mod recount;
+mod run;
 mod show;
 
 use std::{
@@ -22,9 +23,10 @@ use std::{
 };
 
 use aya::maps::MapError;
+pub use error::ServiceError;
 use ferrule_api::chain::chain;
 use ferrule_common::owner::Owner;
-use ferrule_kernel::bpf::{Pins, Programs, ServiceMaps, cgroup, cgroup::CgroupError};
+use ferrule_kernel::bpf::{Pins, Programs, ServiceMaps, cgroup};
 use ferrule_model::service::{Engine, Issue, Summary};
 use ferrule_source::{
     store,
@@ -34,28 +36,10 @@ pub use owners::Owners;
 use prometheus_client::metrics::histogram::Histogram;
 
 use self::inner::Inner;
-use crate::config::{Config, KubeProxy};
-
-/// Why Services are not in force.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// The kernel refused a write; what follows waits for it.
-    #[error("the maps of Services cannot be written: {step}")]
-    Map {
-        /// The step.
-        step: String,
-        /// The kernel's words.
-        source: MapError,
-    },
-    /// The socket programs are not where they should be.
-    #[error("Services are not translated at the socket")]
-    Cgroup(#[from] CgroupError),
-    /// There is no cgroup to attach to.
-    #[error(
-        "Services are not translated at the socket: no cgroup v2 is mounted; mount one, name it by --cgroup-root, or switch them off by --services off"
-    )]
-    NoCgroup,
-}
+use crate::{
+    apply::Turns,
+    config::{Config, KubeProxy},
+};
 
 /// Everybody's way to the Services.
 pub struct Services {
@@ -64,6 +48,7 @@ pub struct Services {
     pins: Pins,
     owners: Arc<Owners>,
     store: Reader,
+    turns: Turns<ServiceError>,
     on: bool,
     root: Option<PathBuf>,
     kube_proxy: KubeProxy,
@@ -92,17 +77,30 @@ impl Services {
         let (on, root, kube_proxy) = (settings.on, settings.root(), settings.kube_proxy);
         let in_force = store::in_force();
         let Parts { programs, pins, owners, store } = parts;
-        Self { inner: Mutex::new(inner), programs, pins, owners, store, on, root, kube_proxy, in_force }
+        Self {
+            inner: Mutex::new(inner),
+            programs,
+            pins,
+            owners,
+            store,
+            turns: Turns::default(),
+            on,
+            root,
+            kube_proxy,
+            in_force,
+        }
+    }
+
+    /// Waits until what the store says by now is in force, as far as the source allows. What the kernel refuses is tried
+    /// again, and [`Self::error`] says it.
+    pub async fn synced(&self) {
+        // The error is kept.
+        let _ = self.turns.next().await;
     }
 
     /// Puts in force what the store says now. The first snapshot needs to be whole where something is in force already.
-    /// Blocks.
-    ///
-    /// # Errors
-    /// The kernel's; the rest is tried again.
-    pub fn follow(&self) -> Result<(), ServiceError> {
+    fn sync(&self) -> Result<(), ServiceError> {
         let mut inner = self.lock();
-        // Read with the lock held: of two who follow, neither brings back an older snapshot.
         let snapshot = self.store.clone().snapshot();
         if !snapshot.synced {
             return Ok(());

@@ -6,6 +6,7 @@
 //!    stand at once)       └── statistics: medians of rounds, and how sure they are
 //! ```
 
+mod judge;
 mod lab;
 mod machine;
 mod process;
@@ -69,9 +70,9 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let start = Instant::now();
     let (mut rows, failures) = measure(&scenarios, &settings)?;
-    target::judge(&mut rows);
+    judge::judge(&mut rows);
     print!("{}", show::table(&rows));
-    println!("{}\nThis took {:.0} s.", target::sum(&rows), start.elapsed().as_secs_f64());
+    println!("{}\nThis took {:.0} s.", judge::sum(&rows), start.elapsed().as_secs_f64());
     if settings.quick {
         println!("A quick run shows that everything can be measured; its figures judge nothing.");
     }

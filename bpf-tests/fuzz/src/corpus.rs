@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use ferrule_common::hash::fnv1a;
+
 /// Each file's name and content, in the order of the names.
 #[derive(Debug)]
 pub struct Corpus(pub Vec<(String, Vec<u8>)>);
@@ -28,5 +30,5 @@ impl Corpus {
 
 /// A name for an input: FNV-1a, which every build computes alike.
 pub fn hash(input: &[u8]) -> u64 {
-    input.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv1a(input.iter().copied())
 }

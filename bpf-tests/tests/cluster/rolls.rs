@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
 use test_kit::{
-    cluster::{Component, Node, images},
+    cluster::{Component, Node, other_version},
     traffic::{Echo, Protocol, probe},
 };
 
@@ -24,7 +24,7 @@ use crate::support::{
 #[test]
 fn a_roll_to_another_version_and_back_is_not_noticed() {
     let space = Space::new("roll");
-    images::other_version(&space.cluster).expect("an image of another version");
+    other_version::load(&space.cluster).expect("an image of another version");
     let nodes = nodes();
     let image = "get daemonset ferrule -n kube-system -o jsonpath={.spec.template.spec.containers[0].image}";
     let own = kubectl(&space, image).expect("the DaemonSet");
@@ -36,7 +36,7 @@ fn a_roll_to_another_version_and_back_is_not_noticed() {
         rolled_out(&space);
     };
     let ran = churn::meanwhile(&space, |_| {
-        set(images::OTHER_VERSION);
+        set(other_version::IMAGE);
         let after: Vec<BTreeSet<String>> = nodes.iter().map(layouts).collect();
         let changed = before.iter().zip(&after).all(|(before, after)| before != after);
         set(&own);

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::{Context, release::release};
 use crate::{
-    chained::{self, ChainedError, Sides},
-    fault::Fault,
+    chained::{self, Sides},
+    fault::{ChainedError, Fault},
     spec::{
         args::Args,
         env::{EnvError, Target},

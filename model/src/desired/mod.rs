@@ -10,6 +10,7 @@
 mod claims;
 mod follow;
 mod indices;
+mod input;
 mod issue;
 mod lasting;
 mod least_mtu;
@@ -19,88 +20,34 @@ mod reason;
 mod remote;
 mod routes;
 mod screen;
+mod settings;
 mod source;
 #[cfg(test)]
 mod source_tests;
 #[cfg(test)]
 mod tests;
+mod underlay;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 pub use indices::assign;
+pub use input::{Input, LocalEndpoint};
 use ipnetwork::IpNetwork;
 pub use issue::{DesiredError, Issue};
 pub use lasting::{InternalIps, Lasting};
 pub use least_mtu::{LEAST_V4, LEAST_V6, MtuTooSmall, fits};
 pub(crate) use peers::precedence;
-pub use reach::{Overhead, Path, Routing, Underlay};
 pub use reason::Reason;
 pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target};
 pub use routes::{KernelRoute, RouteKind};
 pub use screen::{Own, Ranges, Screen, Screened, Special, special};
-pub use source::OuterSource;
+pub use settings::{OuterSource, Overhead, Routing, Settings};
+pub use underlay::{Path, Underlay};
 
 use crate::{
     cidr::{self, Family},
-    objects::{Map, Objects},
+    objects::Map,
 };
-
-/// What the operator configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// How packets travel between nodes.
-    pub routing: Routing,
-    /// What the encapsulation takes from a packet.
-    pub overhead: Overhead,
-    /// Every pod's address of the cluster lies in one of these; host bits are ignored. May be empty.
-    pub cluster_cidrs: Vec<IpNetwork>,
-    /// The highest node index that the map has room for.
-    pub node_capacity: u32,
-    /// Whose choice the tunnel's outer source is.
-    pub outer_source: OuterSource,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            routing: Routing::Vxlan,
-            overhead: Overhead::default(),
-            cluster_cidrs: vec![],
-            node_capacity: 8191,
-            outer_source: OuterSource::default(),
-        }
-    }
-}
-
-/// An attachment of this node, from its lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalEndpoint {
-    /// CNI's container id.
-    pub container_id: String,
-    /// The leased addresses.
-    pub addresses: Vec<IpAddr>,
-}
-
-/// All that desired state depends on.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// The objects of this moment, from a source that is synced, as a [`Screen`] let them pass.
-    pub objects: &'a Objects,
-    /// The name of the node that the agent runs on.
-    pub node_name: &'a str,
-    /// This node's leases. Their addresses are never peers.
-    pub endpoints: &'a [LocalEndpoint],
-    /// What the operator configured.
-    pub settings: &'a Settings,
-    /// What the kernel says about the ways to other nodes.
-    pub underlay: &'a Underlay,
-    /// The node entries that are in the map now: a node that did not change keeps its index.
-    pub observed: &'a Map<u32, NodeEntry>,
-    /// Indices that were removed lately, and that packets on their way may still name.
-    pub resting: &'a BTreeSet<u32>,
-    /// InternalIPs that came or went a moment ago.
-    pub lasting: &'a Lasting,
-}
 
 /// What a node should be like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

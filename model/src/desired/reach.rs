@@ -1,82 +1,16 @@
 //! How each other node is reached: through the overlay, or natively by a next hop.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use super::{
-    DesiredError, Forwarding, Input, Issue, NodeEntry, Reason,
+    DesiredError, Forwarding, Input, Issue, NodeEntry, Path, Reason, Routing, Underlay,
     claims::{Claim, Claims},
     source,
 };
 use crate::cidr::Family;
-
-/// How packets travel between nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Routing {
-    /// Encapsulated.
-    Vxlan,
-    /// As they are; the underlay carries pod addresses.
-    Native,
-    /// As they are to nodes on the same link, else encapsulated. Pods' MTU leaves room for the tunnel, so that a node that
-    /// joins elsewhere changes nothing for pods that are there. Both are accepted from nodes on the link.
-    Auto,
-}
-
-/// What VXLAN takes from a packet, in bytes, by the family of the outer header: outer IP, UDP, VXLAN and inner Ethernet
-/// headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Overhead {
-    /// 20 + 8 + 8 + 14.
-    pub v4: u32,
-    /// 40 + 8 + 8 + 14.
-    pub v6: u32,
-}
-
-impl Default for Overhead {
-    fn default() -> Self {
-        Self { v4: 50, v6: 70 }
-    }
-}
-
-/// The kernel's way to an address of another node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Path {
-    /// The gateway, or the address itself where it is on link.
-    pub next_hop: IpAddr,
-    /// The device by which packets leave.
-    pub ifindex: u32,
-    /// The route's or the device's MTU in bytes.
-    pub mtu: u32,
-    /// The source that the kernel would choose, where it says so.
-    pub source: Option<IpAddr>,
-    /// What a router on the path said it takes at most (RFC 1191, RFC 8201), in bytes, while the kernel believes it.
-    pub learned: Option<u32>,
-}
-
-impl Path {
-    /// The largest packet that gets through now, in bytes.
-    #[must_use]
-    pub fn present_mtu(&self) -> u32 {
-        self.learned.map_or(self.mtu, |learned| learned.min(self.mtu))
-    }
-}
-
-/// What the kernel says about the ways to other nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Underlay {
-    /// By the InternalIP of the other node; no entry where there is no route.
-    pub paths: BTreeMap<IpAddr, Path>,
-    /// The overlay device, where there is one.
-    pub vxlan_ifindex: Option<u32>,
-    /// The overlay device's MTU in bytes.
-    pub vxlan_mtu: u32,
-    /// Every address of this node but what we made, with the interface index of the device that has it: no pod elsewhere does.
-    pub local: BTreeMap<IpAddr, u32>,
-    /// What this node must not lose: the addresses of its own devices, and the gateways by which it reaches others.
-    pub kept: BTreeSet<IpAddr>,
-}
 
 /// The entry of each other node that can be reached, by name.
 pub(super) fn entries<'a>(

@@ -5,18 +5,8 @@
 
 use std::net::IpAddr;
 
-use super::{Input, Path, claims::Claim};
+use super::{Input, OuterSource, Path, claims::Claim};
 use crate::cidr::Family;
-
-/// Whose choice the tunnel's outer source is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OuterSource {
-    /// Always ours: the kernel takes it from the programs (Linux 6.0).
-    #[default]
-    Named,
-    /// The kernel's, unless that is none of the node's InternalIPs: packets then go by the stack's routes, which name it.
-    WhereNeeded,
-}
 
 /// The outer source for what takes a path; `None` where the kernel chooses, also since no device has an InternalIP.
 pub(super) fn outer(input: Input<'_>, own: &Claim, family: Family, path: Option<&Path>) -> Option<IpAddr> {

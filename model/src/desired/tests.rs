@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::{
-    objects::{NetworkPolicy, Node, ObjectName, Phase, Pod},
+    objects::{NetworkPolicy, Node, ObjectName, Objects, Phase, Pod},
     selector::Selector,
 };
 

@@ -1,40 +1,26 @@
-//! What should hold for an endpoint: the union of the policies that select its pod, by direction.
+//! A result that is still to find its table.
 
 use std::sync::Arc;
 
 use super::{
     limits::OF_POD,
-    policies::{DIRECTIONS, Policies},
     port::{PortPrefix, number},
     rule::Rule,
-    tables::Draft,
 };
-use crate::objects::{ContainerPort, ObjectName, Pod};
+use crate::objects::{ContainerPort, Pod};
 
-/// One direction: what its table should hold, if some policy isolates the endpoint, and which policies do.
+/// A result that is still to find its table: rules with the ports that are the same for every peer. One without rules is
+/// [`super::CLOSED`].
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) draft: Option<Draft>,
-    pub(super) policies: Vec<ObjectName>,
-}
-
-/// Ingress and egress. Without a pod object nothing selects the endpoint.
-pub(super) fn wanted(pod: Option<&Arc<Pod>>, policies: &mut Policies) -> [Wanted; 2] {
-    let selecting = pod.map(|pod| (pod, policies.selecting(pod)));
-    [0, 1].map(|at| {
-        let mut wanted = Wanted::default();
-        let Some((pod, selecting)) = &selecting else { return wanted };
-        for (policy, rules) in selecting.iter().filter(|(policy, _)| policy.isolates.contains(&DIRECTIONS[at])) {
-            wanted.policies.push(policy.name.clone());
-            let draft = wanted.draft.get_or_insert_default();
-            rules[at].iter().for_each(|rule| draft.add(rule, pod));
-        }
-        wanted
-    })
+pub(super) struct Draft {
+    /// What it is known by.
+    pub(super) spec: Vec<u64>,
+    pub(super) rules: Vec<(Arc<Rule>, Arc<[PortPrefix]>)>,
 }
 
 impl Draft {
-    fn add(&mut self, rule: &Arc<Rule>, pod: &Pod) {
+    /// Adds a rule, with the ports that the pod gives its names.
+    pub(super) fn add(&mut self, rule: &Arc<Rule>, pod: &Pod) {
         // One more than fits anywhere: whoever asks how much it is finds it refused.
         if self.rules.len() > OF_POD.keys {
             return;

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use super::{
     engine::Engine,
     issue::{InForceStill, Issue, Reason, Subject},
+    limits::CLOSED,
     locals::{Full, Stuck},
     policies::{DIRECTIONS, list},
     quota::Refusal,
     rule::RuleName,
-    tables::CLOSED,
 };
 use crate::objects::{Direction, Identity, Kind, NetworkPolicy, ObjectName, PortMatch};
 

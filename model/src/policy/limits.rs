@@ -1,6 +1,12 @@
 //! What the maps have room for, and how much of it a pod and a namespace may ask for.
 
+use ferrule_common::policy::TABLE_BITS;
+
 use super::demand::Demand;
+
+/// The table that is always empty, so that a direction can be closed however full everything is: the highest number that a
+/// word has room for. Nobody writes it.
+pub const CLOSED: u32 = (1 << TABLE_BITS) - 1;
 
 /// How many entries fit, and shares of them. What is superseded counts until [`super::Engine::retire`] removed it, so that
 /// a change needs room for what was and what shall be.
@@ -30,7 +36,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             keys: 262_144,
-            tables: super::CLOSED - 1,
+            tables: CLOSED - 1,
             addresses: 262_144,
             blocks: 65_536,
             of_pod: OF_POD,

@@ -15,6 +15,7 @@ mod addresses;
 mod blocks;
 mod classes;
 mod classify;
+mod count;
 mod demand;
 mod draft;
 mod emit;
@@ -42,6 +43,7 @@ mod term;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -50,12 +52,11 @@ pub use demand::{Demand, Excess, Measure};
 pub use engine::Engine;
 pub use inspect::{InForce, Summary};
 pub use issue::{InForceStill, Issue, Reason, Subject};
-pub use limits::{Limits, OF_POD};
+pub use limits::{CLOSED, Limits, OF_POD};
 pub use port::PortPrefix;
 pub use rule::RuleName;
 pub use share::excess;
 pub use step::{RuleKey, Step, Word};
-pub use tables::CLOSED;
 
 use crate::objects::{Namespace, NetworkPolicy, ObjectName, Pod};
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    count,
     demand::Demand,
     index::SelectorIndex,
     numbers::Numbers,
@@ -136,7 +137,7 @@ impl Policies {
     pub(super) fn largest<'a>(&self, names: &'a [ObjectName], at: usize) -> Option<&'a ObjectName> {
         let ask = |name: &ObjectName| {
             let policy = self.slots.get(*self.ids.get(name)? as usize)?.as_ref()?;
-            let of = |at: usize| Demand::of_policy(name, DIRECTIONS[at], list(&policy.object, DIRECTIONS[at]));
+            let of = |at: usize| count::of_policy(name, DIRECTIONS[at], list(&policy.object, DIRECTIONS[at]));
             Some(policy.asks.get_or_init(|| [0, 1].map(of))[at].weight())
         };
         names.iter().max_by_key(|name| ask(name))

@@ -6,10 +6,10 @@ use std::{cmp::Reverse, sync::Arc};
 use super::{
     demand::Demand,
     engine::Engine,
+    limits::CLOSED,
     locals::Full,
     settle::{Flip, Keys, Plan},
     space::Dirty,
-    tables::CLOSED,
 };
 
 impl Engine {

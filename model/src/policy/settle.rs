@@ -5,12 +5,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    draft::{self, Wanted},
+    draft::Draft,
     engine::Engine,
+    limits::CLOSED,
     locals::{Full, Stuck},
     space::Dirty,
     step::{RuleKey, Step},
-    tables::{CLOSED, Draft},
+    wanted::{self, Wanted},
 };
 use crate::objects::ObjectName;
 
@@ -51,7 +52,7 @@ impl Engine {
     fn plan_endpoint(&mut self, index: u32, plan: &mut Plan, dirty: &mut Dirty) {
         let Some(local) = self.locals.get(index) else { return };
         let namespace = local.endpoint.pod.as_ref().map(|pod| pod.namespace.clone());
-        let wanted = draft::wanted(self.locals.pod(index, &self.pods), &mut self.policies);
+        let wanted = wanted::wanted(self.locals.pod(index, &self.pods), &mut self.policies);
         let policies = wanted.each_ref().map(|wanted| wanted.policies.as_slice().into());
         plan.flips.insert(index, Flip { tables: [0; 2], policies });
         for (at, Wanted { draft, .. }) in wanted.iter().enumerate() {

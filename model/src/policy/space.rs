@@ -11,7 +11,8 @@ use super::{
     blocks::Blocks,
     classes::Classes,
     demand::Demand,
-    tables::{Draft, Tables},
+    draft::Draft,
+    tables::Tables,
     term::{Peers, Term},
     terms::Terms,
 };

@@ -6,36 +6,19 @@ use std::{
     sync::Arc,
 };
 
+use ferrule_common::policy;
+
 use super::{
     classes::{ANY_POD, ANYONE, Classes},
     demand::Demand,
+    draft::Draft,
+    limits::CLOSED,
     numbers::Numbers,
     port::{PortPrefix, number},
-    rule::{Rule, Whom},
+    rule::Whom,
     step::RuleKey,
     terms::{Fact, Terms},
 };
-
-/// The table that is always empty, so that a direction can be closed however full everything is: the highest number that a
-/// word has room for. Nobody writes it.
-pub const CLOSED: u32 = (1 << 14) - 1;
-
-/// Bits of a table's `uses`, as in `ferrule_common::policy`.
-mod uses {
-    pub(super) const ANY_PROTOCOL: u32 = 1 << 20;
-    pub(super) const BY_CLASS: u32 = 1 << 21;
-    pub(super) const BY_POD: u32 = 1 << 22;
-    pub(super) const BY_ANYONE: u32 = 1 << 23;
-}
-
-/// A result that is still to find its table: rules with the ports that are the same for every peer. One without rules is
-/// [`CLOSED`].
-#[derive(Debug, Default)]
-pub(super) struct Draft {
-    /// What it is known by.
-    pub(super) spec: Vec<u64>,
-    pub(super) rules: Vec<(Arc<Rule>, Arc<[PortPrefix]>)>,
-}
 
 /// What a rule allows the peers of a term.
 #[derive(Debug)]
@@ -127,9 +110,9 @@ impl Tables {
         }
         let wild = |class| table.by_wildcard.iter().any(|(other, _)| *other == class);
         let flags = [
-            (!table.by_term.is_empty(), uses::BY_CLASS),
-            (wild(ANY_POD), uses::BY_POD),
-            (wild(ANYONE), uses::BY_ANYONE),
+            (!table.by_term.is_empty(), policy::BY_CLASS),
+            (wild(ANY_POD), policy::BY_POD),
+            (wild(ANYONE), policy::BY_ANYONE),
         ];
         table.uses |= flags.iter().filter(|(is, _)| *is).fold(0, |all, (_, bit)| all | bit);
         self.by_spec.insert(table.spec.clone(), number);
@@ -276,7 +259,7 @@ impl Table {
 
     /// Whether it tells a pod from what is none.
     pub(super) fn tells_pods(&self) -> bool {
-        self.uses & uses::BY_POD != 0
+        self.uses & policy::BY_POD != 0
     }
 
     /// How many keys a class has since a fact holds for it, each clause's counted.
@@ -298,7 +281,7 @@ impl Table {
 }
 
 fn length(prefix: &PortPrefix) -> u32 {
-    if prefix.protocol == 0 { uses::ANY_PROTOCOL } else { 1 << prefix.bits }
+    if prefix.protocol == 0 { policy::ANY_PROTOCOL } else { 1 << prefix.bits }
 }
 
 /// Of several rules that allow the same, the one with the lowest number.

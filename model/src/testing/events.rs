@@ -5,10 +5,10 @@ use proptest::{prelude::*, sample::select};
 use super::{
     Cluster, Event,
     policies::policy,
-    universe::{NAMESPACES, NODES, PODS, PORT_NAMES, addresses, node, node_of, pod_name},
+    universe::{NAMESPACES, NODES, PODS, PORT_NAMES, addresses, node, node_of, pod_name, protocol},
 };
 use crate::{
-    objects::{ContainerPort, Namespace, Objects, Phase, Pod, Protocol},
+    objects::{ContainerPort, Namespace, Objects, Phase, Pod},
     oracle::{Endpoint, OwnNodeEgress},
     selector::Labels,
 };
@@ -118,11 +118,6 @@ fn uid() -> impl Strategy<Value = String> {
 fn container_port() -> impl Strategy<Value = ContainerPort> {
     (select(vec!["", PORT_NAMES[0], PORT_NAMES[0], PORT_NAMES[1]]), select(vec![80, 81, 8080]), protocol())
         .prop_map(|(name, port, protocol)| ContainerPort { name: name.into(), port, protocol })
-}
-
-/// A protocol that policies can name.
-pub(super) fn protocol() -> impl Strategy<Value = Protocol> {
-    prop_oneof![3 => Just(Protocol::Tcp), 2 => Just(Protocol::Udp), 1 => Just(Protocol::Sctp)]
 }
 
 fn namespace() -> impl Strategy<Value = Namespace> {

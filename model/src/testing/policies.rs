@@ -3,10 +3,7 @@
 use ipnetwork::IpNetwork;
 use proptest::{prelude::*, sample::select};
 
-use super::{
-    events::protocol,
-    universe::{NAMESPACES, PORT_NAMES, block},
-};
+use super::universe::{NAMESPACES, PORT_NAMES, block, protocol};
 use crate::{
     cidr,
     objects::{Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch},

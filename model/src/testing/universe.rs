@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use proptest::{prelude::*, sample::select};
 
 use crate::{
-    objects::{Node, ObjectName},
+    objects::{Node, ObjectName, Protocol},
     selector::Labels,
 };
 
@@ -112,4 +112,9 @@ pub(super) fn block() -> impl Strategy<Value = IpNetwork> {
         "172.16.0.0/12",
     ];
     select(BLOCKS.to_vec()).prop_filter_map("every block parses", |text| text.parse().ok())
+}
+
+/// A protocol that policies can name.
+pub(super) fn protocol() -> impl Strategy<Value = Protocol> {
+    prop_oneof![3 => Just(Protocol::Tcp), 2 => Just(Protocol::Udp), 1 => Just(Protocol::Sctp)]
 }

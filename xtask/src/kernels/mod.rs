@@ -20,7 +20,6 @@ mod root;
 use std::{
     collections::VecDeque,
     fs,
-    path::PathBuf,
     sync::{Mutex, PoisonError},
     thread,
     time::Instant,
@@ -46,7 +45,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Summary> {
         let others: Vec<_> = others.iter().map(|release| release.label).collect();
         println!("     not these: {}; `cargo xtask test kernels` runs all", others.join(", "));
     }
-    fs::create_dir_all(folder(workspace))?;
+    fs::create_dir_all(workspace.kernels())?;
     let mut sum = Summary { succeeded: true, ..Summary::default() };
     for arch in [Arch::Amd64, Arch::Arm64] {
         let queue: VecDeque<_> = chosen.iter().copied().filter(|release| release.arch == arch).collect();
@@ -77,11 +76,6 @@ fn all(workspace: &Workspace, queue: VecDeque<Release>, archive: &[u8]) -> Summa
         }
     });
     sum.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The folder of everything that this tier keeps.
-fn folder(workspace: &Workspace) -> PathBuf {
-    workspace.root.join("target/kernels")
 }
 
 /// One guest, from its package to its results, in words and numbers.
@@ -130,9 +124,9 @@ fn boot(workspace: &Workspace, release: Release, archive: &[u8]) -> Result<(cons
     let mut initramfs = archive.to_vec();
     initramfs.extend(modules::archive(&kernel)?);
     initramfs.extend(root::exceptions(&release));
-    let file = folder(workspace).join(format!("{}.cpio", release.label));
+    let file = workspace.kernels().join(format!("{}.cpio", release.label));
     fs::write(&file, initramfs)?;
-    let results = guest::run(&kernel, &file, &folder(workspace).join(format!("{}.log", release.label)))?;
+    let results = guest::run(&kernel, &file, &workspace.kernels().join(format!("{}.log", release.label)))?;
     fs::remove_file(&file)?;
     Ok((results, kernel.version))
 }

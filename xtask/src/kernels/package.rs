@@ -39,7 +39,7 @@ pub struct Kernel {
 /// # Errors
 /// Without a network, or where the suite has no such kernel.
 pub fn fetch(workspace: &Workspace, release: Release) -> Result<Kernel> {
-    let folder = super::folder(workspace).join(format!("{}-{}", release.suite, release.arch.debian()));
+    let folder = workspace.kernels().join(format!("{}-{}", release.suite, release.arch.debian()));
     let sources = Some(folder.join(SOURCES));
     let suite = Suite { release, apt: PrivateApt { folder, arch: release.arch, sources } };
     suite.update()?;

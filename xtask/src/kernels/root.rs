@@ -60,7 +60,7 @@ pub fn archive(workspace: &Workspace, arch: Arch, names: &[&String]) -> Result<V
     let mut root = Root {
         arch,
         archive: Archive::default(),
-        scratch: super::folder(workspace).join("strip"),
+        scratch: workspace.kernels().join("strip"),
         libraries: BTreeSet::new(),
     };
     root.skeleton();

@@ -8,17 +8,11 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{apt, toolchain};
+use super::{apt, llvm, toolchain};
 use crate::{step::step, workspace::program};
 
 /// The version that is installed, and the only one that was tried.
 const VERSION: &str = "0.13.0";
-
-/// LLVM's major versions that it can be built against.
-const LLVM: [u32; 3] = [23, 22, 21];
-
-/// The newest of them.
-pub const NEWEST_LLVM: u32 = LLVM[0];
 
 /// Installs it where it is missing.
 ///
@@ -31,15 +25,16 @@ pub fn ensure() -> Result<()> {
     println!("bpf-linker {VERSION}: links the eBPF programs; built here against LLVM, which takes a minute or two");
     let needed = toolchain::newest_llvm()?;
     apt::update()?;
-    let major = LLVM
+    let major = llvm::VERSIONS
         .into_iter()
         .rev()
         .filter(|major| *major >= needed)
         .find(|major| apt::is_offered(&format!("llvm-{major}-dev")))
         .with_context(|| {
             format!(
-                "apt offers no llvm-N-dev with N from {needed} to {NEWEST_LLVM}, against which bpf-linker could be \
-                 built; take a distribution with LLVM {needed}, or add LLVM's own repository of packages"
+                "apt offers no llvm-N-dev with N from {needed} to {}, against which bpf-linker could be \
+                 built; take a distribution with LLVM {needed}, or add LLVM's own repository of packages",
+                llvm::NEWEST
             )
         })?;
     let versioned = [format!("llvm-{major}-dev"), format!("libpolly-{major}-dev")];

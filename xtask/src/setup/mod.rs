@@ -6,6 +6,7 @@ pub mod cross;
 pub mod go;
 pub mod kubernetes;
 pub mod linker;
+mod llvm;
 pub mod private_apt;
 pub mod promtool;
 pub mod toolchain;

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{apt, linker};
+use super::{apt, llvm};
 use crate::{step::step, workspace::program};
 
 /// The nightly that is installed where rustup can: the last that was tried, with LLVM 22.
@@ -124,6 +124,21 @@ pub fn ensure() -> Result<()> {
     )
 }
 
+/// A nightly of rustup's that has rustfmt, which is added where it can be.
+pub fn formatter() -> Option<String> {
+    let has_rustfmt =
+        |name: &String| output(Command::new("rustup").args(["run", name, "rustfmt", "--version"])).is_some();
+    let nightlies = nightlies();
+    if let Some(name) = nightlies.iter().find(|name| has_rustfmt(name)) {
+        return Some(name.clone());
+    }
+    let name = nightlies.into_iter().next()?;
+    let mut rustup = Command::new("rustup");
+    rustup.args(["component", "add", "rustfmt", "--toolchain", &name]);
+    step(&format!("rustup component add rustfmt ({name})"), &mut rustup).ok()?;
+    Some(name).filter(has_rustfmt)
+}
+
 /// Names of rustup's nightlies, the one that was tried first.
 fn nightlies() -> Vec<String> {
     let list = output(Command::new("rustup").args(["toolchain", "list"])).unwrap_or_default();
@@ -137,7 +152,7 @@ fn nightlies() -> Vec<String> {
 /// Whether the compiler that says `text` of itself is recent enough, and not too recent for the linker.
 fn fits(text: &str) -> bool {
     text.lines().find_map(|line| line.strip_prefix("release: ")).is_some_and(is_recent)
-        && llvm(text).is_some_and(|major| major <= linker::NEWEST_LLVM)
+        && llvm(text).is_some_and(|major| major <= llvm::NEWEST)
 }
 
 /// Whether a version of rustc is at least the workspace's.

@@ -1,14 +1,15 @@
 //! `ferrule`: asks the agent of this node and prints what it says, as a table or as JSON.
 
+mod answer;
 mod connectivity;
 mod monitor;
 mod policy;
 mod service;
 mod table;
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io, path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
+use answer::{LIMIT, PATIENCE, print, read};
 use clap::{
     CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{EnumValueParser, PossibleValue, TypedValueParser},
@@ -168,12 +169,6 @@ enum MapCommand {
     },
 }
 
-/// The agent answers from memory or a map.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// Checks ask the kernel and other nodes.
-const PATIENCE: Duration = Duration::from_secs(45);
-
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -255,23 +250,6 @@ fn is_named(endpoint: &Endpoint, name: &str) -> bool {
     endpoint.pod.as_deref() == Some(name)
         || endpoint.addresses.iter().any(|address| address == name)
         || name.len() >= 4 && endpoint.container_id.starts_with(name)
-}
-
-/// What the agent answered.
-fn read<T: serde::de::DeserializeOwned>(answer: Value) -> anyhow::Result<T> {
-    serde_json::from_value(answer)
-        .context("the agent's answer cannot be read; it and this command may be more than one release apart")
-}
-
-fn print<T: serde::de::DeserializeOwned>(
-    value: Value,
-    json: bool,
-    table: impl FnOnce(T) -> String,
-) -> anyhow::Result<()> {
-    use io::Write;
-    let text = if json { serde_json::to_string_pretty(&value)? } else { table(read(value)?) };
-    writeln!(io::stdout(), "{text}")?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ use ferrule_api::{
 };
 use serde_json::Value;
 
-use super::{LIMIT, PATIENCE, print, read, table};
+use super::{
+    answer::{LIMIT, PATIENCE, print, read},
+    table,
+};
 
 #[derive(Subcommand)]
 pub(super) enum PolicyCommand {

@@ -4,7 +4,10 @@ use clap::Subcommand;
 use ferrule_api::{client::Agent, view};
 use serde_json::Value;
 
-use super::{LIMIT, print, table};
+use super::{
+    answer::{LIMIT, print},
+    table,
+};
 
 #[derive(Subcommand)]
 pub(super) enum ServiceCommand {

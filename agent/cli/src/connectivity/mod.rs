@@ -22,10 +22,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, bail};
 use ask::Answer;
 use ferrule_agent::{run::stopped, say};
-use ferrule_api::{
-    chain::chain,
-    view::{Finding, Severity},
-};
+use ferrule_api::view::{Finding, Severity};
 use plan::{Asked, World};
 use stage::Stage;
 
@@ -177,11 +174,6 @@ async fn ask_in(stage: &Stage, pod: &str, asked: &[Asked]) -> Result<Vec<Answer>
 #[must_use]
 pub fn broken(findings: &[Finding]) -> usize {
     findings.iter().filter(|finding| finding.verdict == Severity::Failure).count()
-}
-
-/// An error with its causes.
-fn words(error: &kube::Error) -> String {
-    chain(error)
 }
 
 #[cfg(test)]

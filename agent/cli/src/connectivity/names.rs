@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use ferrule_api::chain::chain;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{Api, Client, api::ListParams};
 
-use super::{stage::ready_endpoints, words};
+use super::stage::ready_endpoints;
 
 /// What to do about the name server at this address, as far as the API server knows it; none where it is no Service.
 pub(super) async fn remedy(client: &Client, server: IpAddr) -> Option<String> {
@@ -21,7 +22,7 @@ pub(super) async fn remedy(client: &Client, server: IpAddr) -> Option<String> {
     let own = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
     let ready: usize = match slices.list(&own).await {
         Ok(list) => list.items.iter().map(ready_endpoints).sum(),
-        Err(error) => return Some(format!("the endpoints of {namespace}/{name} cannot be listed: {}", words(&error))),
+        Err(error) => return Some(format!("the endpoints of {namespace}/{name} cannot be listed: {}", chain(&error))),
     };
     let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
     let selector: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -15,7 +15,7 @@ use aya::{
 };
 use ferrule_common::service::PROGRAMS;
 
-use super::{Pins, attach::Programs, load::LoadError, sys};
+use super::{Pins, attach::Programs, error::LoadError, sys};
 
 /// Why socket programs are not on their cgroup.
 #[derive(Debug, thiserror::Error)]

@@ -2,73 +2,26 @@
 //! has them (6.6), else clsact filters; what the other way left is removed once this one is in force, so that no packet
 //! goes unjudged.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs, io,
-    path::Path,
-};
+use std::{collections::HashMap, fs, io, path::Path};
 
 use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType,
+    LinkOrder,
     links::{FdLink, LinkError, PinnedLink},
     tc::{SchedClassifierLink, TcAttachOptions, TcHandle},
 };
 use ferrule_common::{Program, service::PROGRAMS};
 
 use super::{
-    attach::{self, AttachError, Direction, Programs},
-    load::classifier,
+    attach::Programs,
+    error::AttachError,
+    filters,
+    hook::Direction,
+    mode::{Attach, mode},
+    object::classifier,
     place::{self, Place},
     sys,
 };
 use crate::net::filter;
-
-/// How programs are put on the devices that stay. Pods' veths always take clsact filters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attach {
-    /// Pinned TCX links (Linux 6.6).
-    Tcx,
-    /// Filters of a clsact qdisc.
-    Clsact,
-}
-
-/// What is known of the devices that stay.
-#[derive(Debug, Default)]
-pub struct Devices {
-    /// How they are attached to; decided at the first need.
-    mode: Option<Attach>,
-    /// Hooks that the other way has left, by interface index.
-    settled: HashSet<(u32, Direction)>,
-    /// Devices that may have filters of ours, by interface index; `None` until all have been looked at.
-    filtered: Option<HashMap<u32, String>>,
-    /// Others' filters that have been told.
-    told: HashSet<String>,
-    /// Pods' links have been looked at for programs that are not for them.
-    pub(super) corrected: bool,
-}
-
-/// Whether the kernel has TCX: it is asked what is attached to the loopback device.
-#[must_use]
-pub fn has_tcx() -> bool {
-    SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
-}
-
-/// The way that the kernel allows and the user wants.
-///
-/// # Errors
-/// Where TCX is wanted and the kernel has none.
-pub fn mode(wanted: Option<Attach>) -> Result<Attach, AttachError> {
-    match (wanted, has_tcx()) {
-        (Some(Attach::Tcx), false) => Err(AttachError::NoTcx { release: release() }),
-        (Some(wanted), _) => Ok(wanted),
-        (None, true) => Ok(Attach::Tcx),
-        (None, false) => Ok(Attach::Clsact),
-    }
-}
-
-fn release() -> String {
-    nix::sys::utsname::uname().map_or_else(|_| "unknown".into(), |names| names.release().to_string_lossy().into_owned())
-}
 
 impl Programs {
     /// Fixes how devices that stay are attached to.
@@ -154,7 +107,7 @@ impl Programs {
     /// # Errors
     /// See [`AttachError`].
     pub fn attach_foreign(&mut self, device: &str, ifindex: u32, index: u32) -> Result<(), AttachError> {
-        let class = attach::class(index);
+        let class = filters::class(index);
         self.attach_beside(Program::ToPod, device, ifindex, Direction::Egress, class)?;
         self.attach_beside(Program::FromPod, device, ifindex, Direction::Ingress, class)
     }
@@ -219,7 +172,7 @@ impl Programs {
         direction: Direction,
         class: Option<TcHandle>,
     ) -> Result<(), AttachError> {
-        attach::add_clsact(device)?;
+        filters::add_clsact(device)?;
         let filters = list(device, ifindex, direction)?;
         let plan = place::plan(&filters, program);
         for other in &plan.before {
@@ -231,11 +184,11 @@ impl Programs {
         let failed = |source| AttachError::Attach { program: program.name(), device: device.into(), direction, source };
         let classifier = classifier(&mut self.ebpf, program)?;
         if plan.replaces {
-            attach::replace(classifier, device, direction, plan.place, class).map_err(failed)?;
+            filters::replace(classifier, device, direction, plan.place, class).map_err(failed)?;
         } else {
-            attach::create(classifier, device, direction, plan.place, class).map_err(failed)?;
+            filters::create(classifier, device, direction, plan.place, class).map_err(failed)?;
         }
-        plan.stale.into_iter().try_for_each(|stale| attach::remove(device, direction, stale).map_err(failed))
+        plan.stale.into_iter().try_for_each(|stale| filters::remove(device, direction, stale).map_err(failed))
     }
 
     fn attach_tcx(
@@ -280,7 +233,7 @@ pub(super) fn detach_filter(device: &str, direction: Direction, filter: &filter:
 }
 
 fn detach_place(device: &str, direction: Direction, place: Place) -> Result<(), AttachError> {
-    attach::remove(device, direction, place).map_err(|source| AttachError::Attach {
+    filters::remove(device, direction, place).map_err(|source| AttachError::Attach {
         program: "a filter of ours",
         device: device.into(),
         direction,

@@ -11,7 +11,7 @@ use ferrule_common::{
     source::Source,
 };
 
-use super::{load::LoadError, remote_maps::absent_is_fine};
+use super::{absent::absent_is_fine, error::LoadError};
 
 /// What the maps hold of one local pod.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use aya::maps::{Array, Map, MapData, MapError, RingBuf};
 use ferrule_common::event::{Event, Watch};
 
-use super::load::LoadError;
+use super::error::LoadError;
 
 /// The ring of events, and what is asked for.
 pub struct Events {

@@ -19,7 +19,7 @@ use ferrule_common::{
 
 use super::{
     batch,
-    load::LoadError,
+    error::LoadError,
     sys::{self, Context},
 };
 

@@ -1,12 +1,10 @@
 //! Loads the object once for the node: adopts pinned maps of the same layout, or makes and pins new ones.
 
-use std::path::PathBuf;
-
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapInfo, MapType},
     programs::{
-        ProgramError, SchedClassifier, TcAttachType,
+        SchedClassifier, TcAttachType,
         tc::{NlOptions, TcAttachOptions},
     },
 };
@@ -18,7 +16,7 @@ use ferrule_common::{
 
 use super::{
     EndpointMaps, Events, FlowTable, Globals, Metrics, OwnerMaps, Pins, PolicyMaps, Programs, RemoteMaps, ServiceMaps,
-    cgroup, memlock, pins::PinsError,
+    cgroup, error::LoadError, memlock, object::classifier, policy_maps::RawPolicyMaps, service_maps::RawServiceMaps,
 };
 
 /// The compiled programs.
@@ -46,83 +44,6 @@ pub struct Loaded {
     pub events: Events,
     /// The maps were there before: what they hold is in force.
     pub adopted: bool,
-}
-
-/// The maps of `ferrule_common::policy`.
-pub struct RawPolicyMaps {
-    /// `fr_ep_state`.
-    pub words: Map,
-    /// `fr_tables`.
-    pub tables: Map,
-    /// `fr_policy`.
-    pub rules: Map,
-    /// `fr_classes`.
-    pub classes: Map,
-    /// `fr_blocks`.
-    pub blocks: Map,
-}
-
-/// The maps of `ferrule_common::service`.
-pub struct RawServiceMaps {
-    /// `fr_services`.
-    pub services: Map,
-    /// `fr_backends`.
-    pub backends: Map,
-    /// `fr_svc_members`.
-    pub members: Map,
-    /// `fr_affinity`.
-    pub affinity: Map,
-    /// `fr_svc_socks`.
-    pub sockets: Map,
-    /// `fr_svc_tcp`.
-    pub streams: Map,
-}
-
-/// Why the datapath cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The pins' folder.
-    #[error(transparent)]
-    Pins(#[from] PinsError),
-    /// A pinned map is not what its path says.
-    #[error(
-        "{path}: the pinned map has {field} {found}, this agent needs {wanted}; it was not made by this version: \
-         run `ferrule-agent cleanup` with the version that made it, or remove the file"
-    )]
-    Layout {
-        /// The pin.
-        path: PathBuf,
-        /// What differs.
-        field: &'static str,
-        /// What is pinned.
-        found: String,
-        /// What this agent needs.
-        wanted: String,
-    },
-    /// The kernel or its BTF refused the object.
-    #[error(
-        "the kernel refused the eBPF object; Ferrule needs Linux 5.10 or newer with BPF and cls_bpf, and CAP_SYS_ADMIN"
-    )]
-    Object(#[source] aya::EbpfError),
-    /// The verifier refused a program.
-    #[error("the kernel refused the program {name}")]
-    Program {
-        /// The program.
-        name: &'static str,
-        /// The verifier's words.
-        source: ProgramError,
-    },
-    /// A map could not be opened.
-    #[error("the map {name} could not be opened")]
-    Map {
-        /// The map.
-        name: String,
-        /// The cause.
-        source: aya::maps::MapError,
-    },
-    /// The object lacks something; a build is broken.
-    #[error("the eBPF object has no {0}; build it again with `cargo xtask build-ebpf`")]
-    Missing(&'static str),
 }
 
 /// Loads programs and maps; what `globals` say is fixed until the next load.
@@ -225,13 +146,6 @@ fn lift_limit() {
     {
         tracing::warn!(%error, "the limit on locked memory could not be lifted");
     }
-}
-
-/// One of the object's programs.
-pub(super) fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier, LoadError> {
-    ebpf.program_mut(program.name())
-        .and_then(|program| <&mut SchedClassifier>::try_from(program).ok())
-        .ok_or(LoadError::Missing(program.name()))
 }
 
 /// The program that sweeps flows, loaded; it is attached nowhere.

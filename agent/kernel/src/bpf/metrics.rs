@@ -3,7 +3,7 @@
 use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use ferrule_common::{Drop, Outcome, Program, metric, metric::Counter};
 
-use super::{Pins, load::LoadError};
+use super::{Pins, error::LoadError};
 
 /// One counter that is not zero.
 #[derive(Debug, Clone, Copy)]

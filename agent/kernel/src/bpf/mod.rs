@@ -5,6 +5,7 @@
 //!                                                    └──▶ EndpointMaps, RemoteMaps, policy and service maps, FlowTable, Events, Metrics
 //! ```
 
+mod absent;
 pub mod attach;
 mod batch;
 mod btf;
@@ -13,12 +14,17 @@ pub mod cgroup;
 pub mod devices;
 pub mod dump;
 pub mod endpoint_maps;
+pub mod error;
 pub mod events;
+mod filters;
 pub mod flow_table;
 pub mod globals;
+pub mod hook;
 pub mod load;
 pub mod memlock;
 pub mod metrics;
+pub mod mode;
+mod object;
 mod owner_maps;
 pub mod pins;
 mod place;
@@ -29,14 +35,16 @@ pub mod service_maps;
 pub mod socket_maps;
 pub mod sys;
 
-pub use attach::{Direction, Programs};
-pub use devices::{Attach, has_tcx};
+pub use attach::Programs;
 pub use endpoint_maps::EndpointMaps;
+pub use error::{AttachError, LoadError};
 pub use events::Events;
 pub use flow_table::FlowTable;
 pub use globals::{Globals, Settings, Timeouts};
+pub use hook::Direction;
 pub use load::{Loaded, load};
 pub use metrics::Metrics;
+pub use mode::{Attach, has_tcx};
 pub use owner_maps::OwnerMaps;
 pub use pins::{Pins, PinsError};
 pub use policy_maps::PolicyMaps;

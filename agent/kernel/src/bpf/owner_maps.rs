@@ -5,7 +5,7 @@ use std::collections::HashMap as Known;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use ferrule_common::owner::Owner;
 
-use super::{load::LoadError, remote_maps::absent_is_fine};
+use super::{absent::absent_is_fine, error::LoadError};
 
 /// Programs count in them; the agent says who is known, and mends counts.
 pub struct OwnerMaps {

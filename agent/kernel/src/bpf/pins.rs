@@ -12,7 +12,7 @@ use std::{
 use ferrule_common::layout;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-use super::Direction;
+use super::hook::Direction;
 
 /// The agent's folder in a BPF file system.
 #[derive(Debug, Clone)]

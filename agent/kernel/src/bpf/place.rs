@@ -2,7 +2,7 @@
 
 use ferrule_common::Program;
 
-use super::attach::{HANDLE, PRIORITY};
+use super::hook::{HANDLE, PRIORITY};
 use crate::net::filter::Filter;
 
 /// A filter's place on a hook.

@@ -20,11 +20,21 @@ use ferrule_common::{
 use ferrule_model::policy::{self, CLOSED, Step};
 use ipnetwork::IpNetwork;
 
-use super::{
-    batch,
-    load::{LoadError, RawPolicyMaps},
-    remote_maps::absent_is_fine,
-};
+use super::{absent::absent_is_fine, batch, error::LoadError};
+
+/// The maps of `ferrule_common::policy`.
+pub struct RawPolicyMaps {
+    /// `fr_ep_state`.
+    pub words: Map,
+    /// `fr_tables`.
+    pub tables: Map,
+    /// `fr_policy`.
+    pub rules: Map,
+    /// `fr_classes`.
+    pub classes: Map,
+    /// `fr_blocks`.
+    pub blocks: Map,
+}
 
 /// The maps' only writer.
 pub struct PolicyMaps {

@@ -19,7 +19,7 @@ use ferrule_model::{
 };
 use ipnetwork::IpNetwork;
 
-use super::{Pins, batch, load::LoadError};
+use super::{Pins, absent::absent_is_fine, batch, error::LoadError};
 
 /// The four maps, open for writing.
 pub struct RemoteMaps {
@@ -149,14 +149,6 @@ const EMPTY: Node = Node {
     internal_v4: Address::UNSPECIFIED,
     internal_v6: Address::UNSPECIFIED,
 };
-
-pub(super) fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
-    match result {
-        Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        other => other,
-    }
-}
 
 fn abi_peer(peer: &ModelPeer) -> Peer {
     let kind = match peer.kind {

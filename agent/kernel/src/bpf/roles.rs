@@ -4,8 +4,10 @@ use aya::programs::SchedClassifier;
 use ferrule_common::Program;
 
 use super::{
-    attach::{AttachError, Direction, Programs},
+    attach::Programs,
     devices::{detach_filter, list, remove_pin},
+    error::AttachError,
+    hook::Direction,
 };
 
 impl Programs {

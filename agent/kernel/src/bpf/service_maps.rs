@@ -23,14 +23,26 @@ use ferrule_model::{
     service::{self, Found, FoundPort, Frontend, SetOf, Step},
 };
 
-use super::{
-    batch,
-    load::{LoadError, RawServiceMaps},
-    remote_maps::absent_is_fine,
-};
+use super::{absent::absent_is_fine, batch, error::LoadError};
 
 /// The highest number of a set.
 pub const SETS: u32 = (1 << SET_BITS) - 1;
+
+/// The maps of `ferrule_common::service`.
+pub struct RawServiceMaps {
+    /// `fr_services`.
+    pub services: Map,
+    /// `fr_backends`.
+    pub backends: Map,
+    /// `fr_svc_members`.
+    pub members: Map,
+    /// `fr_affinity`.
+    pub affinity: Map,
+    /// `fr_svc_socks`.
+    pub sockets: Map,
+    /// `fr_svc_tcp`.
+    pub streams: Map,
+}
 
 /// The maps' only writer.
 pub struct ServiceMaps {

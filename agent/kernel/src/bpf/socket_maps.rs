@@ -8,7 +8,7 @@ use ferrule_model::service::{self, Frontend};
 
 use super::{
     ServiceMaps,
-    remote_maps::absent_is_fine,
+    absent::absent_is_fine,
     service_maps::{frontend, model_backend, read},
 };
 

@@ -9,10 +9,7 @@ use netlink_packet_route::{
 use rtnetlink::Handle;
 
 use super::{NetError, errno};
-use crate::bpf::{
-    Direction,
-    attach::{HANDLE, PRIORITY},
-};
+use crate::bpf::hook::{Direction, HANDLE, PRIORITY};
 
 /// A filter, as far as it matters whose it is and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use netlink_packet_route::{
 };
 use rtnetlink::MulticastGroup;
 
-use super::{ROUTE_PROTOCOL, limits};
+use super::ROUTE_PROTOCOL;
 use crate::{
     changes::{Changes, Part},
-    net::own::is_pod_link,
+    net::own::{ifb_owner, is_pod_link},
 };
 
 /// `RT_TABLE_LOCAL`: the kernel's own, one for each address.
@@ -63,9 +63,10 @@ fn concerns(message: &NetlinkMessage<RouteNetlinkMessage>) -> &'static [Part] {
 }
 
 fn of_link(link: &LinkMessage) -> &'static [Part] {
-    let ours = link.attributes.iter().any(
-        |attribute| matches!(attribute, LinkAttribute::IfName(n) if is_pod_link(n) || limits::host_ifname(n).is_some()),
-    );
+    let ours = link
+        .attributes
+        .iter()
+        .any(|attribute| matches!(attribute, LinkAttribute::IfName(n) if is_pod_link(n) || ifb_owner(n).is_some()));
     if ours { &[Part::Pods] } else { &[Part::Underlay] }
 }
 

@@ -18,7 +18,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::watch;
 use told::{AGAIN, Series, Told};
 
-use super::Cluster;
+use super::client::Cluster;
 use crate::state::NodeState;
 
 /// More than this at once helps nobody.

@@ -9,7 +9,7 @@ use anyhow::Result;
 pub use plot::plot;
 pub use table::table;
 
-use crate::{machine, row::Row, settings::Settings, target};
+use crate::{judge, machine, row::Row, settings::Settings};
 
 /// The run as Markdown, for docs/performance.md.
 pub fn markdown(rows: &[Row], settings: &Settings) -> Result<String> {
@@ -22,7 +22,7 @@ pub fn markdown(rows: &[Row], settings: &Settings) -> Result<String> {
         settings.calls,
         settings.parallel,
         settings.repeats,
-        target::sum(rows),
+        judge::sum(rows),
     );
     for (scenario, rows) in by_scenario(rows) {
         writeln!(text, "\n### {scenario}\n\n{}", table::markdown(&rows))?;

@@ -32,7 +32,7 @@ pub fn write(name: &str, files: &[(&str, PathBuf)], archive: &Path) -> Result<()
     let config = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
-        "config": {"Entrypoint": [entry], "Env": ["PATH=/"]},
+        "config": {"Entrypoint": [entry], "Env": ["PATH=/usr/bin:/"]},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
     });
     let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);

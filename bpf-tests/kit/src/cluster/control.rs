@@ -161,7 +161,7 @@ impl Control {
     /// Where it is not built.
     pub fn ferrule(&self) -> Result<Command> {
         let mut command =
-            within(&self.fabric.control_path(), &super::binaries()?.join("ferrule").display().to_string());
+            within(&self.fabric.control_path(), &super::places::binaries()?.join("ferrule").display().to_string());
         command.env("KUBECONFIG", self.kubeconfig("admin"));
         Ok(command)
     }

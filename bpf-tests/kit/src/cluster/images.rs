@@ -6,16 +6,14 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::{Cluster, archive, binaries, process::run, settings::PAUSE};
+use super::{archive, process::run, settings::PAUSE};
 
 /// Servers and clients for tests.
 pub const AGNHOST: &str = "localhost/agnhost:1";
 /// The cluster's name server.
 pub const COREDNS: &str = "localhost/coredns:1";
-/// Ferrule with another layout of every map, as another version of it may have.
-pub const OTHER_VERSION: &str = "localhost/ferrule:other-layout";
 /// Waits for signals and for processes that are left to it, and nothing else.
 const PAUSE_SOURCE: &str = "#include <signal.h>\n#include <sys/wait.h>\n#include <unistd.h>\n\
 static void end(int s) { (void)s; _exit(0); }\n\
@@ -43,38 +41,4 @@ pub fn ensure(folder: &Path, programs: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Gives every node the image of [`OTHER_VERSION`], put together of the binaries that tests run.
-///
-/// # Errors
-/// Where they were not built, or a node's containerd refuses the image.
-pub fn other_version(cluster: &Cluster) -> Result<()> {
-    let (from, parts) = (binaries()?, cluster.folder.join("other-version"));
-    fs::create_dir_all(&parts).with_context(|| parts.display().to_string())?;
-    let programs = [("ferrule-agent-other", "ferrule-agent"), ("ferrule-cni", "ferrule-cni"), ("ferrule", "ferrule")];
-    let mut files = Vec::new();
-    for (program, name) in programs {
-        let (program, small) = (from.join(program), parts.join(name));
-        ensure!(program.exists(), "{} is missing; `cargo xtask test cluster` builds it", program.display());
-        run(Command::new("strip").arg("-o").arg(&small).arg(&program))?;
-        for library in libraries(&program)? {
-            files.push((library.trim_start_matches('/').to_owned(), PathBuf::from(library)));
-        }
-        files.push((format!("usr/bin/{name}"), small));
-    }
-    // The first is what the image runs.
-    files.sort_by_key(|(name, _)| name != "usr/bin/ferrule-agent");
-    let files: Vec<(&str, PathBuf)> = files.iter().map(|(name, file)| (name.as_str(), file.clone())).collect();
-    let file = parts.join("ferrule-other.tar");
-    archive::write(OTHER_VERSION, &files, &file)?;
-    cluster.load(&file)?;
-    Ok(fs::remove_dir_all(parts)?)
-}
-
-/// The shared libraries of a program and their loader, as `ldd` finds them.
-fn libraries(program: &Path) -> Result<Vec<String>> {
-    let listing = run(Command::new("ldd").arg(program).env("LC_ALL", "C"))?;
-    let file = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned);
-    Ok(listing.lines().filter_map(file).collect())
 }

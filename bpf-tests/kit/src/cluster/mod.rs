@@ -17,12 +17,15 @@ pub mod images;
 pub mod install;
 pub mod machine;
 pub mod node;
+pub mod other_version;
+pub mod own_image;
 mod pki;
+mod places;
 pub mod process;
 pub mod settings;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -33,20 +36,9 @@ use anyhow::{Context, Result, bail};
 pub use control::{Component, Control};
 pub use fabric::Fabric;
 pub use node::Node;
+use places::path;
+pub use places::programs;
 use process::{run, wait};
-
-/// The folder of Kubernetes' programs, which `FERRULE_KUBERNETES` names.
-///
-/// # Errors
-/// Where it is not set.
-pub fn programs() -> Result<PathBuf> {
-    path("FERRULE_KUBERNETES")
-}
-
-fn path(name: &str) -> Result<PathBuf> {
-    let value = env::var_os(name).map(PathBuf::from);
-    value.with_context(|| format!("{name} is not set; run this by `cargo xtask`"))
-}
 
 /// A cluster, which may be there or not.
 #[derive(Debug, Clone)]
@@ -225,11 +217,4 @@ impl Cluster {
             _ => Ok(()),
         }
     }
-}
-
-/// Where the binaries are that tests run: `FERRULE_BIN_DIR`, or this program's folder.
-pub(crate) fn binaries() -> Result<PathBuf> {
-    let folder = env::var_os("FERRULE_BIN_DIR").map(PathBuf::from);
-    let own = || Some(env::current_exe().ok()?.parent()?.to_owned());
-    folder.or_else(own).context("a program lies in a folder")
 }

@@ -199,6 +199,6 @@ impl Node {
     /// # Errors
     /// Where there is no agent, or it refuses.
     pub fn ferrule(&self, line: &str) -> Result<String> {
-        self.machine.run(&format!("{} {line}", super::binaries()?.join("ferrule").display()))
+        self.machine.run(&format!("{} {line}", super::places::binaries()?.join("ferrule").display()))
     }
 }

@@ -1,6 +1,6 @@
 //! The compiler's steps, carried out on real maps by the agent's own hand.
 
-use ferrule_kernel::bpf::{PolicyMaps, load::RawPolicyMaps};
+use ferrule_kernel::bpf::{PolicyMaps, policy_maps::RawPolicyMaps};
 use ferrule_model::policy::{PortPrefix, RuleKey, Step};
 
 use crate::run::Bench;

@@ -10,6 +10,7 @@
 //! old an object, does not take it. A new one goes by age.
 
 mod nodes;
+mod own;
 #[cfg(test)]
 mod properties;
 mod ranges;
@@ -24,6 +25,7 @@ use std::{
     sync::Arc,
 };
 
+pub use own::Own;
 pub use ranges::Ranges;
 pub use special::{Special, special};
 
@@ -36,17 +38,6 @@ use crate::objects::{DiffItem, ObjectName, Objects, Pod};
 
 /// Issues about pods that are told one by one, for each node: one that lies about thousands fills nobody's log.
 const NAMED: usize = 20;
-
-/// What a screen knows beside objects.
-#[derive(Debug, Clone, Default)]
-pub struct Own {
-    /// The name of the node that the agent runs on.
-    pub node_name: String,
-    /// What the operator says about addresses.
-    pub ranges: Ranges,
-    /// Addresses that were leased here when the agent started: the pod CIDRs that hold them are this node's.
-    pub leased: BTreeSet<IpAddr>,
-}
 
 /// What passed.
 #[derive(Debug, Clone, Default)]

@@ -9,37 +9,19 @@
 
 mod rate;
 mod redirect;
+mod request;
 mod tbf;
 
-use futures::StreamExt;
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
-};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 pub use rate::{Asked, Limits, Rate};
-use rtnetlink::{
-    Handle, LinkUnspec,
-    packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
-};
+use rtnetlink::{Handle, LinkUnspec};
 
 use super::{
     NetError, errno,
     link::{self, Device},
+    own::ifb_name,
     survey::Survey,
 };
-
-/// The ifb's name: the host side's, with another prefix.
-#[must_use]
-pub fn device_name(host_ifname: &str) -> String {
-    format!("fi{}", host_ifname.strip_prefix("fr").unwrap_or(host_ifname))
-}
-
-/// The host side's name of the pod that an ifb belongs to.
-#[must_use]
-pub fn host_ifname(device: &str) -> Option<String> {
-    let name = format!("fr{}", device.strip_prefix("fi")?);
-    crate::net::own::is_pod_link(&name).then_some(name)
-}
 
 /// Sets the limits of the pod behind a device that has clsact, or brings them to what is wanted. Idempotent.
 ///
@@ -50,7 +32,7 @@ pub async fn ensure(handle: &Handle, name: &str, ifindex: u32, limits: &Limits) 
         tbf::set(handle, name, ifindex, rate).await?;
     }
     let Some(rate) = limits.from_pod else { return Ok(()) };
-    let own = device_name(name);
+    let own = ifb_name(name);
     let device = match link::by_name(handle, &own).await? {
         Some(device) if device.kind != Some(InfoKind::Ifb) => return Err(NetError::NotIfb(own)),
         Some(device) => device,
@@ -82,7 +64,7 @@ pub async fn differences(
         found.push(format!("{} does not limit what the pod receives to {rate}", host.name));
     }
     let Some(rate) = limits.from_pod else { return Ok(found) };
-    let own = device_name(&host.name);
+    let own = ifb_name(&host.name);
     let Some(device) = survey.links.get(&own) else {
         found.push(format!("the device {own}, which limits what the pod sends, is gone"));
         return Ok(found);
@@ -104,7 +86,7 @@ pub async fn differences(
 /// # Errors
 /// The kernel's. A device of that name that is no ifb is left alone, with [`NetError::NotIfb`].
 pub async fn remove(handle: &Handle, host_ifname: &str) -> Result<(), NetError> {
-    let name = device_name(host_ifname);
+    let name = ifb_name(host_ifname);
     let Some(device) = link::by_name(handle, &name).await? else { return Ok(()) };
     if device.kind != Some(InfoKind::Ifb) {
         return Err(NetError::NotIfb(name));
@@ -127,37 +109,4 @@ async fn add(handle: &Handle, name: &str) -> Result<Device, NetError> {
     );
     handle.link().add(message).execute().await.map_err(NetError::netlink(what))?;
     link::by_name(handle, name).await?.ok_or_else(|| NetError::NoDevice(name.to_owned()))
-}
-
-/// One change, and the kernel's answer.
-async fn ask(handle: &Handle, message: RouteNetlinkMessage, flags: u16) -> Result<(), rtnetlink::Error> {
-    let mut request = NetlinkMessage::from(message);
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    let mut answers = handle.clone().request(request)?;
-    while let Some(answer) = answers.next().await {
-        match answer.payload {
-            NetlinkPayload::Error(error) if error.code.is_some() => return Err(rtnetlink::Error::NetlinkError(error)),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The index as traffic control has it.
-fn signed(ifindex: u32) -> i32 {
-    i32::try_from(ifindex).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ifb_has_its_pods_name_with_another_prefix() {
-        assert_eq!(device_name("fr0123456789a"), "fi0123456789a");
-        assert_eq!(host_ifname("fi0123456789a").as_deref(), Some("fr0123456789a"));
-        for other in ["fr0123456789a", "fi", "fi0123456789", "figure", "ifb0", "fi0123456789x"] {
-            assert_eq!(host_ifname(other), None, "{other}");
-        }
-    }
 }

@@ -10,9 +10,9 @@ use netlink_packet_route::{
 };
 use rtnetlink::Handle;
 
-use super::{ask, signed};
+use super::request::{ask, signed};
 use crate::{
-    bpf::attach::PRIORITY,
+    bpf::hook::PRIORITY,
     net::{LISTING, NetError, errno},
 };
 

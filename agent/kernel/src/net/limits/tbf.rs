@@ -10,7 +10,10 @@ use rtnetlink::{
     packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_REPLACE, Nla, NlasIterator},
 };
 
-use super::{Rate, ask, signed};
+use super::{
+    Rate,
+    request::{ask, signed},
+};
 use crate::net::{LISTING, NetError};
 
 const KIND: &str = "tbf";

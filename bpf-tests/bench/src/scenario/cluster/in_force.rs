@@ -13,7 +13,7 @@ use test_kit::cluster::Cluster;
 
 use super::{
     maps::Words,
-    percentiles,
+    percentiles::percentiles,
     workload::{Space, idle},
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Instant};
 use anyhow::{Context, Result};
 use test_kit::cluster::{Cluster, install};
 
-use super::{SCENARIO, SUBJECT};
+use super::percentiles::{SCENARIO, SUBJECT};
 use crate::row::Row;
 
 /// Installs Ferrule and CoreDNS, whose images the nodes have.

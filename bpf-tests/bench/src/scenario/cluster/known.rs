@@ -14,7 +14,7 @@ use test_kit::{
     topology::Invocation,
 };
 
-use super::{maps::Peers, percentiles, workload::Space};
+use super::{maps::Peers, percentiles::percentiles, workload::Space};
 use crate::{row::Row, settings::Settings};
 
 /// Between two looks: the figures are too large by as much.

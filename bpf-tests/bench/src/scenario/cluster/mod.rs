@@ -4,6 +4,7 @@ mod in_force;
 mod install;
 mod known;
 mod maps;
+mod percentiles;
 mod sandbox;
 mod stand;
 mod workload;
@@ -13,9 +14,6 @@ use stand::Stand;
 use test_kit::topology::Netns;
 
 use crate::{lab::api::Api, row::Row, settings::Settings};
-
-const SCENARIO: &str = "cluster";
-const SUBJECT: &str = "ferrule";
 
 /// All of it.
 pub fn run(settings: &Settings) -> Result<Vec<Row>> {
@@ -28,14 +26,4 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     rows.extend(known::run(settings, cluster)?);
     rows.extend(sandbox::run(settings, cluster)?);
     Ok(rows)
-}
-
-/// The median of times, and the one that 99 of 100 keep; in milliseconds.
-fn percentiles(metric: &str, mut times: Vec<f64>) -> Vec<Row> {
-    times.sort_by(f64::total_cmp);
-    let row = |part: usize| {
-        let value = times[times.len() * part / 100];
-        Row::once(SCENARIO, &format!("{metric}_p{part}"), SUBJECT, value, "ms")
-    };
-    vec![row(50), row(99)]
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use test_kit::cluster::{Cluster, Node, process::wait};
 
 use super::{
-    SCENARIO,
+    percentiles::SCENARIO,
     workload::{LIMIT, Space},
 };
 use crate::{

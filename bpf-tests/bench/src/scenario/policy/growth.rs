@@ -9,7 +9,7 @@ use ferrule_common::{
     Address,
     peer::{self, Peer},
 };
-use ferrule_kernel::bpf::{PolicyMaps, load::RawPolicyMaps};
+use ferrule_kernel::bpf::{PolicyMaps, policy_maps::RawPolicyMaps};
 use ferrule_model::{
     objects::{Direction, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch, Protocol},
     policy::{self, Change, Engine, Limits},

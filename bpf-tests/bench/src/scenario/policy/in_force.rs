@@ -22,7 +22,7 @@ use ferrule_source::{
 };
 use test_kit::topology::until_within;
 
-use super::cluster;
+use super::cluster::cluster;
 use crate::{lab::Place, row::Row, settings::Settings};
 
 /// Between two changes, so that each meets an agent at rest.
@@ -133,7 +133,7 @@ impl Agent {
 fn follow(policy: &Arc<Policy>, reader: Reader) -> Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("no runtime")?;
-    runtime.spawn(Arc::clone(policy).keep(reader));
+    runtime.spawn(Arc::clone(policy).run(reader));
     Ok(runtime)
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use ferrule_model::objects::{self, Objects};
 use test_kit::topology::{Cluster, Layout, Pod, until_within};
 
-use super::{cluster, manifest};
+use super::{cluster::cluster, manifest};
 use crate::{process, row::Row, settings::Settings};
 
 /// What is superseded has gone by then, and one round of the reconciler without a reason is over.

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use test_kit::cluster::Cluster;
+use test_kit::cluster::{Cluster, own_image};
 
 /// A Kubernetes cluster on this machine
 #[derive(Parser)]
@@ -23,6 +23,13 @@ enum Command {
         /// How many nodes
         #[arg(long, default_value_t = 2)]
         nodes: u8,
+    },
+    /// Put Ferrule's image together of the binaries that tests run
+    Image {
+        /// Its name
+        name: String,
+        /// The archive to write
+        archive: PathBuf,
     },
     /// Give an image's archive to every node
     Load {
@@ -67,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
             cluster.up(nodes)?;
             print!("{}", cluster.kubectl(&["get", "nodes", "-o", "wide"])?);
         }
+        Command::Image { name, archive } => own_image::write(&name, "ferrule-agent", &archive)?,
         Command::Load { archive } => cluster.load(&archive)?,
         Command::Install { manifest } => install::install(&cluster, &manifest)?,
         Command::Kubectl { arguments } => {

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Ends, LIMIT, PORT, beside, steady};
+use super::{
+    ends::{Ends, LIMIT, PORT, beside},
+    steady,
+};
 use crate::traffic::echo::accept_within;
 
 /// What the client says on its connections, the last of which ends the server.

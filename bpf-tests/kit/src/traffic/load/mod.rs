@@ -1,22 +1,16 @@
 //! Load for measuring: one client and one server on one CPU, in real-time order, so that nobody else runs in between.
 
 mod connect;
+mod ends;
 mod exchange;
 mod steady;
 mod stream;
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result};
+pub use ends::{Ends, PORT};
 pub use steady::{Spinners, ordinary, pin, prefer, steady};
-
-use crate::topology::Netns;
-
-/// The port that a load's server listens at.
-pub const PORT: u16 = 7008;
-
-/// How long a socket waits for what should come in microseconds, before the load fails.
-const LIMIT: Duration = Duration::from_secs(2);
 
 /// What travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,19 +23,6 @@ pub enum Load {
     TcpCrr,
     /// As much as goes through one connection.
     TcpStream,
-}
-
-/// Who sends to whom.
-#[derive(Debug, Clone, Copy)]
-pub struct Ends<'a> {
-    /// Where the client is.
-    pub client: &'a Netns,
-    /// Where the server is.
-    pub server: &'a Netns,
-    /// The server's address.
-    pub address: IpAddr,
-    /// The address that the client asks for: the server's own, or a Service's.
-    pub asked: IpAddr,
 }
 
 impl Load {
@@ -82,16 +63,4 @@ impl fmt::Display for Load {
             Self::TcpStream => "tcp_stream",
         })
     }
-}
-
-/// Serves with `serve` beside `ask`; what both came to. The client's failure tells more than the server's, which has
-/// waited for it in vain.
-fn beside<S: Send, C>(serve: impl FnOnce() -> Result<S> + Send, ask: impl FnOnce() -> Result<C>) -> Result<(S, C)> {
-    std::thread::scope(|scope| {
-        let server = scope.spawn(serve);
-        let client = ask();
-        let server = server.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let client = client.context("the client")?;
-        Ok((server.context("the server")?, client))
-    })
 }

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Ends, LIMIT, PORT, beside, steady};
+use super::{
+    ends::{Ends, LIMIT, PORT, beside},
+    steady,
+};
 use crate::traffic::echo::accept_within;
 
 /// How much is written and read at once, bytes.

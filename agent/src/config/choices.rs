@@ -1,4 +1,4 @@
-//! Settings of the datapath that are one of a few words.
+//! Settings that are one of a few words.
 
 use clap::ValueEnum;
 use ferrule_model::desired::Routing as ModelRouting;
@@ -44,4 +44,38 @@ pub enum OwnNodeEgress {
     Allow,
     /// What a policy allows.
     Policed,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// Sockets reach Services.
+    #[default]
+    On,
+    /// Services are left to others.
+    Off,
+}
+
+/// Whether kube-proxy runs on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KubeProxy {
+    /// Look for its rules.
+    #[default]
+    Auto,
+    /// Take it that it runs.
+    Present,
+    /// Take it that it does not run.
+    Absent,
+}
+
+/// A kind of source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The API server.
+    Kubernetes,
+    /// A folder of manifests.
+    Files,
 }

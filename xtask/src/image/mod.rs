@@ -1,5 +1,7 @@
 //! The container image: static binaries and nothing else.
 
+mod lock;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+pub use lock::check;
 
 use crate::{arch::Arch, build, privilege, setup, step::step, workspace::Workspace};
 
@@ -42,7 +45,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     write(workspace, arch, NAME, &file)?;
     let size = fs::metadata(&file)?.len();
     println!("{}: {NAME} for {}, {:.1} MB", file.display(), arch.debian(), size as f64 / 1e6);
-    Ok(())
+    if arch == Arch::host() { lock::write(workspace, size) } else { Ok(()) }
 }
 
 /// Where the archive is, unless told otherwise.

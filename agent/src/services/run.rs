@@ -1,5 +1,5 @@
-//! The task that follows the store at once, tries again what the kernel refused, removes what was superseded, and mends
-//! what somebody else changed.
+//! The task that owns the Services: it puts in force what the store says, tries again what the kernel refused, removes what
+//! was superseded, and mends what somebody else changed.
 
 use std::{
     sync::Arc,
@@ -15,57 +15,54 @@ use ferrule_kernel::{
 use ferrule_source::store::{Reader, Snapshot};
 
 use super::{Owners, ServiceError, Services, ended, inner::Inner};
-use crate::{attachment::Attachments, config::KubeProxy};
+use crate::{apply::AGAIN, attachment::Attachments, config::KubeProxy};
 
-/// How soon a refused step is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
 /// How long a burst of changes is gathered, so that many small ones cost little.
 const GATHER: Duration = Duration::from_millis(10);
-/// How often maps and programs are compared with what was written.
-const COMPARE: Duration = Duration::from_secs(15);
 
 impl Services {
-    /// Follows the store until its writer is gone.
-    pub async fn keep(self: Arc<Self>, attachments: Arc<Attachments>, mut store: Reader) {
+    /// Runs until the store's writer is gone.
+    pub async fn run(self: Arc<Self>, attachments: Arc<Attachments>, mut store: Reader) {
         let mut told: Option<String> = None;
         let mut ending: Option<tokio::task::JoinHandle<()>> = None;
         let mut last: Option<(Instant, Arc<Snapshot>)> = None;
+        let mut asked = true;
         loop {
             // What is there now counts as seen.
             let snapshot = store.snapshot();
-            if last.as_ref().is_some_and(|(when, seen)| when.elapsed() < AGAIN && !is_concern(seen, &snapshot)) {
-                if !next(&mut store).await {
-                    return;
-                }
-                continue;
-            }
-            last = Some((Instant::now(), snapshot));
-            let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
-            let kept = tokio::task::spawn_blocking(move || {
-                // Where sockets cannot be served, packets are all that kube-proxy sees.
-                let (followed, looked) = (services.follow(), services.look_beside());
-                let known = services.know(&pods);
-                followed.and(looked).and(known).and_then(|()| services.upkeep())
-            })
-            .await;
-            // Beside what follows: no change waits for a look into every network namespace.
-            if ending.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+            let rests =
+                last.as_ref().is_some_and(|(when, seen)| when.elapsed() < AGAIN && !is_concern(seen, &snapshot));
+            if asked || !rests {
+                last = Some((Instant::now(), snapshot));
                 let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
-                ending = Some(tokio::task::spawn_blocking(move || services.end_sockets(&pods)));
-            }
-            if let Ok(kept) = kept {
-                let words = kept.err().map(|error| chain(&error));
-                if let Some(error) = words.as_deref()
-                    && told.as_deref() != Some(error)
-                {
+                let words = tokio::task::spawn_blocking(move || services.turn(&pods)).await.unwrap_or_default();
+                // Beside what follows: no change waits for a look into every network namespace.
+                if ending.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                    let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
+                    ending = Some(tokio::task::spawn_blocking(move || services.end_sockets(&pods)));
+                }
+                if let Some(error) = words.as_deref().filter(|words| told.as_deref() != Some(words)) {
                     tracing::error!(error, "Services");
                 }
                 told = words;
             }
-            if !next(&mut store).await {
-                return;
-            }
+            asked = tokio::select! {
+                () = self.turns.asked() => true,
+                more = next(&mut store) => if more { false } else { break },
+            };
         }
+        self.turns.close();
+    }
+
+    /// What went wrong, in a sentence. Blocks.
+    fn turn(&self, pods: &Attachments) -> Option<String> {
+        let turn = self.turns.begin();
+        let synced = self.sync();
+        let words = synced.as_ref().err().map(|error| chain(error));
+        self.turns.end(turn, synced);
+        // Where sockets cannot be served, packets are all that kube-proxy sees.
+        let (looked, known) = (self.look_beside(), self.know(pods));
+        words.or_else(|| looked.and(known).and_then(|()| self.upkeep()).err().map(|error| chain(&error)))
     }
 
     /// Which pods there are.
@@ -81,10 +78,10 @@ impl Services {
             return Ok(());
         }
         inner.retire()?;
-        if !self.on || inner.compared.is_some_and(|when| when.elapsed() < COMPARE) {
+        if !self.on || !inner.compared.is_due() {
             return Ok(());
         }
-        inner.compared = Some(Instant::now());
+        inner.compared.done();
         let objects = Arc::clone(&self.store.clone().snapshot().objects);
         inner.look_for_shared(&objects);
         inner.compare()?;
@@ -95,7 +92,7 @@ impl Services {
     /// Looks for kube-proxy where it is time to.
     fn look_beside(&self) -> Result<(), ServiceError> {
         let mut inner = self.lock();
-        if inner.engine.is_none() || inner.looked.is_some_and(|when| when.elapsed() < COMPARE) {
+        if inner.engine.is_none() || !inner.looked.is_due() {
             return Ok(());
         }
         if self.on {
@@ -103,7 +100,7 @@ impl Services {
         } else {
             inner.stack = Some(false);
         }
-        inner.looked = Some(Instant::now());
+        inner.looked.done();
         Ok(())
     }
 

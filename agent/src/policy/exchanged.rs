@@ -8,7 +8,7 @@ use ferrule_model::{
 };
 
 /// Addresses that a changed pod lost and another one got.
-pub(super) fn exchanged(before: &Objects, changes: &[Change]) -> BTreeSet<IpAddr> {
+pub(super) fn addresses(before: &Objects, changes: &[Change]) -> BTreeSet<IpAddr> {
     let (mut lost, mut got) = (BTreeSet::new(), BTreeSet::new());
     for change in changes {
         let Change::Pod(name, now) = change else { continue };

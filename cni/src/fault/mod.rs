@@ -1,16 +1,19 @@
 //! All that a call can end with, and the code that each has.
 
+mod answer;
+mod chained;
+
 use std::io;
 
+pub use answer::AnswerError;
+pub use chained::ChainedError;
 use ferrule_api::{client::AgentError, plugin::code as ours};
 use ferrule_netlink::{NetlinkError, netns::NetnsError, sysctl::SysctlError};
 
 use crate::{
-    chained::ChainedError,
     delegate::DelegateError,
     note::NoteError,
     spec::{config::ConfigError, env::EnvError, error::code, fields::FieldError, version::Version},
-    wiring::AnswerError,
 };
 
 /// Why a call failed.
