@@ -28,6 +28,7 @@ mod privilege;
 mod setup;
 mod step;
 mod test;
+mod times;
 mod workspace;
 
 use std::process::ExitCode;

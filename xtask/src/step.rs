@@ -12,6 +12,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::times;
+
 /// How often a step without a terminal says that it is still at it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -142,5 +144,6 @@ impl Progress {
         }
         let end = if success { "done" } else { "failed" };
         eprintln!("{}: {end} in {:.1} s", self.label, self.start.elapsed().as_secs_f32());
+        times::note(&self.label, self.start.elapsed());
     }
 }

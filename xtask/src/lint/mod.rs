@@ -15,6 +15,7 @@ use crate::{
     ebpf, image,
     setup::{self, toolchain, tools},
     step::step,
+    times,
     workspace::Workspace,
 };
 
@@ -66,6 +67,7 @@ pub fn run(workspace: &Workspace, wanted: &[String], update_abi: bool, update_ma
             None
         });
     }
+    times::print();
     if !failed.is_empty() {
         bail!("lint: {} failed; what they found stands above", failed.join(", "));
     }

@@ -3,6 +3,9 @@
 mod nextest;
 mod summary;
 mod tier;
+mod together;
+
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 pub use summary::Summary;
@@ -13,6 +16,7 @@ use crate::{
     privilege::{self, Privilege},
     setup,
     step::step,
+    times,
     workspace::Workspace,
 };
 
@@ -40,7 +44,9 @@ pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> R
     let (mut sum, mut wrong) = (Summary::default(), Vec::new());
     for tier in tiers {
         println!("\n== {tier}: {}", tier.about());
+        let start = Instant::now();
         let summary = tier_of(workspace, tier, privilege, if tier == Tier::Kernels { kernels } else { arguments })?;
+        times::note(&format!("tier {tier}"), start.elapsed());
         if summary.failed > 0 || !summary.succeeded {
             wrong.push(format!("{tier} failed"));
         } else if summary.passed == 0 {
@@ -51,6 +57,7 @@ pub fn run(workspace: &Workspace, tier: Option<Tier>, arguments: &[String]) -> R
     if !wrong.is_empty() {
         println!("\n{}", wrong.join(", "));
     }
+    times::print();
     println!("\n{} passed, {} failed", sum.passed, sum.failed);
     if !wrong.is_empty() {
         bail!("tests: {}", wrong.join(", "));
@@ -77,7 +84,11 @@ fn tier_of(workspace: &Workspace, tier: Tier, privilege: Privilege, arguments: &
     let mut sum = Summary { succeeded: true, ..Summary::default() };
     for part in tier.parts() {
         let through_sudo = part.privileged && privilege == Privilege::Sudo;
-        sum.add(&nextest::run(workspace, part.filter, through_sudo, arguments)?);
+        sum.add(&if part.together {
+            together::run(workspace, part.filter, arguments)?
+        } else {
+            nextest::run(workspace, part.filter, through_sudo, arguments)?
+        });
     }
     // One that a developer asked for stays, to be looked into.
     if tier == Tier::Cluster && sum.failed == 0 && sum.succeeded {

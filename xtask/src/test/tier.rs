@@ -23,11 +23,13 @@ pub enum Tier {
     Kernels,
 }
 
-/// A run of nextest.
+/// Some tests of a tier.
 #[derive(Debug)]
 pub struct Part {
-    /// Which tests.
+    /// Which, in nextest's words; or the one binary, where they share a process.
     pub filter: &'static str,
+    /// Whether they share one process, instead of having one each.
+    pub together: bool,
     /// Whether they need root.
     pub privileged: bool,
 }
@@ -56,25 +58,33 @@ impl Tier {
             Self::Unit => &[
                 Part {
                     filter: "not (package(bpf-tests) or package(packet-tests) or package(ferrule-cni)) or not kind(test)",
+                    together: false,
                     privileged: false,
                 },
-                Part { filter: "package(ferrule-cni) and kind(test)", privileged: true },
+                Part { filter: "package(ferrule-cni) and kind(test)", together: false, privileged: true },
             ],
-            Self::Packets => &[Part { filter: "package(packet-tests) and kind(test)", privileged: true }],
+            Self::Packets => &[
+                Part { filter: "packets", together: true, privileged: true },
+                Part { filter: "package(packet-tests) and binary(~fuzz)", together: false, privileged: true },
+            ],
             Self::Netns => &[
-                Part { filter: "package(bpf-tests) and binary(~netns)", privileged: true },
+                Part { filter: "package(bpf-tests) and binary(~netns)", together: false, privileged: true },
                 // Alone: what it measures takes whole CPUs.
                 Part {
                     filter: "package(bpf-tests) and kind(test) and binary(~bench) and not test(~a_real)",
+                    together: false,
                     privileged: true,
                 },
             ],
-            Self::Load => &[Part { filter: "package(bpf-tests) and binary(~load)", privileged: true }],
-            Self::Runtimes => &[Part { filter: "package(bpf-tests) and binary(~runtimes)", privileged: true }],
+            Self::Load => &[Part { filter: "package(bpf-tests) and binary(~load)", together: false, privileged: true }],
+            Self::Runtimes => {
+                &[Part { filter: "package(bpf-tests) and binary(~runtimes)", together: false, privileged: true }]
+            }
             Self::Cluster => &[
-                Part { filter: "package(bpf-tests) and binary(~cluster)", privileged: true },
+                Part { filter: "package(bpf-tests) and binary(~cluster)", together: false, privileged: true },
                 Part {
                     filter: "package(bpf-tests) and kind(test) and binary(~bench) and test(~a_real)",
+                    together: false,
                     privileged: true,
                 },
             ],
