@@ -1,6 +1,7 @@
 //! Whatever somebody breaks on the host, the agent mends: links and routes within two seconds, the rest within thirty.
 
 use std::{
+    fs,
     net::IpAddr,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
@@ -17,6 +18,10 @@ use aya::{
     },
 };
 use ferrule_common::{Address, endpoint::Endpoint, peer::Peer};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use test_kit::{
     topology::{Cluster, Layout, Netns, Node, Pod, Routing, manifest, patience},
     traffic::{Echo, Flow, Ping},
@@ -29,6 +34,18 @@ use crate::support::within;
 const SOON: Duration = Duration::from_secs(6);
 /// What is promised for the rest.
 const LATER: Duration = Duration::from_secs(30);
+
+/// Settings that are broken here.
+const SETTINGS: [&str; 8] = [
+    "ipv4/ip_forward",
+    "ipv6/conf/all/forwarding",
+    "ipv4/conf/LINK/rp_filter",
+    "ipv4/conf/LINK/forwarding",
+    "ipv6/conf/LINK/accept_ra",
+    "ipv6/conf/LINK/disable_ipv6",
+    "ipv6/conf/ferrule-vxlan/disable_ipv6",
+    "ipv4/conf/all/forwarding",
+];
 
 /// A cluster with a pod on each node.
 struct Scene<'a> {
@@ -73,9 +90,50 @@ impl<'a> Scene<'a> {
         ask(&self.node().netns, &self.b.addresses)
     }
 
-    /// Breaks something; the doctor names it in these words, unless the agent was faster; it is mended in time.
+    /// What the kernel holds of the first node, in words: links, routes, neighbours, settings, programs, map entries.
+    fn kernel(&self) -> Result<String> {
+        let (node, netns) = (self.node(), &self.node().netns);
+        let mut text = String::new();
+        for words in ["-d link show", "route show table all", "-6 route show table all", "neigh show nud permanent"] {
+            text += &netns.ip(words)?;
+        }
+        for device in [self.link.as_str(), "eth0"] {
+            for hook in ["ingress", "egress"] {
+                let output = netns.command("tc").args(["filter", "show", "dev", device, hook]).output()?;
+                text += &String::from_utf8_lossy(&output.stdout);
+            }
+            let output = netns.command("tc").args(["qdisc", "show", "dev", device]).output()?;
+            text += &String::from_utf8_lossy(&output.stdout);
+        }
+        for key in SETTINGS {
+            let key = self.filled(key)?;
+            let value = netns.enter(|| fs::read_to_string(Path::new("/proc/sys/net").join(&key)))?;
+            text += &format!("{key} {}", value.unwrap_or_default());
+        }
+        let mut links: Vec<_> =
+            fs::read_dir(node.pins().join("links")).map(|all| all.flatten().collect()).unwrap_or_default();
+        links.sort_by_key(fs::DirEntry::file_name);
+        links.iter().for_each(|link| text += &format!("{:?}\n", link.file_name()));
+        let endpoints: HashMap<_, Address, Endpoint> =
+            HashMap::try_from(Map::HashMap(MapData::from_pin(node.maps()?.join("fr_endpoints"))?))?;
+        let peers: HashMap<_, Address, Peer> =
+            HashMap::try_from(Map::HashMap(MapData::from_pin(node.maps()?.join("fr_peers"))?))?;
+        text += &format!("{} endpoints, {} peers\n", endpoints.keys().count(), peers.keys().count());
+        Ok(text)
+    }
+
+    /// Breaks something while the agent holds its breath, so that it is seen to be broken; the agent mends it in time.
     fn heals(&self, what: &str, limit: Duration, break_it: impl FnOnce() -> Result<()>) -> Result<()> {
-        break_it().with_context(|| format!("to break: {what}"))?;
+        let agent = Pid::from_raw(i32::try_from(self.node().agent_process()?)?);
+        kill(agent, Signal::SIGSTOP)?;
+        let broken = (|| {
+            let before = self.kernel()?;
+            break_it().with_context(|| format!("to break: {what}"))?;
+            ensure!(self.kernel()? != before, "{what}: nothing broke:\n{before}");
+            Ok(())
+        })();
+        kill(agent, Signal::SIGCONT)?;
+        broken?;
         let (start, limit) = (Instant::now(), patience(limit));
         loop {
             let outcome = self.is_whole();

@@ -1,9 +1,7 @@
 //! From ADD to DEL: what is ours comes and goes, and the other plugin's link stays what it is.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
-use test_kit::topology::{Layout, Netns, Node, Pod, patience, run, until};
+use test_kit::topology::{Layout, Netns, Node, Pod, run, until};
 
 use super::{Maker, check, del, filters, link, nothing_is_left};
 use crate::{
@@ -37,8 +35,8 @@ fn from_beginning_to_end(maker: Maker) {
         };
         ensure!(failures(node)?.is_empty(), "{:?}", failures(node)?);
         let before = [shown(node, &link(&pods[0])?)?, shown(node, &link(&pods[1])?)?];
-        // Rounds of healing find nothing to mend on a link that is not ours.
-        std::thread::sleep(patience(Duration::from_secs(3)));
+        // Whole rounds of healing, which this waits for, find nothing to mend on a link that is not ours.
+        node.ferrule("doctor --fix")?;
         for (pod, before) in pods.iter().zip(before) {
             let after = shown(node, &link(pod)?)?;
             ensure!(after == before, "before:\n{before}\nafter:\n{after}");
