@@ -8,7 +8,7 @@ use core::mem::size_of;
 use crate::{Address, endpoint, event, flow, link, metric, owner, path, peer, policy, prefix, service, source};
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 10 + if OTHER { 1_000_000 } else { 0 };
+pub const VERSION: u32 = 11 + if OTHER { 1_000_000 } else { 0 };
 
 /// Tests only (the feature `other-layout`): every map has more entries and fields stand in another order, for an agent that
 /// takes over from one with the usual layout.

@@ -5,7 +5,7 @@ use ferrule_common::{layout, settings};
 use ipnetwork::IpNetwork;
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
-use super::sys;
+use super::{room, sys};
 use crate::{
     config::{Config, OwnNodeEgress},
     net::cookie,
@@ -20,6 +20,7 @@ pub struct Globals {
     set_retval: u8,
     owners_known: u8,
     mptcp_told: u8,
+    opens_v6: u8,
     mark: u32,
     tunnel_floor: u32,
     jiffies: u32,
@@ -50,6 +51,7 @@ impl Globals {
             set_retval: sys::accepts_set_retval().unwrap_or_default().into(),
             owners_known: cookie::is_told().into(),
             mptcp_told: sys::tells_mptcp().unwrap_or_default().into(),
+            opens_v6: room::opens_v6().unwrap_or_default().into(),
             mark: config.mark,
             tunnel_floor: tunnel_floor(&config.cluster_cidrs),
             jiffies,
@@ -95,6 +97,7 @@ impl Globals {
         loader.override_global(settings::SET_RETVAL, &self.set_retval, true);
         loader.override_global(settings::MPTCP_TOLD, &self.mptcp_told, true);
         loader.override_global(settings::OWNERS_KNOWN, &self.owners_known, true);
+        loader.override_global(settings::OPENS_V6, &self.opens_v6, true);
         for (name, value) in [
             (settings::OPEN_MARK, &self.mark),
             (settings::TUNNEL_FLOOR, &self.tunnel_floor),

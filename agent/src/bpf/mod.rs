@@ -25,6 +25,7 @@ mod place;
 pub mod policy_maps;
 pub mod remote_maps;
 mod roles;
+pub mod room;
 pub mod service_maps;
 pub mod socket_maps;
 pub(crate) mod sys;

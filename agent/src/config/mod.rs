@@ -25,7 +25,7 @@ pub use error::ConfigError;
 pub use flows::{Flows, Timeouts};
 pub use log::log_filter;
 pub use options::Options;
-pub use packets::{Attach, OwnNodeEgress, Routing};
+pub use packets::{Attach, Encapsulation, OwnNodeEgress, Routing};
 pub use services::{KubeProxy, Services, Switch};
 pub use source::{Source, SourceConfig};
 
@@ -68,6 +68,8 @@ pub struct Config {
     pub node_cidrs: Vec<IpNetwork>,
     /// See [`Options::vxlan_port`].
     pub vxlan_port: u16,
+    /// See [`Options::encapsulation`].
+    pub encapsulation: Encapsulation,
     /// See [`Options::own_node_egress`].
     pub own_node_egress: OwnNodeEgress,
     /// See [`Options::services`] and what follows it.

@@ -11,9 +11,10 @@ use aya::{
 
 use super::{Check, kernel};
 use crate::{
-    bpf::{devices, sys},
+    bpf::{devices, room, sys},
     chain::chain,
-    config::Attach,
+    config::{Attach, Config, Encapsulation, Routing},
+    net::xfrm,
 };
 
 /// Helpers that every packet's way needs.
@@ -36,8 +37,12 @@ const MAPS: [(MapType, &str); 7] = [
     (MapType::RingBuf, "ringbuf"),
 ];
 
-pub(super) fn all(attach: Option<Attach>) -> Vec<Check> {
-    vec![programs(), helpers(), maps(), tcx(attach), cmpxchg(), batches()]
+pub(super) fn all(config: &Config) -> Vec<Check> {
+    let mut checks = vec![programs(), helpers(), maps(), tcx(config.attach), cmpxchg(), batches()];
+    if config.routing != Routing::Native {
+        checks.push(encapsulation(config.encapsulation));
+    }
+    checks
 }
 
 fn programs() -> Check {
@@ -104,6 +109,36 @@ fn tcx(wanted: Option<Attach>) -> Check {
         (Ok(Attach::Tcx), _) => Check::ok("TCX", found, "devices that stay take TCX links"),
         (Ok(Attach::Clsact), Some(_)) => Check::ok("TCX", found, "clsact is used, as --attach says"),
         (Ok(Attach::Clsact), None) => Check::otherwise("TCX", found, "clsact is used (TCX came with Linux 6.6)"),
+    }
+}
+
+/// What of it is the kernel's and the host's; which devices there are shows in `ferrule status`.
+fn encapsulation(wanted: Encapsulation) -> Check {
+    const WHAT: &str = "encapsulation";
+    let by_device = "pods' packets to other nodes pass the overlay device";
+    match (room::is_by_programs(wanted), xfrm::has_policies()) {
+        (Err(error), _) => Check::fails(WHAT, "by the overlay device", error.to_string()),
+        (Ok(false), _) if wanted == Encapsulation::Device => {
+            Check::ok(WHAT, "by the overlay device", "as --encapsulation says")
+        }
+        (Ok(false), _) => {
+            Check::otherwise(WHAT, "by the overlay device", format!("{by_device} (Linux 5.12 needs none)"))
+        }
+        (Ok(true), Ok(false)) if room::opens_v6().unwrap_or_default() => {
+            Check::ok(WHAT, "by programs", "pods' packets to other nodes pass no overlay device where both are on IPv4")
+        }
+        (Ok(true), Ok(false)) => {
+            let means = "what arrives for pods' IPv6 addresses passes the overlay device (Linux 6.3 needs none)";
+            Check::otherwise(WHAT, "by programs", means)
+        }
+        (Ok(true), Ok(true)) => {
+            Check::otherwise(WHAT, "by the overlay device", format!("{by_device}, since the node has IPsec policies"))
+        }
+        (Ok(true), Err(error)) => Check::otherwise(
+            WHAT,
+            "by the overlay device",
+            format!("{by_device}, since the kernel does not tell of IPsec policies: {error}"),
+        ),
     }
 }
 

@@ -175,7 +175,7 @@ fn nodes(ebpf: &mut Ebpf) {
         forwarding: peer::VXLAN,
         ifindex: OVERLAY,
         mtu: POD_MTU,
-        pad: 0,
+        uplink: 0,
         tunnel: address(NODE1),
         next_hop_v4: none,
         next_hop_v6: none,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::claims::{Claim, Claims};
-use super::{DesiredError, Forwarding, Input, Issue, NodeEntry, Reason, source};
+use super::{DesiredError, Forwarding, Input, Issue, NodeEntry, Reason, Uplink, source};
 use crate::cidr::Family;
 
 /// How packets travel between nodes.
@@ -48,6 +48,8 @@ pub struct Path {
     pub source: Option<IpAddr>,
     /// What a router on the path said it takes at most (RFC 1191, RFC 8201), in bytes, while the kernel believes it.
     pub learned: Option<u32>,
+    /// The route has several next hops, of which the kernel takes one for each flow.
+    pub multipath: bool,
 }
 
 impl Path {
@@ -67,6 +69,8 @@ pub struct Underlay {
     pub vxlan_ifindex: Option<u32>,
     /// The overlay device's MTU in bytes.
     pub vxlan_mtu: u32,
+    /// The node's own devices by which programs may send and take the tunnel's packets, by interface index.
+    pub uplinks: BTreeSet<u32>,
     /// Every address of this node but what we made, with the interface index of the device that has it: no pod elsewhere does.
     pub local: BTreeMap<IpAddr, u32>,
     /// What this node must not lose: the addresses of its own devices, and the gateways by which it reaches others.
@@ -122,17 +126,27 @@ fn overlay(
     }
     let standing = || input.observed.values().find(|entry| entry.tunnel == Some(tunnel)).map(|entry| entry.mtu);
     let mtu = path.map(|path| path.present_mtu().saturating_sub(overhead)).or_else(standing);
+    let named = source::named(input, own, Family::of(tunnel), path);
+    let uplink = uplink(input.underlay, tunnel, path).filter(|_| named.is_some());
     Ok(mtu.map(|mtu| NodeEntry {
         forwarding: Forwarding::Vxlan,
         ifindex,
         mtu,
         tunnel: Some(tunnel),
-        source: source::outer(input, own, Family::of(tunnel), path),
+        source: if uplink.is_some() { named } else { source::outer(input, own, Family::of(tunnel), path) },
+        uplink,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: v4(other),
         internal_v6: v6(other),
     }))
+}
+
+/// How a program would send the tunnel's packets itself. Over IPv6 it does not: receivers want a checksum over the whole packet.
+/// Nor where the kernel spreads flows over several next hops.
+fn uplink(underlay: &Underlay, tunnel: IpAddr, path: Option<&Path>) -> Option<Uplink> {
+    let path = path.filter(|path| tunnel.is_ipv4() && !path.multipath && underlay.uplinks.contains(&path.ifindex))?;
+    Some(Uplink { ifindex: path.ifindex, next_hop: path.next_hop })
 }
 
 /// By a next hop of each family: an IPv6 packet to an IPv4 next hop is lost. An entry has one device, so that both
@@ -164,6 +178,7 @@ fn native(underlay: &Underlay, other: &Claim, report: &mut dyn FnMut(Reason)) ->
         mtu,
         tunnel: None,
         source: None,
+        uplink: None,
         next_hop_v4: path_v4.and_then(|path| only_v4(path.next_hop)),
         next_hop_v6: path_v6.and_then(|path| only_v6(path.next_hop)),
         internal_v4: v4(other),

@@ -74,6 +74,7 @@ pub(super) fn world(text: &str) -> World {
                     mtu: words[4].parse().unwrap(),
                     source,
                     learned,
+                    multipath: false,
                 };
                 world.underlay.paths.insert(words[1].parse().unwrap(), path);
             }
@@ -185,6 +186,7 @@ fn an_overlay_entry_carries_the_tunnel_and_what_it_leaves_of_the_mtu() {
         mtu: 1450,
         tunnel: Some("192.0.2.2".parse().unwrap()),
         source: Some("192.0.2.1".parse().unwrap()),
+        uplink: None,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: Some(Ipv4Addr::new(192, 0, 2, 2)),
