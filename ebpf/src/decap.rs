@@ -14,7 +14,7 @@ use ferrule_common::{
     Drop, Outcome, Program,
     endpoint::Endpoint,
     vxlan::{self, Headers},
-    wire::{ETHERNET, ethertype},
+    wire::{ETHERNET, IPV4, ethertype, protocol},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     deliver, endpoint,
     maps::OPENS_V6,
     owner,
-    packet::{Packet, header, ifindex, is_for_host},
+    packet::{Packet, gso_size, header, ifindex, is_for_host},
     question::End,
     verdict,
 };
@@ -71,11 +71,14 @@ fn inner(ctx: &TcContext, outer: &Packet) -> Option<Packet> {
         return None;
     }
     let packet = Packet::parse_inner(ctx, ethertype, INNER).ok()??;
-    if packet.end == ctx.len() { Some(packet) } else { None }
+    // A kernel keeps in mind that a packet which is still to be cut was in a tunnel, and whoever cuts datagrams takes that to be so
+    // still (`udp4_ufo_fragment`); segments of TCP are not cut by whoever receives them.
+    let cut_by_its_receiver = gso_size(ctx) != 0 && packet.protocol != protocol::TCP;
+    if packet.end == ctx.len() && !cut_by_its_receiver { Some(packet) } else { None }
 }
 
 /// Where layer 4 begins behind an IPv4 header without options.
-const L4: u32 = (ETHERNET + size_of::<ferrule_common::wire::Ipv4>()) as u32;
+const L4: u32 = (ETHERNET + IPV4) as u32;
 
 /// The pod that the packet is for, if it comes from its source's node in the way by which this node would answer: the device, and
 /// both outer addresses. That is no less than `from_overlay` asks for, and what a strict reverse path filter does.

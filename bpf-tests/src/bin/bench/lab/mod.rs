@@ -5,11 +5,15 @@ mod flannel;
 mod ours;
 mod pair;
 mod plugin;
+mod redirect;
+mod tiny;
 
 pub use flannel::Flannel;
 pub use ours::{Ours, SERVICE};
 pub use pair::Pair;
 pub use plugin::{Kind, PluginNode};
+pub use redirect::Redirect;
+pub use tiny::Tiny;
 
 use std::{net::IpAddr, path::PathBuf};
 

@@ -1,12 +1,12 @@
 //! Every load through every subject, round by round, with another subject first in each.
 
-use std::thread;
+use std::{fs, thread};
 
 use anyhow::{Context, Result};
 use bpf_tests::{topology::Routing, traffic::load::Load};
 
 use crate::{
-    lab::{Flannel, Kind, Ours, Pair, Path, PluginNode, SERVICE},
+    lab::{Flannel, Kind, Ours, Pair, Path, PluginNode, Redirect, SERVICE},
     row::Row,
     settings::Settings,
     statistics::{Estimate, ratios},
@@ -17,13 +17,14 @@ pub fn same_node(settings: &Settings) -> Result<Vec<Row>> {
     let (pair, control) = (Pair::new()?, Pair::new()?);
     let (bridge, ptp) = (PluginNode::new(Kind::Bridge, [250, 1])?, PluginNode::new(Kind::Ptp, [250, 2])?);
     let (on_bridge, by_ptp) = ([bridge.add("a")?, bridge.add("b")?], [ptp.add("a")?, ptp.add("b")?]);
-    let ours = Ours::new(Routing::Vxlan)?;
+    let (ours, redirect) = (Ours::new(Routing::Vxlan)?, Redirect::new()?);
     let (policed, crowded) = (Ours::policed(0)?, Ours::policed(10_000)?);
     let paths = [
         pair.path("veth"),
         control.path("veth-control"),
         PluginNode::path("bridge", &on_bridge[0], &on_bridge[1])?,
         PluginNode::path("ptp", &by_ptp[0], &by_ptp[1])?,
+        redirect.path(REDIRECT),
         ours.same_node("ferrule")?,
         policed.same_node("ferrule-policy")?,
         crowded.same_node("ferrule-policy-10k")?,
@@ -48,9 +49,22 @@ pub fn services(settings: &Settings) -> Result<Vec<Row>> {
 pub fn cross_node(settings: &Settings) -> Result<Vec<Row>> {
     let flannel = Flannel::new()?;
     let (vxlan, native) = (Ours::new(Routing::Vxlan)?, Ours::new(Routing::Native)?);
-    let paths = [flannel.path()?, vxlan.cross_node("ferrule-vxlan")?, native.cross_node("ferrule-native")?];
+    let by_device = Ours::by_device()?;
+    let paths = [
+        flannel.path()?,
+        vxlan.cross_node("ferrule-vxlan")?,
+        by_device.cross_node("ferrule-vxlan-device")?,
+        native.cross_node("ferrule-native")?,
+    ];
     compare("cross-node", &paths, settings)
 }
+
+/// The smallest program that delivers to a pod: its rows are the kernel's share of ours.
+const REDIRECT: &str = "redirect";
+/// Where rows stand whose baseline that is.
+const BESIDE_REDIRECT: &str = "same-node-redirect";
+/// Who is put beside it.
+const BY_PROGRAMS: [&str; 2] = ["ferrule", "ferrule-policy"];
 
 /// Whose baseline is another than the first path.
 const BESIDE: [(&str, &str); 1] = [("service-10k", "service")];
@@ -58,12 +72,18 @@ const BESIDE: [(&str, &str); 1] = [("service-10k", "service")];
 /// The first path is the baseline, or what [`BESIDE`] says.
 fn compare(scenario: &'static str, paths: &[Path<'_>], settings: &Settings) -> Result<Vec<Row>> {
     let mut values = vec![vec![Vec::new(); paths.len()]; Load::ALL.len()];
+    let mut again = vec![Vec::new(); paths.len()];
     for round in 0..settings.rounds {
         eprintln!("{scenario}: round {} of {}", round + 1, settings.rounds);
         for (load, values) in Load::ALL.into_iter().zip(&mut values) {
             for turn in 0..paths.len() {
                 let at = (turn + round) % paths.len();
-                values[at].push(once(&paths[at], load, settings)?);
+                let before = retransmitted(&paths[at])?;
+                let rate = once(&paths[at], load, settings)?;
+                values[at].push(rate);
+                if load == Load::TcpStream {
+                    again[at].push((retransmitted(&paths[at])? - before) / (rate * settings.slice.as_secs_f64()));
+                }
             }
         }
     }
@@ -76,8 +96,29 @@ fn compare(scenario: &'static str, paths: &[Path<'_>], settings: &Settings) -> R
             let baseline = paths.iter().position(|path| Some(path.subject) == beside).unwrap_or_default();
             rows.push(row.beside(paths[baseline].subject, ratios(own, &values[baseline])));
         }
+        let redirect = paths.iter().position(|path| path.subject == REDIRECT);
+        for (at, path) in paths.iter().enumerate().filter(|(_, path)| BY_PROGRAMS.contains(&path.subject)) {
+            let Some(redirect) = redirect else { break };
+            let value = Estimate::of(values[at].iter().copied());
+            let row = Row::rounds(BESIDE_REDIRECT, &load.to_string(), path.subject, value, load.unit());
+            rows.push(row.beside(REDIRECT, ratios(&values[at], &values[redirect])));
+        }
+    }
+    for (path, own) in paths.iter().zip(&again) {
+        let value = Estimate::of(own.iter().copied());
+        rows.push(Row::rounds(scenario, "tcp_stream_again", path.subject, value, "segments/Gbit"));
     }
     Ok(rows)
+}
+
+/// Segments that the client's TCP has sent again so far.
+fn retransmitted(path: &Path<'_>) -> Result<f64> {
+    let text = path.ends.client.enter(|| fs::read_to_string("/proc/thread-self/net/snmp"))??;
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = rows.next().zip(rows.next()).context("the kernel counts no TCP")?;
+    let mut both = names.split_whitespace().zip(values.split_whitespace());
+    let found = both.find(|(name, _)| *name == "RetransSegs").and_then(|(_, value)| value.parse().ok());
+    found.context("the kernel counts no segments that are sent again")
 }
 
 /// One slice of load, and the pause after it.
