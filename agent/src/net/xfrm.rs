@@ -52,8 +52,9 @@ pub fn has_policies() -> io::Result<bool> {
         return Err(io::Error::last_os_error());
     }
     let mut answer = [0_u8; 512];
+    // The kernel has answered before it returned from `send`: nobody is waited for.
     // SAFETY: `answer` outlives the call, which writes no more than its length.
-    let read = unsafe { libc::recv(socket.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), 0) };
+    let read = unsafe { libc::recv(socket.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), libc::MSG_DONTWAIT) };
     let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
     counted(&answer[..read]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }

@@ -18,7 +18,11 @@ const EXPECTED: [(&str, &[&str], &[&str]); 17] = [
         &["tcp_rr", "udp_rr", "tcp_crr", "tcp_stream"],
         &["flannel-like", "ferrule-vxlan", "ferrule-vxlan-device", "ferrule-native"],
     ),
-    ("cross-node", &["tcp_stream_again"], &["flannel-like", "ferrule-vxlan", "ferrule-vxlan-device"]),
+    (
+        "cross-node",
+        &["tcp_stream_at_will", "tcp_stream_again"],
+        &["flannel-like", "ferrule-vxlan", "ferrule-vxlan-device"],
+    ),
     ("services", &["tcp_rr", "udp_rr", "tcp_crr"], &["direct", "service", "service-10k"]),
     ("cni", &["add", "del"], &["bridge", "ptp", "ferrule"]),
     ("cni-parallel", &["add", "del"], &["bridge", "ferrule"]),

@@ -9,8 +9,11 @@ use ferrule_common::{
 
 use crate::{
     frames::{self, TTL, udp4, udp6},
-    run::{Bench, Expected::Passes},
-    world::{A4, A6, CLASS_A, HERE, NETDEV, NODE6, OUTSIDE4, POD6, POD6_6, SELF4, THERE},
+    run::{
+        Bench,
+        Expected::{Passes, Redirected},
+    },
+    world::{A4, A6, CLASS_A, HERE, NETDEV, NODE6, OUTSIDE4, OVERLAY, POD6, POD6_6, SELF4, THERE},
 };
 
 /// The frame that leaves, and what stands behind its tunnel's headers.
@@ -97,6 +100,16 @@ fn what_needs_an_answer_goes_to_the_stack_as_it_is() {
     };
     assert_eq!(encapsulated(&large(1450)).0.len(), 14 + 1500);
     bench.check(FromPod, &large(1451), Passes(Outcome::Stack));
+}
+
+#[test]
+fn what_the_kernel_makes_no_room_for_goes_by_the_device() {
+    // Segments of no kind that the kernel knows.
+    let frame = frames::payload(A4, POD6, 53, &[0; 200]);
+    let mut expected = frames::payload(A4, POD6, 53, &[0; 200]);
+    expected[22] -= 1;
+    let expected = frames::with_checksum(expected);
+    Bench::new().with_gso(100).check(FromPod, &frame, Redirected(Outcome::Overlay, OVERLAY, &expected));
 }
 
 #[test]

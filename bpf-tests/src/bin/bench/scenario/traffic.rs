@@ -3,7 +3,10 @@
 use std::{fs, thread};
 
 use anyhow::{Context, Result};
-use bpf_tests::{topology::Routing, traffic::load::Load};
+use bpf_tests::{
+    topology::Routing,
+    traffic::load::{Load, stream_at_will},
+};
 
 use crate::{
     lab::{Flannel, Kind, Ours, Pair, Path, PluginNode, Redirect, SERVICE},
@@ -56,7 +59,9 @@ pub fn cross_node(settings: &Settings) -> Result<Vec<Row>> {
         by_device.cross_node("ferrule-vxlan-device")?,
         native.cross_node("ferrule-native")?,
     ];
-    compare("cross-node", &paths, settings)
+    let mut rows = compare("cross-node", &paths, settings)?;
+    rows.extend(at_will("cross-node", &paths, settings)?);
+    Ok(rows)
 }
 
 /// The smallest program that delivers to a pod: its rows are the kernel's share of ours.
@@ -72,22 +77,16 @@ const BESIDE: [(&str, &str); 1] = [("service-10k", "service")];
 /// The first path is the baseline, or what [`BESIDE`] says.
 fn compare(scenario: &'static str, paths: &[Path<'_>], settings: &Settings) -> Result<Vec<Row>> {
     let mut values = vec![vec![Vec::new(); paths.len()]; Load::ALL.len()];
-    let mut again = vec![Vec::new(); paths.len()];
     for round in 0..settings.rounds {
         eprintln!("{scenario}: round {} of {}", round + 1, settings.rounds);
         for (load, values) in Load::ALL.into_iter().zip(&mut values) {
             for turn in 0..paths.len() {
                 let at = (turn + round) % paths.len();
-                let before = retransmitted(&paths[at])?;
-                let rate = once(&paths[at], load, settings)?;
-                values[at].push(rate);
-                if load == Load::TcpStream {
-                    again[at].push((retransmitted(&paths[at])? - before) / (rate * settings.slice.as_secs_f64()));
-                }
+                values[at].push(once(&paths[at], load, settings)?);
             }
         }
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut beside_redirect) = (Vec::new(), Vec::new());
     for (load, values) in Load::ALL.into_iter().zip(&values) {
         for (path, own) in paths.iter().zip(values) {
             let value = Estimate::of(own.iter().copied());
@@ -101,15 +100,41 @@ fn compare(scenario: &'static str, paths: &[Path<'_>], settings: &Settings) -> R
             let Some(redirect) = redirect else { break };
             let value = Estimate::of(values[at].iter().copied());
             let row = Row::rounds(BESIDE_REDIRECT, &load.to_string(), path.subject, value, load.unit());
-            rows.push(row.beside(REDIRECT, ratios(&values[at], &values[redirect])));
+            beside_redirect.push(row.beside(REDIRECT, ratios(&values[at], &values[redirect])));
         }
     }
-    for (path, own) in paths.iter().zip(&again) {
-        let value = Estimate::of(own.iter().copied());
+    rows.extend(beside_redirect);
+    Ok(rows)
+}
+
+/// Streams whose ends run on whichever CPUs they get, and how many segments had to be sent again: queues on the way drop what comes in
+/// bursts, which a stream on one CPU never fills.
+fn at_will(scenario: &'static str, paths: &[Path<'_>], settings: &Settings) -> Result<Vec<Row>> {
+    let mut rates = vec![Vec::new(); paths.len()];
+    let mut again = rates.clone();
+    let slice = settings.slice * SLICES;
+    for round in 0..settings.rounds {
+        for turn in 0..paths.len() {
+            let at = (turn + round) % paths.len();
+            let before = retransmitted(&paths[at])?;
+            let rate = stream_at_will(paths[at].ends, slice).with_context(|| paths[at].subject)?;
+            rates[at].push(rate);
+            again[at].push((retransmitted(&paths[at])? - before) / (rate * slice.as_secs_f64()));
+        }
+    }
+    let mut rows = Vec::new();
+    for (at, path) in paths.iter().enumerate() {
+        let value = Estimate::of(rates[at].iter().copied());
+        let row = Row::rounds(scenario, "tcp_stream_at_will", path.subject, value, Load::TcpStream.unit());
+        rows.push(row.beside(paths[0].subject, ratios(&rates[at], &rates[0])));
+        let value = Estimate::of(again[at].iter().copied());
         rows.push(Row::rounds(scenario, "tcp_stream_again", path.subject, value, "segments/Gbit"));
     }
     Ok(rows)
 }
+
+/// Of a load's, how long such a stream lasts.
+const SLICES: u32 = 5;
 
 /// Segments that the client's TCP has sent again so far.
 fn retransmitted(path: &Path<'_>) -> Result<f64> {
