@@ -2,6 +2,8 @@
 //!
 //! Only what a program itself would write is read by one. Everything else is the kernel's VXLAN device's to judge.
 
+#![expect(clippy::cast_possible_truncation, reason = "halves of words, and lengths of at most `LARGEST`")]
+
 use crate::{
     settings,
     wire::{Ethernet, Ipv4, protocol},

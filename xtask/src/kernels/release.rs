@@ -41,7 +41,7 @@ const NO_DECAPSULATION: Exception = Exception {
     why: "before Linux 6.3 no program can take an IPv6 packet out of IPv4; netns::reach has the device do it",
 };
 
-const OLDEST: [Exception; 39] = [
+const OLDEST: [Exception; 40] = [
     NO_TUNNEL_SOURCE,
     NO_DECAPSULATION,
     no_encapsulation("encap::a_flow"),
@@ -53,6 +53,7 @@ const OLDEST: [Exception; 39] = [
     no_encapsulation("encap::what_a_program"),
     no_encapsulation("encap::what_needs"),
     Exception { part: "errors::what_comes_through_the_tunnel", ..NO_TUNNEL_SOURCE },
+    Exception { part: "encap::what_the_kernel", ..NO_TUNNEL_SOURCE },
     no_incoming_device("foreign::"),
     no_incoming_device("carried::what_was_dnated_to_a_pod"),
     no_incoming_device("carried::what_was_dnated_to_another_node_under"),

@@ -34,7 +34,6 @@ const TESTS: [Tests; 2] = [
             "reach::dual_stack_by_",
             "attach::from_one_way",
             "encapsulation::datagrams",
-            "encapsulation::each_node",
             "encapsulation::nodes_on_a_vlan",
             "encapsulation::pods_packets",
             "encapsulation::segments",
