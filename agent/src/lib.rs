@@ -16,6 +16,7 @@ pub mod config;
 pub mod controllers;
 pub mod descriptors;
 pub mod doctor;
+pub mod encapsulation;
 pub mod explain;
 pub mod flows;
 pub mod install;

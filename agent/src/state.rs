@@ -28,6 +28,8 @@ pub struct NodeState {
     pub nodes: Arc<BTreeMap<u32, (Arc<str>, NodeEntry)>>,
     /// Known pods of other nodes.
     pub remote_pods: usize,
+    /// Who puts packets to other nodes' pods into the tunnel, and takes them out, and why.
+    pub encapsulation: String,
     /// The node's own devices that carry programs.
     pub devices: Vec<String>,
     /// Its other devices, which lead to no other node, and carry programs all the same.

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The layout of every map. A change of a key, a value, a kind or a size here is a new version.
-pub const VERSION: u32 = 10 + if capacity::OTHER { 1_000_000 } else { 0 };
+pub const VERSION: u32 = 11 + if capacity::OTHER { 1_000_000 } else { 0 };
 
 /// What a map is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

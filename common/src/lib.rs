@@ -27,6 +27,7 @@ pub mod service;
 pub mod settings;
 pub mod source;
 pub mod sweep;
+pub mod vxlan;
 pub mod wire;
 
 pub use address::Address;

@@ -32,8 +32,9 @@ value! {
         pub ifindex: u32,
         /// The largest layer 3 packet that fits, in bytes.
         pub mtu: u32,
-        /// Zero.
-        pub pad: u32,
+        /// With VXLAN the node's own device that leads there, by which programs send and receive the tunnel's packets; 0 where
+        /// the overlay device does.
+        pub uplink: u32,
         /// The outer destination, or `::`.
         pub tunnel: Address,
         /// The next hop for IPv4 with native routing, or `::`; with VXLAN see [`Node::source`].
@@ -54,6 +55,13 @@ impl Node {
     #[must_use]
     pub const fn source(&self) -> &Address {
         if self.tunnel.is_v4() { &self.next_hop_v4 } else { &self.next_hop_v6 }
+    }
+
+    /// The next hop by [`Node::uplink`], of either family: it has the place that [`Node::source`] leaves.
+    #[inline(always)]
+    #[must_use]
+    pub const fn gateway(&self) -> &Address {
+        if self.tunnel.is_v4() { &self.next_hop_v6 } else { &self.next_hop_v4 }
     }
 }
 

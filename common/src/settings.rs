@@ -47,6 +47,10 @@ pub const FLOOR_V6: u32 = 1280 + 50;
 pub const FLOOR_V4: u32 = 576 + 50;
 /// `__sk_buff.tc_index` of what the overlay device has encapsulated.
 pub const TUNNELLED: u32 = 0xfe11;
+/// `__sk_buff.tc_index` of what a program has encapsulated.
+pub const ENCAPSULATED: u32 = 0xfe13;
+/// The global, a byte: 1 where a program may take an IPv6 packet out of IPv4 (`BPF_F_ADJ_ROOM_DECAP_L3_IPV6`, Linux 6.3).
+pub const OPENS_V6: &str = "OPENS_V6";
 /// `__sk_buff.tc_index` of what came by a pod's link and was left to the host's stack: whatever ends the host's NAT gives it,
 /// its answers belong to the stack.
 pub const LEFT_TO_STACK: u32 = 0xfe12;

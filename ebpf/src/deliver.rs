@@ -17,7 +17,7 @@ use ferrule_common::{
 
 use crate::{
     count::Passed,
-    endpoint,
+    encap, endpoint,
     packet::{Packet, header, is_for_host},
     tunnel,
 };
@@ -97,6 +97,11 @@ pub fn to_node(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, 
     }
     match node.forwarding {
         peer::VXLAN => {
+            if node.uplink != 0
+                && let Some(passed) = encap::to_node(ctx, packet, node)?
+            {
+                return Ok(passed);
+            }
             if !tunnel::set(ctx, node)? {
                 return to_stack();
             }
@@ -120,20 +125,27 @@ struct NextHop {
 #[inline(always)]
 fn to_next_hop(ctx: &TcContext, packet: &Packet, node: &Node) -> Result<Passed, Drop> {
     let next_hop = if packet.v4 { &node.next_hop_v4 } else { &node.next_hop_v6 };
+    if *next_hop == Address::UNSPECIFIED {
+        // No next hop of this family is known: the kernel's routes decide.
+        return to_stack();
+    }
+    take_hop(ctx, packet)?;
+    by_next_hop(ctx, next_hop, node.ifindex, Outcome::Native)
+}
+
+/// Out by a device of the node's to a neighbour of its, whose MAC the kernel knows or finds out.
+#[inline(always)]
+pub fn by_next_hop(ctx: &TcContext, next_hop: &Address, ifindex: u32, outcome: Outcome) -> Result<Passed, Drop> {
     let words = next_hop.words();
     let mut params = if next_hop.is_v4() {
         NextHop { family: AF_INET, address: [words[3], 0, 0, 0] }
-    } else if *next_hop == Address::UNSPECIFIED {
-        // No next hop of this family is known: the kernel's routes decide.
-        return to_stack();
     } else {
         NextHop { family: AF_INET6, address: words }
     };
-    take_hop(ctx, packet)?;
-    show_target(ctx, node.ifindex);
+    show_target(ctx, ifindex);
     // SAFETY: `params` outlives the call and its size is given.
-    let result = unsafe { bpf_redirect_neigh(node.ifindex, (&raw mut params).cast(), size_of::<NextHop>() as i32, 0) };
-    redirected(result, Outcome::Native)
+    let result = unsafe { bpf_redirect_neigh(ifindex, (&raw mut params).cast(), size_of::<NextHop>() as i32, 0) };
+    redirected(result, outcome)
 }
 
 /// As a router does (RFC 1812 section 5.3.1, RFC 8200 section 3). The caller saw that more than one hop is left.

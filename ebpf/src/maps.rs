@@ -199,6 +199,7 @@ globals! {
     MPTCP_TOLD: u8 = 0;
     OPEN_MARK: u32 = settings::DEFAULT_OPEN_MARK;
     EVENTS_A_SECOND: u32 = 100;
+    OPENS_V6: u8 = 1;
 }
 
 /// `ferrule_common::settings::VXLAN_PORT`.

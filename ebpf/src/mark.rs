@@ -21,14 +21,29 @@ pub fn set_tunnelled(ctx: &TcContext) {
     unsafe { (*ctx.skb.skb).tc_index = settings::TUNNELLED };
 }
 
-/// Whether it was said.
+/// Whether it was said, or [`set_encapsulated`].
 #[inline(always)]
 pub fn is_tunnelled(ctx: &TcContext) -> bool {
     // SAFETY: as in `set_open`.
-    unsafe { (*ctx.skb.skb).tc_index == settings::TUNNELLED }
+    is_encapsulated(ctx) || unsafe { (*ctx.skb.skb).tc_index == settings::TUNNELLED }
 }
 
-/// A pod says nothing of the kind.
+/// Says that a program has encapsulated it: nothing is left to be judged. Each program by which a packet comes to this node takes
+/// the word from whoever said so before.
+#[inline(always)]
+pub fn set_encapsulated(ctx: &TcContext) {
+    // SAFETY: as in `set_open`.
+    unsafe { (*ctx.skb.skb).tc_index = settings::ENCAPSULATED };
+}
+
+/// Whether it was said.
+#[inline(always)]
+pub fn is_encapsulated(ctx: &TcContext) -> bool {
+    // SAFETY: as in `set_open`.
+    unsafe { (*ctx.skb.skb).tc_index == settings::ENCAPSULATED }
+}
+
+/// Whoever sent it, a pod or another host, says nothing of the kind.
 #[inline(always)]
 pub fn clear_tunnelled(ctx: &TcContext) {
     // SAFETY: as in `set_open`.

@@ -149,16 +149,26 @@ impl Packet {
     #[inline(always)]
     pub fn parse(ctx: &TcContext) -> Result<Option<Self>, Drop> {
         match ethertype(ctx) {
-            ethertype::IPV4 => Self::parse_v4(ctx).map(Some),
-            ethertype::IPV6 => Self::parse_v6(ctx).map(Some),
+            ethertype::IPV4 => Self::parse_v4(ctx, ETHERNET).map(Some),
+            ethertype::IPV6 => Self::parse_v6(ctx, ETHERNET).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Parses the IP header of a packet of this EtherType that begins at `start`, within another.
+    #[inline(always)]
+    pub fn parse_inner(ctx: &TcContext, ethertype: u16, start: usize) -> Result<Option<Self>, Drop> {
+        match ethertype {
+            ethertype::IPV4 => Self::parse_v4(ctx, start).map(Some),
+            ethertype::IPV6 => Self::parse_v6(ctx, start).map(Some),
             _ => Ok(None),
         }
     }
 
     #[inline(always)]
-    fn parse_v4(ctx: &TcContext) -> Result<Self, Drop> {
-        pull(ctx, (ETHERNET + wire::IPV4) as u32);
-        let ip = header::<Ipv4>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
+    fn parse_v4(ctx: &TcContext, start: usize) -> Result<Self, Drop> {
+        pull(ctx, (start + wire::IPV4) as u32);
+        let ip = header::<Ipv4>(ctx, start).ok_or(Drop::Malformed)?;
         // SAFETY: `header` checked the bounds; the type is packed and made of integers.
         let ip = unsafe { &*ip };
         let header_length = u32::from(ip.version_ihl & 0xf) * 4;
@@ -167,7 +177,7 @@ impl Packet {
         }
         let total = u32::from(u16::from_be(ip.total_length_be));
         // A total length of 0 is how the kernel writes one above 65,535 (BIG TCP), in GSO packets only.
-        if total < header_length && !(total == 0 && gso_size(ctx) != 0) || ETHERNET as u32 + total > ctx.len() {
+        if total < header_length && !(total == 0 && gso_size(ctx) != 0) || start as u32 + total > ctx.len() {
             return Err(Drop::Malformed);
         }
         let fragment = u16::from_be(ip.fragment_be);
@@ -182,18 +192,18 @@ impl Packet {
             first_fragment: fragment & 0x3fff == MORE_FRAGMENTS,
             fragment_id: u32::from(identification),
             extended: false,
-            l4: ETHERNET as u32 + header_length,
-            end: if total == 0 { ctx.len() } else { ETHERNET as u32 + total },
+            l4: start as u32 + header_length,
+            end: if total == 0 { ctx.len() } else { start as u32 + total },
         })
     }
 
     #[inline(always)]
-    fn parse_v6(ctx: &TcContext) -> Result<Self, Drop> {
-        pull(ctx, (ETHERNET + wire::IPV6) as u32);
-        let ip = header::<Ipv6>(ctx, ETHERNET).ok_or(Drop::Malformed)?;
+    fn parse_v6(ctx: &TcContext, start: usize) -> Result<Self, Drop> {
+        pull(ctx, (start + wire::IPV6) as u32);
+        let ip = header::<Ipv6>(ctx, start).ok_or(Drop::Malformed)?;
         // SAFETY: `header` checked the bounds; the type is packed and made of integers.
         let ip = unsafe { &*ip };
-        let start = (ETHERNET + wire::IPV6) as u32;
+        let start = (start + wire::IPV6) as u32;
         let length = u32::from(u16::from_be(ip.payload_length_be));
         if ip.version_class_label[0] >> 4 != 6 || start + length > ctx.len() {
             return Err(Drop::Malformed);

@@ -79,11 +79,20 @@ pub extern "C" fn fr_is_credible(skb: *mut __sk_buff, l4: u32, v4: u32) -> u32 {
 /// Remembers a packet of the tunnel's own that may be too large for somebody.
 #[inline(always)]
 pub fn remember(ctx: &TcContext, packet: &Packet) {
+    if ctx.len() > SMALL
+        && let Ok(port_be) = packet.load::<u16>(ctx, 0)
+    {
+        remember_of(ctx, &packet.destination, port_be);
+    }
+}
+
+/// The same of a packet whose destination and source port are known.
+#[inline(always)]
+pub fn remember_of(ctx: &TcContext, to: &Address, port_be: u16) {
     if ctx.len() <= SMALL {
         return;
     }
-    let Ok(port_be) = packet.load::<u16>(ctx, 0) else { return };
-    let tag = tag(&packet.destination, port_be);
+    let tag = tag(to, port_be);
     if let Some(sent) = SENT.get_ptr_mut(tag % Sent::SLOTS) {
         // SAFETY: an aligned word of an array: a reader sees it as before or as after.
         unsafe { sent.write_volatile(Sent::new(tag, clock::now())) };

@@ -12,6 +12,7 @@ use ferrule_common::{
 use crate::{
     arp, arrival,
     count::{Passed, finish},
+    decap,
     deliver::{self, Origin},
     endpoint, foreign,
     maps::{OWN_NODE_POLICED, VXLAN_PORT},
@@ -30,6 +31,7 @@ pub fn from_pod(ctx: &TcContext) -> i32 {
 
 #[inline(always)]
 fn leave_pod(ctx: &TcContext) -> Result<Passed, Drop> {
+    mark::clear_tunnelled(ctx);
     if has_vlan(ctx) {
         return Err(Drop::Vlan);
     }
@@ -272,20 +274,26 @@ pub fn from_netdev(ctx: &TcContext) -> i32 {
 
 #[inline(always)]
 fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
+    mark::clear_tunnelled(ctx);
     // The VLAN's own device judges it.
     if is_of_vlan(ctx) {
         return deliver::leave();
     }
-    let packet = match Packet::parse(ctx) {
+    let mut packet = match Packet::parse(ctx) {
         Ok(Some(packet)) => packet,
         // The stack follows more headers than the programs do.
         Err(Drop::ExtensionHeaders) => return Err(Drop::ExtensionHeaders),
         // What does not parse is not a pod's; the stack judges it.
         _ => return deliver::leave(),
     };
-    // The tunnel's own packets, to this node: `from_overlay` judges what is in them.
-    if packet.is_udp_to(ctx, VXLAN_PORT.load()) && owner::known(&packet.destination).is_own_node() {
-        return deliver::leave();
+    if packet.is_udp_to(ctx, VXLAN_PORT.load()) {
+        // The tunnel's own packets: for a pod, or to this node, and then `from_overlay` judges what is in them.
+        if let Some(pod) = decap::enter(ctx, &mut packet) {
+            return decap::to_pod(ctx, &packet, pod);
+        }
+        if owner::known(&packet.destination).is_own_node() {
+            return deliver::leave();
+        }
     }
     if endpoint::local(&packet.source).is_some() {
         return Err(Drop::LocalSource);
@@ -293,7 +301,6 @@ fn leave_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
     let Some(pod) = endpoint::local(&packet.destination) else {
         // A host on the link may take this node for a router, or for a Service's port.
         let owner = owner::of(&packet.source, packet.v4);
-        mark::clear_tunnelled(ctx);
         if owner.is_self() {
             // IPv6: the stack itself sees to that of IPv4.
             return Err(Drop::LocalSource);
@@ -340,6 +347,9 @@ pub fn to_netdev(ctx: &TcContext) -> i32 {
 
 #[inline(always)]
 fn reach_netdev(ctx: &TcContext) -> Result<Passed, Drop> {
+    if mark::is_encapsulated(ctx) {
+        return deliver::leave();
+    }
     let Ok(Some(packet)) = Packet::parse(ctx) else { return deliver::leave() };
     close(ctx, &packet, Program::ToNetdev)?;
     if packet.may_be_udp_to(ctx, VXLAN_PORT.load()) {

@@ -34,13 +34,16 @@ pub fn test_from_overlay(ctx: TcContext) -> i32 {
     ferrule_ebpf::from_overlay(&ctx)
 }
 
-/// `cb[1]` holds the class of the filter.
+/// `cb[1]` holds the class of the filter, `cb[2]` what `tc_index` says, before and afterwards.
 #[classifier]
 pub fn test_from_pod(ctx: TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.skb.skb;
-    // SAFETY: the context pointer is valid while the program runs, and the class is a classifier's to write.
-    unsafe { (*skb).tc_classid = (*skb).cb[1] };
-    ferrule_ebpf::from_pod(&ctx)
+    // SAFETY: the context pointer is valid while the program runs, and these fields are a classifier's to write.
+    unsafe { ((*skb).tc_classid, (*skb).tc_index) = ((*skb).cb[1], (*skb).cb[2]) };
+    let action = ferrule_ebpf::from_pod(&ctx);
+    // SAFETY: as above.
+    unsafe { (*skb).cb[2] = (*skb).tc_index };
+    action
 }
 
 /// Where the source port stands in an IPv4 packet without options.
@@ -117,10 +120,16 @@ pub fn test_to_netdev(ctx: TcContext) -> i32 {
     ferrule_ebpf::to_netdev(&ctx)
 }
 
-/// As above.
+/// `cb[2]` holds what `tc_index` says, before and afterwards.
 #[classifier]
 pub fn test_from_netdev(ctx: TcContext) -> i32 {
-    ferrule_ebpf::from_netdev(&ctx)
+    let skb: *mut __sk_buff = ctx.skb.skb;
+    // SAFETY: as in [`test_from_pod`].
+    unsafe { (*skb).tc_index = (*skb).cb[2] };
+    let action = ferrule_ebpf::from_netdev(&ctx);
+    // SAFETY: as in [`test_from_pod`].
+    unsafe { (*skb).cb[2] = (*skb).tc_index };
+    action
 }
 
 /// As above.

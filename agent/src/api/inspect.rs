@@ -41,6 +41,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         mtu: state.mtu,
         pod_cidrs: state.pod_cidrs.iter().map(ToString::to_string).collect(),
         internal_ips: text(&state.internal_ips),
+        encapsulation: state.encapsulation.clone(),
         devices: state.devices.clone(),
         other_devices: state.other_devices.clone(),
         endpoints: leases.len(),
@@ -155,10 +156,17 @@ fn node(index: u32, name: &str, entry: &NodeEntry) -> Node {
         },
         tunnel: entry.tunnel.map(|ip| ip.to_string()),
         source: entry.source.map(|ip| ip.to_string()),
+        uplink: entry.uplink.map(|uplink| format!("{} by {}", uplink.next_hop, device(uplink.ifindex))),
         next_hops: both(entry.next_hop_v4, entry.next_hop_v6),
         internal_ips: both(entry.internal_v4, entry.internal_v6),
         mtu: entry.mtu,
     }
+}
+
+/// A device's name, or its interface index where it is gone.
+fn device(ifindex: u32) -> String {
+    nix::net::if_::if_indextoname(ifindex)
+        .map_or_else(|_| ifindex.to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 pub(super) async fn ips(State(app): State<Arc<App>>) -> Json<Vec<Ip>> {

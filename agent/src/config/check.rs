@@ -6,7 +6,7 @@ use ferrule_common::settings::{DEFAULT_OPEN_MARK, DEFAULT_VXLAN_PORT};
 use ferrule_model::desired::{LEAST_V4, special};
 use ipnetwork::IpNetwork;
 
-use super::{Config, ConfigError, Options, OwnNodeEgress, Routing, path::absolute};
+use super::{Config, ConfigError, Encapsulation, Options, OwnNodeEgress, Routing, path::absolute};
 
 /// The smallest MTU that IPv4 hosts have to take (RFC 791 section 3.1). IPv6 needs 1280, which is asked for where a node has
 /// pod CIDRs of it.
@@ -43,6 +43,7 @@ impl Options {
             cluster_cidrs: self.cluster_cidrs.unwrap_or_default(),
             node_cidrs: self.node_cidrs.unwrap_or_default(),
             vxlan_port: self.vxlan_port.unwrap_or(DEFAULT_VXLAN_PORT),
+            encapsulation: self.encapsulation.unwrap_or(Encapsulation::Auto),
             own_node_egress: self.own_node_egress.unwrap_or(OwnNodeEgress::Allow),
             services,
             mark: self.mark.unwrap_or(DEFAULT_OPEN_MARK),

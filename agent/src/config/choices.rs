@@ -26,6 +26,18 @@ impl From<Routing> for ModelRouting {
     }
 }
 
+/// Who puts pods' packets to other nodes into the tunnel, and takes them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encapsulation {
+    /// Programs, where the kernel and the ways to other nodes allow it; else the overlay device.
+    Auto,
+    /// The overlay device.
+    Device,
+    /// As with auto; the agent does not start where the kernel does not allow it.
+    Program,
+}
+
 /// How programs are put on the devices that stay. Pods' veths always take clsact filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]

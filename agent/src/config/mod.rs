@@ -20,7 +20,7 @@ mod source;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-pub use choices::{Attach, KubeProxy, OwnNodeEgress, Routing, Source, Switch};
+pub use choices::{Attach, Encapsulation, KubeProxy, OwnNodeEgress, Routing, Source, Switch};
 pub use error::ConfigError;
 use ferrule_model::desired::Ranges;
 pub use flows::Flows;
@@ -69,6 +69,8 @@ pub struct Config {
     pub node_cidrs: Vec<IpNetwork>,
     /// See [`Options::vxlan_port`].
     pub vxlan_port: u16,
+    /// See [`Options::encapsulation`].
+    pub encapsulation: Encapsulation,
     /// See [`Options::own_node_egress`].
     pub own_node_egress: OwnNodeEgress,
     /// See [`Options::services`] and what follows it.

@@ -7,7 +7,7 @@ use clap::Args;
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
 
-use super::{Attach, ConfigError, KubeProxy, OwnNodeEgress, Routing, Source, Switch, merge::settings};
+use super::{Attach, ConfigError, Encapsulation, KubeProxy, OwnNodeEgress, Routing, Source, Switch, merge::settings};
 
 settings! {
     /// Every setting, unset where the user gave none: as flags and as the file's keys.
@@ -84,6 +84,9 @@ settings! {
         /// The overlay's UDP port [default: 8472]
         #[arg(long, value_name = "PORT")]
         pub vxlan_port: Option<u16>,
+        /// Who puts pods' packets to other nodes into the tunnel, and takes them out [default: auto]
+        #[arg(long)]
+        pub encapsulation: Option<Encapsulation>,
         /// What a pod may send to its own node where egress policies select it [default: allow]
         #[arg(long)]
         pub own_node_egress: Option<OwnNodeEgress>,

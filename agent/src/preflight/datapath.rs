@@ -9,10 +9,13 @@ use aya::{
     sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported},
 };
 use ferrule_api::chain::chain;
-use ferrule_kernel::bpf::{self, mode, sys};
+use ferrule_kernel::{
+    bpf::{self, mode, room, sys},
+    net::xfrm,
+};
 
 use super::{Check, kernel};
-use crate::config::Attach;
+use crate::config::{Attach, Config, Encapsulation, Routing};
 
 /// Helpers that every packet's way needs.
 const HELPERS: [(BpfHelper, &str); 5] = [
@@ -34,8 +37,12 @@ const MAPS: [(MapType, &str); 7] = [
     (MapType::RingBuf, "ringbuf"),
 ];
 
-pub(super) fn all(attach: Option<Attach>) -> Vec<Check> {
-    vec![programs(), helpers(), maps(), tcx(attach), cmpxchg(), batches()]
+pub(super) fn all(config: &Config) -> Vec<Check> {
+    let mut checks = vec![programs(), helpers(), maps(), tcx(config.attach), cmpxchg(), batches()];
+    if config.routing != Routing::Native {
+        checks.push(encapsulation(config.encapsulation));
+    }
+    checks
 }
 
 fn programs() -> Check {
@@ -102,6 +109,36 @@ fn tcx(wanted: Option<Attach>) -> Check {
         (Ok(bpf::Attach::Tcx), _) => Check::ok("TCX", found, "devices that stay take TCX links"),
         (Ok(bpf::Attach::Clsact), Some(_)) => Check::ok("TCX", found, "clsact is used, as --attach says"),
         (Ok(bpf::Attach::Clsact), None) => Check::otherwise("TCX", found, "clsact is used (TCX came with Linux 6.6)"),
+    }
+}
+
+/// What of it is the kernel's and the host's; which devices there are shows in `ferrule status`.
+fn encapsulation(wanted: Encapsulation) -> Check {
+    const WHAT: &str = "encapsulation";
+    let by_device = "pods' packets to other nodes pass the overlay device";
+    match (crate::encapsulation::is_by_programs(wanted), xfrm::has_policies()) {
+        (Err(error), _) => Check::fails(WHAT, "by the overlay device", error.to_string()),
+        (Ok(false), _) if wanted == Encapsulation::Device => {
+            Check::ok(WHAT, "by the overlay device", "as --encapsulation says")
+        }
+        (Ok(false), _) => {
+            Check::otherwise(WHAT, "by the overlay device", format!("{by_device} (Linux 5.12 needs none)"))
+        }
+        (Ok(true), Ok(false)) if room::opens_v6().unwrap_or_default() => {
+            Check::ok(WHAT, "by programs", "pods' packets to other nodes pass no overlay device where both are on IPv4")
+        }
+        (Ok(true), Ok(false)) => {
+            let means = "what arrives for pods' IPv6 addresses passes the overlay device (Linux 6.3 needs none)";
+            Check::otherwise(WHAT, "by programs", means)
+        }
+        (Ok(true), Ok(true)) => {
+            Check::otherwise(WHAT, "by the overlay device", format!("{by_device}, since the node has IPsec policies"))
+        }
+        (Ok(true), Err(error)) => Check::otherwise(
+            WHAT,
+            "by the overlay device",
+            format!("{by_device}, since the kernel does not tell of IPsec policies: {error}"),
+        ),
     }
 }
 

@@ -31,7 +31,7 @@ pub fn run(config: &Config, depth: Depth) -> Vec<Check> {
     let mut checks = vec![kernel::release(), kernel::architecture()];
     checks.extend([host::privileges(), host::bpffs(&config.bpffs), kernel::btf()]);
     checks.extend(host::memlock());
-    checks.extend(datapath::all(config.attach));
+    checks.extend(datapath::all(config));
     checks.extend(devices::all(config, depth));
     checks.extend(host::sysctls());
     checks.extend(services::all(&config.services));

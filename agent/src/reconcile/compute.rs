@@ -52,6 +52,7 @@ impl Reconciler {
         let names = &desired.node_names;
         let named = nodes.filter_map(|(index, e)| Some((*index, (Arc::clone(names.get(index)?), e.clone()))));
         state.nodes = Arc::new(named.collect());
+        state.encapsulation.clone_from(&self.ways.uplinks.words);
         state.devices = self.ways.devices.iter().map(|device| device.name.clone()).collect();
         state.issues = self.issues(&desired, snapshot).await;
         tracing::debug!(

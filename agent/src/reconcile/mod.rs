@@ -15,6 +15,7 @@ mod follow;
 mod host;
 mod others;
 mod remote;
+mod uplinks;
 mod ways;
 
 use std::{

@@ -16,7 +16,7 @@ use ferrule_source::store::Snapshot;
 use futures::future::try_join_all;
 use rtnetlink::Handle;
 
-use super::others;
+use super::{others, uplinks::Uplinks};
 use crate::config::{Config, Routing};
 
 /// Where neither a device nor a path tells: Ethernet's.
@@ -36,6 +36,8 @@ pub(super) struct Ways {
     pub others: Vec<link::Device>,
     /// The overlay device, where there is one.
     pub overlay: Option<link::Device>,
+    /// The devices by which programs encapsulate.
+    pub uplinks: Uplinks,
     /// By the other node's address.
     pub paths: BTreeMap<IpAddr, Path>,
     /// Pods' MTU, in bytes.
@@ -90,14 +92,15 @@ impl Ways {
         );
         kept.extend(self.default_gateways(net, &mtus, anew).await?);
         let others = others::others(&all, &devices);
-        Ok((Self { devices, others, overlay, paths, pod_mtu, local, kept }, errors))
+        let uplinks = Uplinks::of(config, &devices);
+        Ok((Self { devices, others, overlay, uplinks, paths, pod_mtu, local, kept }, errors))
     }
 
     /// Whether the ways are the same, whatever other devices there are.
     pub fn lead_as(&self, other: &Self) -> bool {
-        let Self { devices, others: _, overlay, paths, pod_mtu, local, kept } = self;
+        let Self { devices, others: _, overlay, uplinks, paths, pod_mtu, local, kept } = self;
         (devices, overlay, paths, pod_mtu) == (&other.devices, &other.overlay, &other.paths, &other.pod_mtu)
-            && (local, kept) == (&other.local, &other.kept)
+            && (uplinks, local, kept) == (&other.uplinks, &other.local, &other.kept)
     }
 
     async fn paths(
@@ -145,6 +148,7 @@ impl Ways {
             paths: self.paths.clone(),
             vxlan_ifindex: self.overlay.as_ref().map(|device| device.ifindex),
             vxlan_mtu: self.overlay.as_ref().map_or(0, |device| device.mtu),
+            uplinks: self.uplinks.devices.clone(),
             local: self.local.clone(),
             kept: self.kept.clone(),
         }

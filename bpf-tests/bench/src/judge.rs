@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Scenario, metric, subject, bound.
-const TARGETS: [(&str, &str, &str, Target); 42] = [
+const TARGETS: [(&str, &str, &str, Target); 47] = [
     ("same-node", "tcp_rr", "ferrule", RatioAtLeast(0.97)),
     ("same-node", "udp_rr", "ferrule", RatioAtLeast(1.05)),
     ("same-node", "tcp_crr", "ferrule", RatioAtLeast(0.95)),
@@ -20,8 +20,13 @@ const TARGETS: [(&str, &str, &str, Target); 42] = [
     ("programs", "time_policy", "from_pod", ValueAtMost(250.0)),
     ("programs", "run_established", "from_pod", ValueAtMost(150.0)),
     ("programs", "run_first", "from_pod", ValueAtMost(1000.0)),
-    ("cross-node", "tcp_rr", "ferrule-vxlan", RatioAtLeast(1.15)),
-    ("cross-node", "tcp_stream", "ferrule-vxlan", RatioAtLeast(1.0)),
+    ("cross-node", "tcp_rr", "ferrule-vxlan", RatioAtLeast(1.30)),
+    ("cross-node", "udp_rr", "ferrule-vxlan", RatioAtLeast(1.30)),
+    ("cross-node", "tcp_crr", "ferrule-vxlan", RatioAtLeast(1.25)),
+    ("cross-node", "tcp_stream", "ferrule-vxlan", RatioAtLeast(1.05)),
+    ("same-node-redirect", "tcp_rr", "ferrule", RatioAtLeast(0.985)),
+    ("same-node-redirect", "udp_rr", "ferrule", RatioAtLeast(0.985)),
+    ("same-node-redirect", "tcp_crr", "ferrule", RatioAtLeast(0.95)),
     ("cross-node", "tcp_rr", "ferrule-native", RatioAtLeast(1.40)),
     ("services", "tcp_crr", "service", RatioAtLeast(0.98)),
     ("services", "tcp_rr", "service", RatioAtLeast(0.99)),

@@ -29,8 +29,8 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RatioAtLeast(bound) => write!(f, "ratio ≥ {bound:.2}"),
-            RatioAtMost(bound) => write!(f, "ratio ≤ {bound:.2}"),
+            RatioAtLeast(bound) => write!(f, "ratio ≥ {bound}"),
+            RatioAtMost(bound) => write!(f, "ratio ≤ {bound}"),
             ValueAtMost(bound) => write!(f, "≤ {bound}"),
         }
     }

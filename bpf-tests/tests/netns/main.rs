@@ -7,6 +7,7 @@ mod bandwidth;
 mod check;
 mod cleanup;
 mod collected;
+mod encapsulation;
 mod enforce;
 mod healing;
 mod held;

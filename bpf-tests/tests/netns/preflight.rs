@@ -60,6 +60,7 @@ fn check() -> Result<()> {
         is("TCX", "verdict", "otherwise")?;
     }
     is("atomic compare-and-exchange", "found", if kernel >= (5, 12) { "yes" } else { "absent" })?;
+    is("encapsulation", "found", if kernel >= (5, 12) { "by programs" } else { "by the overlay device" })?;
     is("batched reads of maps", "found", if kernel >= (5, 13) { "tries" } else { "hashes" })?;
     ensure!(line("locked memory").is_ok() == (kernel < (5, 11)), "{text}");
     for what in ["redirects", "maps", "veth", "VXLAN", "clsact", "rights", "BPF file system"] {

@@ -21,7 +21,8 @@ fn screened(screen: &mut Screen, cluster: &Cluster) -> Cluster {
 
 fn compute(cluster: &Cluster, like: Option<&Desired>) -> Desired {
     let others = cluster.objects.nodes.values().flat_map(|node| node.internal_ips.clone());
-    let path = |ip: IpAddr| (ip, Path { next_hop: ip, ifindex: 2, mtu: 1500, source: None, learned: None });
+    let path =
+        |ip: IpAddr| (ip, Path { next_hop: ip, ifindex: 2, mtu: 1500, source: None, learned: None, multipath: false });
     let underlay =
         Underlay { paths: others.map(path).collect(), vxlan_ifindex: Some(7), vxlan_mtu: 1450, ..Underlay::default() };
     let leases = cluster.endpoints.iter().map(|endpoint| LocalEndpoint {

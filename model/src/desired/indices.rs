@@ -57,6 +57,7 @@ mod tests {
             mtu,
             tunnel: None,
             source: None,
+            uplink: None,
             next_hop_v4: None,
             next_hop_v6: None,
             internal_v4: None,

@@ -202,6 +202,7 @@ mod tests {
             mtu: 1450,
             tunnel: Some(ip("192.0.2.12")),
             source: None,
+            uplink: None,
             next_hop_v4: None,
             next_hop_v6: None,
             internal_v4: Some([192, 0, 2, 12].into()),

@@ -38,7 +38,7 @@ pub use lasting::{InternalIps, Lasting};
 pub use least_mtu::{LEAST_V4, LEAST_V6, MtuTooSmall, fits};
 pub(crate) use peers::precedence;
 pub use reason::Reason;
-pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target};
+pub use remote::{Forwarding, LOCAL, NodeEntry, Peer, PeerKind, Remote, Target, Uplink};
 pub use routes::{KernelRoute, RouteKind};
 pub use screen::{Own, Ranges, Screen, Screened, Special, special};
 pub use settings::{OuterSource, Overhead, Routing, Settings};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    DesiredError, Forwarding, Input, Issue, NodeEntry, Path, Reason, Routing, Underlay,
+    DesiredError, Forwarding, Input, Issue, NodeEntry, Path, Reason, Routing, Underlay, Uplink,
     claims::{Claim, Claims},
     source,
 };
@@ -61,17 +61,27 @@ fn overlay(
     }
     let standing = || input.observed.values().find(|entry| entry.tunnel == Some(tunnel)).map(|entry| entry.mtu);
     let mtu = path.map(|path| path.present_mtu().saturating_sub(overhead)).or_else(standing);
+    let named = source::named(input, own, Family::of(tunnel), path);
+    let uplink = uplink(input.underlay, tunnel, path).filter(|_| named.is_some());
     Ok(mtu.map(|mtu| NodeEntry {
         forwarding: Forwarding::Vxlan,
         ifindex,
         mtu,
         tunnel: Some(tunnel),
-        source: source::outer(input, own, Family::of(tunnel), path),
+        source: if uplink.is_some() { named } else { source::outer(input, own, Family::of(tunnel), path) },
+        uplink,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: v4(other),
         internal_v6: v6(other),
     }))
+}
+
+/// How a program would send the tunnel's packets itself. Over IPv6 it does not: receivers want a checksum over the whole packet.
+/// Nor where the kernel spreads flows over several next hops.
+fn uplink(underlay: &Underlay, tunnel: IpAddr, path: Option<&Path>) -> Option<Uplink> {
+    let path = path.filter(|path| tunnel.is_ipv4() && !path.multipath && underlay.uplinks.contains(&path.ifindex))?;
+    Some(Uplink { ifindex: path.ifindex, next_hop: path.next_hop })
 }
 
 /// By a next hop of each family: an IPv6 packet to an IPv4 next hop is lost. An entry has one device, so that both
@@ -103,6 +113,7 @@ fn native(underlay: &Underlay, other: &Claim, report: &mut dyn FnMut(Reason)) ->
         mtu,
         tunnel: None,
         source: None,
+        uplink: None,
         next_hop_v4: path_v4.and_then(|path| only_v4(path.next_hop)),
         next_hop_v6: path_v6.and_then(|path| only_v6(path.next_hop)),
         internal_v4: v4(other),

@@ -22,6 +22,15 @@ pub enum Forwarding {
     Native,
 }
 
+/// How a program sends the tunnel's packets itself, and by which device it takes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uplink {
+    /// The node's own device.
+    pub ifindex: u32,
+    /// The neighbour on it: the other node, or a gateway.
+    pub next_hop: IpAddr,
+}
+
 /// How another node is reached. An entry is never edited in place, since a program may read half of the old and half of
 /// the new value: a node that changes gets another index.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +45,8 @@ pub struct NodeEntry {
     pub tunnel: Option<IpAddr>,
     /// The outer source, of the tunnel's family; `None` where the kernel chooses it.
     pub source: Option<IpAddr>,
+    /// Past the overlay device, with [`Forwarding::Vxlan`] and a source; `None` where that device does it.
+    pub uplink: Option<Uplink>,
     /// The next hop for IPv4 packets, with [`Forwarding::Native`].
     pub next_hop_v4: Option<Ipv4Addr>,
     /// The next hop for IPv6 packets, with [`Forwarding::Native`].

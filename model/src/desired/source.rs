@@ -10,11 +10,19 @@ use crate::cidr::Family;
 
 /// The outer source for what takes a path; `None` where the kernel chooses, also since no device has an InternalIP.
 pub(super) fn outer(input: Input<'_>, own: &Claim, family: Family, path: Option<&Path>) -> Option<IpAddr> {
-    let believed = believed(input, own, family);
-    let chosen = path.and_then(|path| path.source).filter(|source| believed.contains(source));
-    if input.settings.outer_source == OuterSource::WhereNeeded && chosen.is_some() {
+    let chosen = path.and_then(|path| path.source);
+    if input.settings.outer_source == OuterSource::WhereNeeded
+        && chosen.is_some_and(|source| believed(input, own, family).contains(&source))
+    {
         return None;
     }
+    named(input, own, family, path)
+}
+
+/// The outer source that this node names where it is asked for one; `None` where no device has an InternalIP of the family.
+pub(super) fn named(input: Input<'_>, own: &Claim, family: Family, path: Option<&Path>) -> Option<IpAddr> {
+    let believed = believed(input, own, family);
+    let chosen = path.and_then(|path| path.source).filter(|source| believed.contains(source));
     let at = |address: &&IpAddr| path.is_some_and(|path| input.underlay.local.get(*address) == Some(&path.ifindex));
     believed.iter().find(at).copied().or(chosen).or_else(|| believed.first().copied())
 }

@@ -10,8 +10,8 @@ use crate::{
 
 /// A cluster in text, seen from node `a`. Lines:
 /// `node NAME IP,… CIDR,… [created N] [away]` (`away`: no device has the IPs), `pod NAME NODE IP,… [created N] [terminating] [ended] [host]`,
-/// `lease IP`, `path IP NEXT_HOP IFINDEX MTU [learned N] [source IP]`, `policy NAME`, `cluster CIDR`, `native`, `auto`,
-/// `overlay-mtu N`, `capacity N`, `local IP IFINDEX`, `former IP NODE`, `young IP`, `kernel-chooses`.
+/// `lease IP`, `path IP NEXT_HOP IFINDEX MTU [learned N] [source IP] [multipath]`, `policy NAME`, `cluster CIDR`, `native`, `auto`,
+/// `overlay-mtu N`, `uplinks IFINDEX,…`, `capacity N`, `local IP IFINDEX`, `former IP NODE`, `young IP`, `kernel-chooses`.
 #[derive(Default)]
 pub(super) struct World {
     objects: Objects,
@@ -76,6 +76,7 @@ pub(super) fn world(text: &str) -> World {
                     mtu: words[4].parse().unwrap(),
                     source,
                     learned,
+                    multipath: has("multipath"),
                 };
                 world.underlay.paths.insert(words[1].parse().unwrap(), path);
             }
@@ -93,6 +94,7 @@ pub(super) fn world(text: &str) -> World {
             "native" => world.settings.routing = Routing::Native,
             "auto" => world.settings.routing = Routing::Auto,
             "overlay-mtu" => world.underlay.vxlan_mtu = words[1].parse().unwrap(),
+            "uplinks" => world.underlay.uplinks = list::<u32>(words[1]).into_iter().collect(),
             "local" => _ = world.underlay.local.insert(words[1].parse().unwrap(), words[2].parse().unwrap()),
             "former" => _ = world.lasting.former.insert(words[1].parse().unwrap(), words[2].into()),
             "young" => _ = world.lasting.young.insert(words[1].parse().unwrap()),
@@ -187,12 +189,49 @@ fn an_overlay_entry_carries_the_tunnel_and_what_it_leaves_of_the_mtu() {
         mtu: 1450,
         tunnel: Some("192.0.2.2".parse().unwrap()),
         source: Some("192.0.2.1".parse().unwrap()),
+        uplink: None,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: Some(Ipv4Addr::new(192, 0, 2, 2)),
         internal_v6: Some("2001:db8::2".parse().unwrap()),
     };
     assert_eq!(entry, expected);
+}
+
+/// The uplink of what goes to `b`, and the outer source.
+#[track_caller]
+fn uplink(text: &str, expected: Option<(u32, &str)>, source: Option<&str>) {
+    let desired = compute(&world(text)).unwrap();
+    let entry = desired.remote.nodes.values().next().expect("an entry");
+    let found = entry.uplink.map(|uplink| (uplink.ifindex, uplink.next_hop.to_string()));
+    assert_eq!(found.as_ref().map(|(ifindex, hop)| (*ifindex, hop.as_str())), expected, "{text}");
+    assert_eq!(entry.source.map(|ip| ip.to_string()).as_deref(), source, "{text}");
+    assert_eq!(entry.ifindex, 9, "the overlay device stands by");
+}
+
+#[test]
+fn programs_encapsulate_over_ipv4_by_a_device_that_carries_them_and_one_next_hop() {
+    let two =
+        |own: &str, other: &str, rest: &str| format!("node a {own} 10.0.1.0/24\nnode b {other} 10.0.2.0/24\n{rest}");
+    let v4 = |rest: &str| two("192.0.2.1", "192.0.2.2", rest);
+    uplink(&v4("path 192.0.2.2 192.0.2.2 2 1500\nuplinks 2"), Some((2, "192.0.2.2")), Some("192.0.2.1"));
+    uplink(&v4("path 192.0.2.2 192.0.2.254 3 1500\nuplinks 2,3"), Some((3, "192.0.2.254")), Some("192.0.2.1"));
+    // RFC 8950: an IPv4 route with an IPv6 next hop.
+    uplink(&v4("path 192.0.2.2 fe80::9 2 1500\nuplinks 2"), Some((2, "fe80::9")), Some("192.0.2.1"));
+    uplink(&v4("path 192.0.2.2 192.0.2.2 2 1500\nuplinks 3"), None, Some("192.0.2.1"));
+    uplink(&v4("path 192.0.2.2 192.0.2.254 2 1500 multipath\nuplinks 2"), None, Some("192.0.2.1"));
+    let v6 = two("2001:db8::1", "2001:db8::2", "path 2001:db8::2 2001:db8::2 2 1500\nuplinks 2");
+    uplink(&v6, None, Some("2001:db8::1"));
+}
+
+#[test]
+fn a_program_names_its_source_where_the_kernel_would_choose() {
+    let two = "node a 192.0.2.1 10.0.1.0/24\nnode b 192.0.2.2 10.0.2.0/24\nkernel-chooses\n";
+    let path = "path 192.0.2.2 192.0.2.2 2 1500 source 192.0.2.1\n";
+    uplink(&format!("{two}{path}"), None, None);
+    uplink(&format!("{two}{path}uplinks 2"), Some((2, "192.0.2.2")), Some("192.0.2.1"));
+    let away = two.replace("10.0.1.0/24", "10.0.1.0/24 away");
+    uplink(&format!("{away}local 192.0.2.77 2\n{path}uplinks 2"), None, None);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Path {
     pub source: Option<IpAddr>,
     /// What a router on the path said it takes at most (RFC 1191, RFC 8201), in bytes, while the kernel believes it.
     pub learned: Option<u32>,
+    /// The route has several next hops, of which the kernel takes one for each flow.
+    pub multipath: bool,
 }
 
 impl Path {
@@ -37,6 +39,8 @@ pub struct Underlay {
     pub vxlan_ifindex: Option<u32>,
     /// The overlay device's MTU in bytes.
     pub vxlan_mtu: u32,
+    /// The node's own devices by which programs may send and take the tunnel's packets, by interface index.
+    pub uplinks: BTreeSet<u32>,
     /// Every address of this node but what we made, with the interface index of the device that has it: no pod elsewhere does.
     pub local: BTreeMap<IpAddr, u32>,
     /// What this node must not lose: the addresses of its own devices, and the gateways by which it reaches others.

@@ -52,6 +52,7 @@ fn entry(node: u8, version: u32) -> NodeEntry {
         mtu: version,
         tunnel: Some(IpAddr::from([192, 0, 2, node])),
         source: None,
+        uplink: None,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: None,

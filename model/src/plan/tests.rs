@@ -10,6 +10,7 @@ fn entry(mtu: u32) -> NodeEntry {
         mtu,
         tunnel: None,
         source: None,
+        uplink: None,
         next_hop_v4: None,
         next_hop_v6: None,
         internal_v4: None,

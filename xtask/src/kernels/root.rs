@@ -33,6 +33,11 @@ const TESTS: [Tests; 2] = [
         &[
             "reach::dual_stack_by_",
             "attach::from_one_way",
+            "encapsulation::datagrams",
+            "encapsulation::nodes_on_a_vlan",
+            "encapsulation::pods_packets",
+            "encapsulation::segments",
+            "encapsulation::what_a_host",
             "preflight::",
             "hostile::an_overlay_packet",
             "policy::own_node::probes_pass_where",

@@ -128,6 +128,9 @@ pub struct Status {
     pub source: Source,
     /// `vxlan` or `native`.
     pub routing: String,
+    /// Who puts packets to other nodes' pods into the tunnel, and takes them out, and why.
+    #[serde(default)]
+    pub encapsulation: String,
     /// Pods' MTU, in bytes.
     pub mtu: u32,
     /// What pods' addresses are leased from.
@@ -250,6 +253,9 @@ pub struct Node {
     /// The outer source; nothing where the kernel chooses it.
     #[serde(default)]
     pub source: Option<String>,
+    /// The device and the next hop by which programs send the tunnel's packets; nothing where the overlay device does.
+    #[serde(default)]
+    pub uplink: Option<String>,
     /// The next hops, with native routing.
     pub next_hops: Vec<String>,
     /// Its InternalIPs.

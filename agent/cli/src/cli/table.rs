@@ -39,6 +39,7 @@ pub(super) fn status(status: &Status) -> String {
         format!("Routing       {}, pods' MTU {}", status.routing, status.mtu),
         format!("Pod CIDRs     {}", or_dash(Some(&status.pod_cidrs.join(", ")))),
         format!("InternalIPs   {}", or_dash(Some(&status.internal_ips.join(", ")))),
+        format!("Encapsulation {}", or_dash(Some(&status.encapsulation))),
         format!("Devices       {}", or_dash(Some(&status.devices.join(", ")))),
         format!("Endpoints     {} with {} addresses, {} resting", status.endpoints, status.leased, status.resting),
         format!("Other nodes   {} with {} known pods", status.nodes, status.remote_pods),
@@ -141,7 +142,7 @@ pub(super) fn endpoint(rows: &[Endpoint]) -> String {
 
 pub(super) fn nodes(rows: &[Node]) -> String {
     table(
-        &["index", "name", "forwarding", "source", "tunnel", "next hops", "internal ips", "mtu"],
+        &["index", "name", "forwarding", "source", "tunnel", "uplink", "next hops", "internal ips", "mtu"],
         rows.iter().map(|row| {
             vec![
                 row.index.to_string(),
@@ -149,6 +150,7 @@ pub(super) fn nodes(rows: &[Node]) -> String {
                 row.forwarding.clone(),
                 or_dash(row.source.as_deref()),
                 or_dash(row.tunnel.as_deref()),
+                or_dash(row.uplink.as_deref()),
                 or_dash(Some(&row.next_hops.join(", "))),
                 row.internal_ips.join(", "),
                 row.mtu.to_string(),

@@ -205,6 +205,7 @@ fn node_row(index: usize, node: &Node) -> Row {
         ("forwarding", forwarding.into()),
         ("ifindex", node.ifindex.to_string()),
         ("mtu", node.mtu.to_string()),
+        ("uplink", node.uplink.to_string()),
         ("tunnel", shown(node.tunnel)),
         ("next_hop_v4", shown(node.next_hop_v4)),
         ("next_hop_v6", shown(node.next_hop_v6)),

@@ -4,7 +4,7 @@ use aya::EbpfLoader;
 use ferrule_common::{layout, settings};
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
-use super::sys;
+use super::{room, sys};
 use crate::net::cookie;
 
 /// What the operator decides of the programs.
@@ -56,6 +56,7 @@ pub struct Globals {
     set_retval: u8,
     owners_known: u8,
     mptcp_told: u8,
+    opens_v6: u8,
     mark: u32,
     tunnel_floor: u32,
     jiffies: u32,
@@ -86,6 +87,7 @@ impl Globals {
             set_retval: sys::accepts_set_retval().unwrap_or_default().into(),
             owners_known: cookie::is_told().into(),
             mptcp_told: sys::tells_mptcp().unwrap_or_default().into(),
+            opens_v6: room::opens_v6().unwrap_or_default().into(),
             mark: settings.mark,
             tunnel_floor: settings.tunnel_floor,
             jiffies,
@@ -131,6 +133,7 @@ impl Globals {
         loader.override_global(settings::SET_RETVAL, &self.set_retval, true);
         loader.override_global(settings::MPTCP_TOLD, &self.mptcp_told, true);
         loader.override_global(settings::OWNERS_KNOWN, &self.owners_known, true);
+        loader.override_global(settings::OPENS_V6, &self.opens_v6, true);
         for (name, value) in [
             (settings::OPEN_MARK, &self.mark),
             (settings::TUNNEL_FLOOR, &self.tunnel_floor),

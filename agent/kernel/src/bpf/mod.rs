@@ -31,6 +31,7 @@ mod place;
 pub mod policy_maps;
 pub mod remote_maps;
 mod roles;
+pub mod room;
 pub mod service_maps;
 pub mod socket_maps;
 pub mod sys;

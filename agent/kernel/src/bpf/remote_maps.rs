@@ -13,7 +13,7 @@ use ferrule_common::{
     prefix::{self, Cidr, PrefixKey, Route},
 };
 use ferrule_model::{
-    desired::{Forwarding, NodeEntry, Peer as ModelPeer, PeerKind, Remote},
+    desired::{Forwarding, NodeEntry, Peer as ModelPeer, PeerKind, Remote, Uplink},
     objects::Map as ModelMap,
     plan::Step,
 };
@@ -142,7 +142,7 @@ const EMPTY: Node = Node {
     forwarding: peer::NONE,
     ifindex: 0,
     mtu: 0,
-    pad: 0,
+    uplink: 0,
     tunnel: Address::UNSPECIFIED,
     next_hop_v4: Address::UNSPECIFIED,
     next_hop_v6: Address::UNSPECIFIED,
@@ -172,6 +172,13 @@ fn ip(address: Address) -> Option<IpAddr> {
 }
 
 fn node(entry: &NodeEntry) -> Node {
+    // A tunnel's outer source and its gateway have the places of next hops: see `Node::source` and `Node::gateway`.
+    let (source, gateway) = (address(entry.source), address(entry.uplink.map(|uplink| uplink.next_hop)));
+    let (next_hop_v4, next_hop_v6) = match (entry.forwarding, entry.tunnel) {
+        (Forwarding::Native, _) => (address(entry.next_hop_v4), address(entry.next_hop_v6)),
+        (Forwarding::Vxlan, Some(IpAddr::V6(_))) => (gateway, source),
+        (Forwarding::Vxlan, _) => (source, gateway),
+    };
     Node {
         forwarding: match entry.forwarding {
             Forwarding::Vxlan => peer::VXLAN,
@@ -179,11 +186,10 @@ fn node(entry: &NodeEntry) -> Node {
         },
         ifindex: entry.ifindex,
         mtu: entry.mtu,
-        pad: 0,
+        uplink: entry.uplink.map_or(0, |uplink| uplink.ifindex),
         tunnel: address(entry.tunnel),
-        // A tunnel's outer source has the place of the next hop of its family: see `Node::source`.
-        next_hop_v4: address(entry.next_hop_v4.map(IpAddr::V4).or(entry.source.filter(IpAddr::is_ipv4))),
-        next_hop_v6: address(entry.next_hop_v6.map(IpAddr::V6).or(entry.source.filter(IpAddr::is_ipv6))),
+        next_hop_v4,
+        next_hop_v6,
         internal_v4: address(entry.internal_v4),
         internal_v6: address(entry.internal_v6),
     }
@@ -205,6 +211,9 @@ fn entry(node: &Node) -> NodeEntry {
         mtu: node.mtu,
         tunnel: ip(node.tunnel),
         source: ip(*node.source()).filter(|_| !native),
+        uplink: ip(*node.gateway())
+            .filter(|_| !native && node.uplink != 0)
+            .map(|next_hop| Uplink { ifindex: node.uplink, next_hop }),
         next_hop_v4: v4(node.next_hop_v4).filter(|_| native),
         next_hop_v6: v6(node.next_hop_v6).filter(|_| native),
         internal_v4: v4(node.internal_v4),

@@ -209,8 +209,15 @@ pub fn takes_outer_source() -> io::Result<bool> {
         0x15_0000_0085,
         0x95,
     ];
-    let Some(program) = load(CLASSIFIER, 0, &PROGRAM)? else { return Ok(false) };
-    let frame = [0_u8; 64];
+    gives_zero(&PROGRAM, &[0; 64])
+}
+
+/// Whether the verifier accepts a classifier, and it gives 0 for a frame.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn gives_zero(program: &[u64], frame: &[u8]) -> io::Result<bool> {
+    let Some(program) = load(CLASSIFIER, 0, program)? else { return Ok(false) };
     let mut run = TestRun {
         program: program.as_raw_fd().cast_unsigned(),
         size_in: u32::try_from(frame.len()).unwrap_or(u32::MAX),

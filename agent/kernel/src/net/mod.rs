@@ -21,6 +21,7 @@ pub mod survey;
 pub mod sysctl;
 pub mod underlay;
 pub mod watch;
+pub mod xfrm;
 
 use std::io;
 

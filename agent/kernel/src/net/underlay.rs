@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ferrule_model::desired::Path;
 use futures::TryStreamExt;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMetric, RouteType};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMetric, RouteType};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::{NetError, errno};
@@ -49,9 +49,25 @@ pub async fn path(handle: &Handle, address: IpAddr, mtus: &HashMap<u32, u32>) ->
     let Some(ifindex) = ifindex else { return Ok(None) };
     let Some(&device_mtu) = mtus.get(&ifindex) else { return Ok(None) };
     let mtu = mtu.filter(|mtu| *mtu != 0);
+    // On the link there is one next hop: the address itself.
+    let multipath = next_hop != address && has_several_next_hops(handle, address).await;
     Ok(Some(if learned {
-        Path { next_hop, ifindex, mtu: device_mtu, source, learned: mtu }
+        Path { next_hop, ifindex, mtu: device_mtu, source, learned: mtu, multipath }
     } else {
-        Path { next_hop, ifindex, mtu: mtu.unwrap_or(device_mtu), source, learned: None }
+        Path { next_hop, ifindex, mtu: mtu.unwrap_or(device_mtu), source, learned: None, multipath }
     }))
+}
+
+/// Whether the kernel spreads flows to `address` over several next hops: asked of the route itself, and not of what the kernel
+/// would make of it. Where it does not tell, it may.
+async fn has_several_next_hops(handle: &Handle, address: IpAddr) -> bool {
+    let query =
+        RouteMessageBuilder::<IpAddr>::new().destination_prefix(address, if address.is_ipv4() { 32 } else { 128 });
+    let Ok(mut query) = query.map(RouteMessageBuilder::build) else { return true };
+    query.header.flags |= RouteFlags::FibMatch;
+    let several = |attribute: &RouteAttribute| matches!(attribute, RouteAttribute::MultiPath(_));
+    match handle.route().get(query).execute().try_next().await {
+        Ok(Some(route)) => route.attributes.iter().any(several),
+        _ => true,
+    }
 }

@@ -5,6 +5,8 @@ mod flannel;
 mod ours;
 mod pair;
 mod plugin;
+mod redirect;
+mod tiny;
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -12,10 +14,12 @@ pub use flannel::Flannel;
 pub use ours::{Ours, SERVICE};
 pub use pair::Pair;
 pub use plugin::{Kind, PluginNode};
+pub use redirect::Redirect;
 use test_kit::{
     topology::{Cgroup, Netns, Prefix},
     traffic::load::Ends,
 };
+pub use tiny::Tiny;
 
 /// Pods' MTU with either VXLAN, which subjects on one node share: 1500 less the tunnel's 50.
 pub const MTU: u32 = 1450;

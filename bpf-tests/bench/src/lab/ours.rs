@@ -26,8 +26,21 @@ impl Ours {
     /// # Errors
     /// Where a part of it cannot be made.
     pub fn new(routing: Routing) -> Result<Self> {
+        Self::start(routing, &[])
+    }
+
+    /// The same with VXLAN, whose packets the overlay device encapsulates.
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub fn by_device() -> Result<Self> {
+        Self::start(Routing::Vxlan, &["--encapsulation", "device"])
+    }
+
+    fn start(routing: Routing, arguments: &'static [&'static str]) -> Result<Self> {
         let (pods, underlay) = (Families::V4, Families::V4);
-        let cluster = Cluster::start(&Layout { pods, underlay, fabric: Fabric::Wire, routing, ..Layout::default() })?;
+        let fabric = Fabric::Wire;
+        let cluster = Cluster::start(&Layout { pods, underlay, fabric, routing, arguments, ..Layout::default() })?;
         let [first, second] = [&cluster.nodes[0], &cluster.nodes[1]];
         let pods = [first.add("a")?, first.add("b")?, second.add("c")?];
         for (pod, node) in pods.iter().zip([first, first, second]) {

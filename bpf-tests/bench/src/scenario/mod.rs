@@ -2,7 +2,6 @@
 
 mod cluster;
 mod cni;
-mod empty;
 mod kubernetes;
 mod memory;
 mod policy;

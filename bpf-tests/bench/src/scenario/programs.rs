@@ -11,9 +11,9 @@ use aya::{
 use ferrule_common::Program;
 use test_kit::{topology::Routing, traffic::load::Load};
 
-use super::{empty::Empty, traffic::once};
+use super::traffic::once;
 use crate::{
-    lab::{Ours, Pair, Path},
+    lab::{Ours, Pair, Path, Tiny},
     process::{Runs, programs},
     row::Row,
     settings::Settings,
@@ -34,11 +34,12 @@ struct Case<'a> {
 
 /// Times and sizes of all programs.
 pub fn run(settings: &Settings) -> Result<Vec<Row>> {
-    let mut empty = Empty::load()?;
+    let mut empty = Tiny::empty()?;
     let pair = Pair::new()?;
     empty.attach(&pair.client, "eth0")?;
     empty.attach(&pair.server, "eth0")?;
     let (vxlan, native) = (Ours::new(Routing::Vxlan)?, Ours::new(Routing::Native)?);
+    let by_device = Ours::by_device()?;
     let policed = Ours::policed(0)?;
     let bare = Case { metric: "time", subject: EMPTY, process: process::id(), id: empty.id()?, path: pair.path(EMPTY) };
     let mut cases = vec![bare];
@@ -46,9 +47,13 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>> {
     cases.push(case("time", Program::FromPod, &vxlan, same)?);
     cases.push(case("time", Program::ToPod, &vxlan, to_pod)?);
     cases.push(case("time_policy", Program::FromPod, &policed, policed.same_node("ferrule-policy")?)?);
+    for program in [Program::FromPod, Program::FromNetdev, Program::ToNetdev] {
+        cases.push(case("time_vxlan", program, &vxlan, vxlan.cross_node("ferrule-vxlan")?)?);
+    }
     for program in [Program::FromPod, Program::ToOverlay, Program::FromOverlay, Program::FromNetdev, Program::ToNetdev]
     {
-        cases.push(case("time_vxlan", program, &vxlan, vxlan.cross_node("ferrule-vxlan")?)?);
+        let path = by_device.cross_node("ferrule-vxlan-device")?;
+        cases.push(case("time_vxlan_device", program, &by_device, path)?);
     }
     for program in [Program::FromPod, Program::FromNetdev, Program::ToNetdev] {
         cases.push(case("time_native", program, &native, native.cross_node("ferrule-native")?)?);

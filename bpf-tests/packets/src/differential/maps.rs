@@ -69,7 +69,7 @@ impl Maps {
             forwarding: peer::VXLAN,
             ifindex: OVERLAY,
             mtu: MTU,
-            pad: 0,
+            uplink: 0,
             tunnel: v4.into(),
             next_hop_v4: none,
             next_hop_v6: none,

@@ -30,6 +30,18 @@ pub fn udp6(source: [u8; 16], destination: [u8; 16], ttl: u8, port: u16) -> Vec<
     written(|out| builder.write(out, PAYLOAD))
 }
 
+/// UDP over IPv4 from A's MAC, with this payload.
+pub fn payload(source: [u8; 4], destination: [u8; 4], port: u16, payload: &[u8]) -> Vec<u8> {
+    let builder = ethernet().ipv4(source, destination, TTL).udp(40_000, port);
+    written(|out| builder.write(out, payload))
+}
+
+/// The same over IPv6.
+pub fn payload6(source: [u8; 16], destination: [u8; 16], port: u16, payload: &[u8]) -> Vec<u8> {
+    let builder = ethernet().ipv6(source, destination, TTL).udp(40_000, port);
+    written(|out| builder.write(out, payload))
+}
+
 /// A TCP segment from A to B with `payload` bytes.
 pub fn tcp(v4: bool, payload: usize) -> Vec<u8> {
     let data = vec![0; payload];

@@ -7,6 +7,8 @@
 mod arp;
 mod arrival;
 mod carried;
+mod decap;
+mod encap;
 mod errors;
 mod events;
 mod extensions;

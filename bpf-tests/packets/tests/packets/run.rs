@@ -77,6 +77,8 @@ pub struct Seen {
     pub target: u32,
     /// Its mark afterwards.
     pub mark: u32,
+    /// What `tc_index` says afterwards, of programs whose wrapper tells.
+    pub index: u32,
 }
 
 /// Where a packet came out of its tunnel.
@@ -197,6 +199,11 @@ impl Bench {
         self.context.cb[1] = class;
     }
 
+    /// Somebody said something in `tc_index` of the next packets.
+    pub fn said(&mut self, index: u32) {
+        self.context.cb[2] = index;
+    }
+
     /// The next packets have this mark.
     pub fn mark(&mut self, mark: u32) {
         self.context.mark = mark;
@@ -217,7 +224,7 @@ impl Bench {
         let after = self.object.get().count(program);
         let counted: Vec<u32> = (0..metric::SLOTS).filter(|n| after[*n as usize] != before[*n as usize]).collect();
         assert_eq!(counted.len(), 1, "{}: one outcome for {frame:02x?}, not {counted:?}", program.name());
-        Seen { returned, bytes, counted: counted[0], target: context.cb[0], mark: context.mark }
+        Seen { returned, bytes, counted: counted[0], target: context.cb[0], mark: context.mark, index: context.cb[2] }
     }
 
     /// Runs one packet and compares everything.

@@ -1,6 +1,6 @@
 //! The small cluster that packet tests take place in.
 //!
-//! This node has the pods A and B; node 1 is reached through the tunnel, node 2 natively.
+//! This node has the pods A and B; node 1 is reached through the tunnel, node 2 natively, node 6 through the tunnel by programs.
 
 use std::net::IpAddr;
 
@@ -59,6 +59,12 @@ pub const NODE1_SECOND: [u8; 4] = [172, 30, 0, 22];
 /// One that names node 1's next entry already, as while an entry gives way to its successor.
 pub const NODE1_NEXT: [u8; 4] = [172, 30, 0, 32];
 pub const NODE2: [u8; 4] = [172, 30, 0, 13];
+pub const NODE6: [u8; 4] = [172, 30, 0, 16];
+/// Another InternalIP of node 6's.
+pub const NODE6_SECOND: [u8; 4] = [172, 30, 0, 26];
+pub const POD6: [u8; 4] = [10, 244, 8, 2];
+/// Another InternalIP of this node's.
+pub const SELF4_SECOND: [u8; 4] = [172, 30, 0, 21];
 pub const GATEWAY4: [u8; 4] = [169, 254, 1, 1];
 
 /// `fd00:<group>::<last>`.
@@ -71,6 +77,7 @@ pub const A6: [u8; 16] = v6(1, 2);
 pub const B6: [u8; 16] = v6(1, 3);
 pub const POD1_6: [u8; 16] = v6(2, 2);
 pub const POD2_6: [u8; 16] = v6(3, 2);
+pub const POD6_6: [u8; 16] = v6(8, 2);
 pub const UNOWNED6: [u8; 16] = v6(9, 9);
 pub const OUTSIDE6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// What the test wrapper makes of the last four octets 0.0.1.11, .12 and .13.
@@ -176,7 +183,7 @@ fn nodes(ebpf: &mut Ebpf) {
         forwarding: peer::VXLAN,
         ifindex: OVERLAY,
         mtu: POD_MTU,
-        pad: 0,
+        uplink: 0,
         tunnel: address(NODE1),
         next_hop_v4: none,
         next_hop_v6: none,
@@ -198,7 +205,19 @@ fn nodes(ebpf: &mut Ebpf) {
     let over_v6 = Node { tunnel: address(NODE1_6), ..through_tunnel };
     let v4_only = Node { next_hop_v6: none, ..native };
     let elsewhere = Node { ifindex: OTHER_NETDEV, ..native };
-    for (index, node) in [(1, through_tunnel), (2, native), (3, over_v6), (4, v4_only), (5, elsewhere)] {
+    // Node 6 is behind a gateway, by this device; node 7 by another.
+    let by_programs = Node {
+        uplink: NETDEV,
+        tunnel: address(NODE6),
+        next_hop_v4: address(SELF4),
+        next_hop_v6: address([172, 30, 0, 1]),
+        internal_v4: address(NODE6),
+        internal_v6: none,
+        ..through_tunnel
+    };
+    let by_others = Node { uplink: OTHER_NETDEV, ..by_programs };
+    let all = [through_tunnel, native, over_v6, v4_only, elsewhere, by_programs, by_others];
+    for (index, node) in (1..).zip(all) {
         map.set(index, node, 0).expect("the map has room");
     }
 }
@@ -218,6 +237,9 @@ fn peers(ebpf: &mut Ebpf) {
         (address(NODE1_NEXT), node(3)),
         (address(NODE2), node(2)),
         (address(NODE2_6), node(2)),
+        (address(SELF4_SECOND), node(peer::SELF)),
+        (address(NODE6), node(6)),
+        (address(NODE6_SECOND), node(6)),
         (address(STRAY1), pod(1)),
         (address(POD1), pod(1)),
     ] {
@@ -231,7 +253,7 @@ fn prefixes(ebpf: &mut Ebpf) {
     };
     let mut map: LpmTrie<_, PrefixKey, Route> =
         ebpf.map_mut("fr_routes").expect("the map is there").try_into().expect("a trie");
-    for (group, node) in [(1, peer::SELF), (2, 1), (3, 2), (5, 3), (6, 4), (7, 5)] {
+    for (group, node) in [(1, peer::SELF), (2, 1), (3, 2), (5, 3), (6, 4), (7, 5), (8, 6), (11, 7)] {
         let v4 = IpAddr::from([10, 244, group, 0]);
         map.insert(&key(v4, 24), Route { node }, 0).expect("the map has room");
         let v6 = IpAddr::from(v6(u16::from(group), 0));

@@ -33,6 +33,7 @@ node-cidrs = {{ . | toJson }}
 require-pod-object = {{ .Values.requirePodObject }}
 routing = {{ .Values.routing | quote }}
 vxlan-port = {{ .Values.vxlanPort | int }}
+encapsulation = {{ .Values.encapsulation | quote }}
 {{- if .Values.mtu }}
 mtu = {{ .Values.mtu | int }}
 {{- end }}

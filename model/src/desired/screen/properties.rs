@@ -190,7 +190,7 @@ fn known_as(objects: &Objects, honest: &[IpAddr]) -> Vec<String> {
 fn compute(objects: &Objects, like: Option<&Desired>) -> Desired {
     let path = |ip: &str| {
         let ip: IpAddr = ip.parse().unwrap();
-        (ip, Path { next_hop: ip, ifindex: 2, mtu: 1500, source: None, learned: None })
+        (ip, Path { next_hop: ip, ifindex: 2, mtu: 1500, source: None, learned: None, multipath: false })
     };
     let kept = ["192.0.2.1", "2001:db8::1", "192.0.2.77", "192.0.2.254"].map(|ip| ip.parse().unwrap()).into();
     let paths = ADDRESSES.map(path).into();

@@ -48,10 +48,20 @@ impl Load {
             Self::TcpRr => exchange::tcp(ends, cpu, duration),
             Self::UdpRr => exchange::udp(ends, cpu, duration),
             Self::TcpCrr => connect::run(ends, cpu, duration),
-            Self::TcpStream => stream::run(ends, cpu, duration),
+            Self::TcpStream => stream::run(ends, Some(cpu), duration),
         };
         rate.with_context(|| format!("{self} from {} to {}", ends.client.name(), ends.address))
     }
+}
+
+/// As much as goes through one connection for `duration`, whose ends run on whichever CPUs they get, as programs do: Gbit/s. Bursts
+/// then meet queues that others fill.
+///
+/// # Errors
+/// As of [`Load::measure`].
+pub fn stream_at_will(ends: Ends<'_>, duration: Duration) -> Result<f64> {
+    stream::run(ends, None, duration)
+        .with_context(|| format!("a stream from {} to {}", ends.client.name(), ends.address))
 }
 
 impl fmt::Display for Load {

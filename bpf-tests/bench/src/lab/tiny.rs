@@ -1,4 +1,5 @@
-//! A program that does nothing, for what measuring itself costs.
+//! Programs of a few instructions: one that does nothing, for what measuring itself costs, and one that redirects, for what the
+//! kernel costs of a way by programs.
 
 use std::{
     fs, io,
@@ -13,10 +14,15 @@ use aya::programs::{
 };
 use test_kit::topology::Netns;
 
-use crate::lab::Place;
+use super::Place;
 
 /// `return TC_ACT_UNSPEC`: r0 = -1, exit.
-const CODE: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+const EMPTY: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+
+/// r1 = the interface; r2 = 0; r0 = `bpf_redirect_peer`; exit.
+fn redirect(ifindex: u32) -> [u64; 4] {
+    [u64::from(ifindex) << 32 | 0x01b7, 0x02b7, 0x9b_0000_0085, 0x95]
+}
 
 /// `bpf_attr` of BPF_PROG_LOAD, as far as it is used.
 #[repr(C)]
@@ -44,21 +50,33 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 
-/// The program, loaded.
+/// A program, loaded.
 #[derive(Debug)]
-pub struct Empty {
+pub struct Tiny {
     program: SchedClassifier,
     _place: Place,
 }
 
-impl Empty {
-    /// Loads it.
+impl Tiny {
+    /// One that does nothing.
     ///
     /// # Errors
     /// Where the kernel refuses.
-    pub fn load() -> Result<Self> {
+    pub fn empty() -> Result<Self> {
+        Self::load("empty", &EMPTY)
+    }
+
+    /// One that gives everything to the network namespace behind a veth.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn redirect(ifindex: u32) -> Result<Self> {
+        Self::load("redirect", &redirect(ifindex))
+    }
+
+    fn load(name: &str, code: &[u64]) -> Result<Self> {
         let place = Place::new();
-        let pin = pinned(&place).context("an empty program cannot be loaded")?;
+        let pin = pinned(&place, name, code).with_context(|| format!("the program {name} cannot be loaded"))?;
         Ok(Self { program: SchedClassifier::from_pin(pin)?, _place: place })
     }
 
@@ -87,25 +105,25 @@ impl Empty {
 }
 
 /// Loads the program and pins it where aya can open it: aya loads none that is in no object.
-fn pinned(place: &Place) -> Result<PathBuf> {
+fn pinned(place: &Place, name: &str, code: &[u64]) -> Result<PathBuf> {
     let folder = place.pins();
     fs::create_dir_all(&folder).context("/sys/fs/bpf is no BPF file system; mount one there")?;
-    let path = folder.join("empty");
+    let path = folder.join(name);
     let license = c"GPL";
     let mut load = Load {
         prog_type: BPF_PROG_TYPE_SCHED_CLS,
-        insn_cnt: u32::try_from(CODE.len())?,
-        insns: CODE.as_ptr() as u64,
+        insn_cnt: u32::try_from(code.len())?,
+        insns: code.as_ptr() as u64,
         license: license.as_ptr() as u64,
         ..Load::default()
     };
-    load.prog_name[..5].copy_from_slice(b"empty");
+    load.prog_name.iter_mut().zip(name.bytes()).for_each(|(octet, byte)| *octet = byte);
     let program = bpf(BPF_PROG_LOAD, &load)?;
     // SAFETY: the call has just returned this descriptor, and nobody else has it.
     let program = unsafe { OwnedFd::from_raw_fd(program) };
-    let name = std::ffi::CString::new(path.display().to_string())?;
+    let file = std::ffi::CString::new(path.display().to_string())?;
     let bpf_fd = program.as_raw_fd().cast_unsigned();
-    bpf(BPF_OBJ_PIN, &Pin { pathname: name.as_ptr() as u64, bpf_fd, file_flags: 0 })?;
+    bpf(BPF_OBJ_PIN, &Pin { pathname: file.as_ptr() as u64, bpf_fd, file_flags: 0 })?;
     Ok(path)
 }
 
