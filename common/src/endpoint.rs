@@ -14,7 +14,7 @@ value! {
         pub mtu: u32,
         /// The MAC of the pod's side of the veth.
         pub mac: Mac,
-        /// [`VIA_STACK`], [`FOREIGN`], or 0.
+        /// [`VIA_STACK`], [`CHAINED`], or 0.
         pub flags: u16,
     }
 }
@@ -25,4 +25,4 @@ pub const VIA_STACK: u16 = 1;
 
 /// [`Endpoint::flags`], beside [`VIA_STACK`]: another plugin made the pod's link and delivers its packets; the programs
 /// judge them and do nothing else.
-pub const FOREIGN: u16 = 2;
+pub const CHAINED: u16 = 2;

@@ -47,13 +47,13 @@ const fn family(v4: bool) -> [u8; 4] {
 /// A lookup's key as the kernel reads it: prefix length, family, address; by words, for the programs.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct Question {
+pub struct Lookup {
     bits: u32,
     family: u32,
     address: Address,
 }
 
-impl Question {
+impl Lookup {
     /// Asks for the longest prefix that holds `address`.
     #[inline(always)]
     #[must_use]

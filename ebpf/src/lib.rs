@@ -9,52 +9,22 @@
 //! ```
 //!
 //! Everything that forwards between pods happens here; the node's stack sees what is for the node, for the outside, or
-//! needs an ICMP error. Drops leave through [`count::finish`] with a numbered reason.
+//! needs an ICMP error. Drops leave through [`observe::count::finish`] with a numbered reason.
 #![no_std]
 #![expect(clippy::needless_borrows_for_generic_args, reason = "a key or value that is moved is copied to the stack")]
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics), expect(internal_features, reason = "atomic addition"))]
 
-mod arp;
-mod arrival;
-mod asked;
-mod call;
-mod clock;
+mod atomic;
 mod conntrack;
-mod count;
-mod decap;
-mod decide;
-mod deliver;
-mod encap;
-mod endpoint;
-mod event;
-mod foreign;
-mod fragment;
-mod judge;
+mod context;
+mod forward;
+mod hooks;
 mod maps;
-mod mark;
-mod nd;
-mod others;
-mod owner;
-mod packet;
-mod path_mtu;
+mod observe;
+mod parse;
 mod policy;
-mod question;
-mod quota;
-mod recent;
-mod related;
-mod scope;
 mod service;
-mod share;
-mod socket;
-mod stages;
-mod standing;
-mod stream;
-mod sweep;
-mod transport;
-mod tunnel;
-mod verdict;
 
-pub use others::{from_other, to_bare, to_other};
-pub use socket::{connect, getpeername, recvmsg, release, sendmsg};
-pub use stages::{from_netdev, from_overlay, from_pod, to_netdev, to_overlay, to_pod};
-pub use sweep::sweep;
+pub use conntrack::gc::sweep;
+pub use hooks::{from_netdev, from_other, from_overlay, from_pod, to_bare, to_netdev, to_other, to_overlay, to_pod};
+pub use service::socket::{connect, getpeername, recvmsg, release, sendmsg};

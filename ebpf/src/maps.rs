@@ -27,8 +27,8 @@ use ferrule_common::{
 };
 
 use crate::{
-    question::Question,
-    recent::{self, Recent},
+    conntrack::cached::{self, CachedFlow},
+    context::PacketContext,
 };
 
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
@@ -164,12 +164,12 @@ pub static OWNERS: HashMap<[u32; 2], Owner, { layout::OWNERS as usize }> = HashM
 pub static TOTALS: Array<Owner, { layout::entries(1) as usize }> = Array::new();
 
 /// What a program decides on, for functions that it calls. No agent reads it.
-#[btf_map(name = "fr_question")]
-pub static QUESTION: PerCpuArray<Question, 1> = PerCpuArray::new();
+#[btf_map(name = "fr_context")]
+pub static CONTEXT: PerCpuArray<PacketContext, 1> = PerCpuArray::new();
 
 /// What was decided within the last second. No agent reads it.
-#[btf_map(name = "fr_recent")]
-pub static RECENT: PerCpuArray<Recent, { 1 << recent::BITS }> = PerCpuArray::new();
+#[btf_map(name = "fr_flow_cache")]
+pub static FLOW_CACHE: PerCpuArray<CachedFlow, { 1 << cached::BITS }> = PerCpuArray::new();
 
 /// Globals that the agent sets at load, by the names in `ferrule_common::settings`.
 macro_rules! globals {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferrule_api::plugin::ActivateRequest;
 use ferrule_kernel::{bpf::endpoint_maps::LocalPod, net, net::link};
 
-use super::{AttachmentError, Attachments, blocking, foreign, now_ms, subject};
+use super::{AttachmentError, Attachments, blocking, chained, now_ms, subject};
 use crate::lease::{Lease, LeaseError};
 
 impl Attachments {
@@ -27,7 +27,7 @@ impl Attachments {
         }
         let device = link::by_index(&self.net, request.host_ifindex).await?;
         match device {
-            Some(device) if device.name == lease.host_ifname => foreign::may_be(&lease, &device)?,
+            Some(device) if device.name == lease.host_ifname => chained::may_be(&lease, &device)?,
             _ => return Err(AttachmentError::NoLink { name: lease.host_ifname.clone() }),
         }
         if let Err(error) = self.connect(&lease, request.host_ifindex).await {
@@ -47,7 +47,7 @@ impl Attachments {
         let (all, own) = (Arc::clone(self), Arc::clone(lease));
         blocking(move || {
             if own.enforce_only {
-                all.programs().attach_foreign(&own.host_ifname, ifindex, own.endpoint_index)?;
+                all.programs().attach_chained(&own.host_ifname, ifindex, own.endpoint_index)?;
             } else if own.shaped {
                 all.programs().attach_shaped(&own.host_ifname, ifindex)?;
             } else {
@@ -92,7 +92,7 @@ impl Attachments {
             host_mac: lease.host_mac.0,
             addresses: lease.addresses.clone(),
             via_stack: lease.shaped || lease.limits.is_some(),
-            foreign: lease.enforce_only,
+            chained: lease.enforce_only,
             tenant: self.tenants().enter(index, namespace, former),
         }
     }

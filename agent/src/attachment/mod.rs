@@ -5,15 +5,15 @@
 //! release ─▶ map entries ─▶ link (and with it routes and programs) ─▶ lease
 //! ```
 //!
-//! Links that another plugin made are in [`foreign`]: programs and map entries are all that is ours there.
+//! Links that another plugin made are in [`chained`]: programs and map entries are all that is ours there.
 //!
 //! Each attachment has a lock of its own, so that a DEL that overtakes its ADD finds all or nothing of it.
 
 mod activate;
+mod chained;
 mod check;
 mod error;
 mod examine;
-mod foreign;
 mod heal;
 mod held;
 mod notes;

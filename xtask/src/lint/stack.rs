@@ -52,7 +52,7 @@ fn judge(functions: &Functions) -> Result<()> {
         let (bytes, chain) = deepest;
         ensure!(
             bytes <= LIMIT,
-            "a chain of calls takes {bytes} of {LIMIT} bytes of stack: {}; keep what is large in the map `fr_question`",
+            "a chain of calls takes {bytes} of {LIMIT} bytes of stack: {}; keep what is large in the map `fr_context`",
             chain.join(", ")
         );
     }

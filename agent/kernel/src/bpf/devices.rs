@@ -106,7 +106,7 @@ impl Programs {
     ///
     /// # Errors
     /// See [`AttachError`].
-    pub fn attach_foreign(&mut self, device: &str, ifindex: u32, index: u32) -> Result<(), AttachError> {
+    pub fn attach_chained(&mut self, device: &str, ifindex: u32, index: u32) -> Result<(), AttachError> {
         let class = filters::class(index);
         self.attach_beside(Program::ToPod, device, ifindex, Direction::Egress, class)?;
         self.attach_beside(Program::FromPod, device, ifindex, Direction::Ingress, class)

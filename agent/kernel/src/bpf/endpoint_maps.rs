@@ -31,7 +31,7 @@ pub struct LocalPod {
     /// Its packets pass the veth's queueing disciplines.
     pub via_stack: bool,
     /// Another plugin made its link and delivers its packets.
-    pub foreign: bool,
+    pub chained: bool,
     /// Its tenant: an index into `fr_tenants`.
     pub tenant: u32,
 }
@@ -171,8 +171,8 @@ fn link(pod: &LocalPod) -> Link {
 }
 
 fn flags(pod: &LocalPod) -> u16 {
-    let via_stack = if pod.via_stack || pod.foreign { endpoint::VIA_STACK } else { 0 };
-    via_stack | if pod.foreign { endpoint::FOREIGN } else { 0 }
+    let via_stack = if pod.via_stack || pod.chained { endpoint::VIA_STACK } else { 0 };
+    via_stack | if pod.chained { endpoint::CHAINED } else { 0 }
 }
 
 fn source(pod: &LocalPod) -> Source {

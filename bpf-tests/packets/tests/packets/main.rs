@@ -7,13 +7,13 @@
 mod arp;
 mod arrival;
 mod carried;
+mod chained;
 mod decap;
 mod encap;
 mod errors;
 mod events;
 mod extensions;
 mod flows;
-mod foreign;
 mod frames;
 mod from_netdev;
 mod from_overlay;

@@ -10,7 +10,7 @@ use aya::{
 };
 use ferrule_common::{
     Address, Mac,
-    endpoint::{Endpoint, FOREIGN, VIA_STACK},
+    endpoint::{CHAINED, Endpoint, VIA_STACK},
     link::Link,
     peer::{self, Node, Peer},
     policy::Word,
@@ -130,7 +130,7 @@ pub fn put_behind(ebpf: &mut Ebpf, pod: [u8; 4], ifindex: u32) {
 
 /// Makes A a pod whose link another plugin made.
 pub fn make_foreign(ebpf: &mut Ebpf) {
-    let flags = VIA_STACK | FOREIGN;
+    let flags = VIA_STACK | CHAINED;
     let mut map: HashMap<_, Address, Endpoint> =
         ebpf.map_mut("fr_endpoints").expect("the map is there").try_into().expect("a hash");
     for key in [address(A4), address(A6), address(SECOND_A4)] {

@@ -1,0 +1,4 @@
+//! What is counted and told.
+
+pub mod count;
+pub mod event;
