@@ -65,7 +65,8 @@ fn a_packet_that_no_socket_program_saw_is_refused_where_no_kube_proxy_runs() {
             let family = if to.is_ipv4() { "" } else { "-6 " };
             node.netns.ip(&format!("{family}route replace default via {gateway}"))?;
             let before = node.count("to_netdev", "service")?;
-            ensure!(unseen(&node.netns, to)?.is_err(), "{to} answered the node");
+            let answer = unseen(&node.netns, to)?;
+            ensure!(answer.is_err(), "{to} answered the node: {answer:?}");
             ensure!(node.count("to_netdev", "service")? > before, "to_netdev has no reason");
         }
         at_once("a socket of the cgroup", || shop.client().tcp(shop.addresses()[0]))???;
