@@ -181,7 +181,7 @@ impl File {
                     let stands = if known.is_some_and(|known| gather::keep(&mut self.objects, known, &old)) {
                         Stands::Known
                     } else if let Some(object) = stand_in {
-                        gather::enter(&mut self.objects, object, &old, &mut shared);
+                        gather::enter(&mut self.objects, *object, &old, &mut shared);
                         self.closed.extend(identity.clone());
                         Stands::Closed
                     } else {

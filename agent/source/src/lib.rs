@@ -3,14 +3,12 @@
 
 pub mod announce;
 pub mod decode;
-pub mod field;
 pub mod files;
 pub mod folder;
 mod gather;
 pub mod issue;
 pub mod kubernetes;
 pub mod manifest;
-pub mod mask;
 mod note;
 mod reading;
 mod stands;

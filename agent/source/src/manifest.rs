@@ -8,12 +8,9 @@ use serde::{
     Deserialize,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{
-    decode::{Object, Parts},
-    field::FieldError,
-};
+use super::decode::{FieldError, Object, Refused, decode};
 
 /// What a file holds, object by object.
 #[derive(Debug)]
@@ -32,7 +29,7 @@ pub enum Item {
         /// The field and what is wrong with it.
         error: FieldError,
         /// What stands for it where it was never good.
-        stand_in: Option<Object>,
+        stand_in: Option<Box<Object>>,
     },
 }
 
@@ -98,6 +95,8 @@ impl<'de> Deserialize<'de> for Document {
     }
 }
 
+/// The members of an object that may be in use.
+type Members = Map<String, Value>;
 /// `apiVersion` and `kind`.
 type TypeNames = (String, String);
 
@@ -106,7 +105,7 @@ enum Found {
     /// Decoded, or refused.
     Item(Item),
     /// It does not name its type; a typed list that it stands in may do so further below.
-    Untyped { api_version: Option<String>, kind: Option<String>, parts: Parts },
+    Untyped { api_version: Option<String>, kind: Option<String>, members: Members },
 }
 
 impl Found {
@@ -114,9 +113,9 @@ impl Found {
     fn decoded(self, of: Option<&TypeNames>) -> Item {
         match self {
             Self::Item(item) => item,
-            Self::Untyped { api_version, kind, parts } => {
+            Self::Untyped { api_version, kind, members } => {
                 let (default_version, default_kind) = of.cloned().unzip();
-                item(api_version.or(default_version), kind.or(default_kind), &parts)
+                item(api_version.or(default_version), kind.or(default_kind), members)
             }
         }
     }
@@ -136,16 +135,16 @@ impl<'de> Visitor<'de> for DocumentVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Found>, A::Error> {
-        let (mut api_version, mut kind, mut parts, mut items) = (Value::Null, Value::Null, Parts::default(), None);
+        let (mut api_version, mut kind, mut members, mut items) = (Value::Null, Value::Null, Members::new(), None);
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             match &*key {
                 "apiVersion" => api_version = map.next_value()?,
                 "kind" => kind = map.next_value()?,
                 "items" => items = map.next_value_seed(Items { of: items_of(&api_version, &kind) })?,
-                other => match parts.part_mut(other) {
-                    Some(part) => *part = map.next_value()?,
-                    None => _ = map.next_value::<IgnoredAny>()?,
-                },
+                "metadata" | "spec" | "status" | "addressType" | "endpoints" | "ports" => {
+                    members.insert(key.into_owned(), map.next_value()?);
+                }
+                _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }
         if kind.as_str().is_some_and(|kind| kind.ends_with("List")) {
@@ -157,8 +156,8 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         let api_version = api_version.as_str().map(str::to_owned).or(default_version);
         let kind = kind.as_str().map(str::to_owned).or(default_kind);
         Ok(vec![match (&api_version, &kind) {
-            (Some(_), Some(_)) => Found::Item(item(api_version, kind, &parts)),
-            _ => Found::Untyped { api_version, kind, parts },
+            (Some(_), Some(_)) => Found::Item(item(api_version, kind, members)),
+            _ => Found::Untyped { api_version, kind, members },
         }])
     }
 }
@@ -215,23 +214,16 @@ impl<'de> serde::de::DeserializeSeed<'de> for OneItem {
     }
 }
 
-fn item(api_version: Option<String>, kind: Option<String>, parts: &Parts) -> Item {
-    let missing = |field: &str| Item::Bad {
-        identity: None,
-        error: FieldError { field: field.to_owned(), message: "is missing".to_owned() },
-        stand_in: None,
-    };
+fn item(api_version: Option<String>, kind: Option<String>, members: Members) -> Item {
+    let missing =
+        |field: &str| Item::Bad { identity: None, error: FieldError::new(field, "is missing"), stand_in: None };
     let Some(kind_name) = kind else { return missing("kind") };
     let Some(api_version) = api_version else { return missing("apiVersion") };
     let Some(kind) = Kind::of(&api_version, &kind_name) else {
         return Item::Unused { kind: format!("{api_version} {kind_name}") };
     };
-    let identity = match parts.identity(kind) {
-        Ok(identity) => identity,
-        Err(error) => return Item::Bad { identity: None, error, stand_in: None },
-    };
-    match parts.decode(&identity) {
-        Ok(object) => Item::Object(identity, object),
-        Err(error) => Item::Bad { stand_in: parts.stand_in(&identity), identity: Some(identity), error },
+    match decode(kind, &Value::Object(members).to_string(), usize::MAX).1 {
+        Ok((identity, object)) => Item::Object(identity, object),
+        Err(Refused { identity, error, stand_in }) => Item::Bad { identity, error, stand_in },
     }
 }

@@ -5,7 +5,7 @@
 pub(super) enum Stands {
     /// Its last good state.
     Known,
-    /// What closes all that it may: see [`Parts::stand_in`](super::decode::Parts::stand_in).
+    /// What closes all that it may: see [`Refused::stand_in`](super::decode::Refused::stand_in).
     Closed,
     /// It was never good, and nothing else would be safer.
     Nothing,

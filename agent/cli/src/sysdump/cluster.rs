@@ -2,13 +2,14 @@
 
 use anyhow::{Context, Result};
 use ferrule_api::chain::chain;
-use ferrule_source::mask::Mask;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::LogParams};
-use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
 
-use super::{archive::Archive, mask::OBJECTS};
+use super::{
+    archive::Archive,
+    mask::{Mask, OBJECTS},
+};
 use crate::{
     operator,
     operator::{Agent, CONTAINER},
@@ -71,8 +72,9 @@ async fn list(client: &Client, path: &str, mask: Mask) -> Result<Value> {
     loop {
         let request = http::Request::get(format!("{path}?limit=500{page}")).body(Vec::new())?;
         let mut answer: Value = client.request(request).await?;
-        for item in answer["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
-            items.push(mask.deserialize(&item)?);
+        for mut item in answer["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
+            mask.apply(&mut item);
+            items.push(item);
         }
         match answer["metadata"]["continue"].as_str() {
             Some(next) if !next.is_empty() => page = format!("&continue={next}"),

@@ -1,27 +1,28 @@
-//! From a document's parts to an object of the model, with every value checked.
+//! From what a document or the API server says of an object to an object of the model, with every value checked.
+//!
+//! Each kind has structs of the members that are in use; serde skips the others while it parses.
 
+mod address;
+mod budget;
+mod error;
+mod metadata;
 mod node;
 mod pod;
 mod policy;
+mod scalar;
 mod service;
+mod shape;
 mod slice;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, sync::Arc};
-
-use ferrule_model::{
-    objects::{EndpointSlice, Identity, Kind, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service},
-    selector::Labels,
-};
+use budget::read;
+pub use error::FieldError;
+use ferrule_model::objects::{EndpointSlice, Identity, Kind, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
+use metadata::{Metadata, Names};
 pub use node::START_TAINT;
-use serde_json::Value;
-
-use super::{
-    announce,
-    field::{Field, FieldError},
-    timestamp,
-};
+use serde::Deserialize;
+use shape::Part;
 
 /// The annotation of a mirror pod with the uid by which kubelet and runtime know the static pod
 /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror>).
@@ -44,136 +45,68 @@ pub enum Object {
     EndpointSlice(EndpointSlice),
 }
 
-/// The parts of a document that are in use.
-#[derive(Debug, Clone, Default)]
-pub struct Parts {
-    /// `metadata`.
-    pub metadata: Value,
-    /// `spec`.
-    pub spec: Value,
-    /// `status`.
-    pub status: Value,
-    /// `addressType` of an EndpointSlice.
-    pub address_type: Value,
-    /// `endpoints` of an EndpointSlice.
-    pub endpoints: Value,
-    /// `ports` of an EndpointSlice.
-    pub ports: Value,
-    /// It was too large to be kept whole.
-    pub cut: bool,
+/// An object with a bad value.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Which one, where that can be told.
+    pub identity: Option<Identity>,
+    /// The field and what is wrong with it.
+    pub error: FieldError,
+    /// What stands for it where it was never good, and nothing would open what it may close.
+    pub stand_in: Option<Box<Object>>,
 }
 
-impl Parts {
-    /// The part that a member of a document is, where it is in use.
-    pub fn part_mut(&mut self, name: &str) -> Option<&mut Value> {
-        Some(match name {
-            "metadata" => &mut self.metadata,
-            "spec" => &mut self.spec,
-            "status" => &mut self.status,
-            "addressType" => &mut self.address_type,
-            "endpoints" => &mut self.endpoints,
-            "ports" => &mut self.ports,
-            _ => return None,
-        })
-    }
+/// An object, or why there is none.
+pub type Decoded = Result<(Identity, Object), Refused>;
 
-    /// Which object of this kind it is.
-    ///
-    /// # Errors
-    /// When `metadata` has no usable name.
-    pub fn identity(&self, kind: Kind) -> Result<Identity, FieldError> {
-        let metadata = Field::root("metadata", &self.metadata);
-        let name = object_name(&metadata.get("name")?)?;
-        let namespace = match kind {
-            Kind::Node | Kind::Namespace => "",
-            Kind::Pod | Kind::NetworkPolicy | Kind::Service | Kind::EndpointSlice => {
-                let field = metadata.get("namespace")?;
-                if field.is_some() { object_name(&field)? } else { "default" }
-            }
-        };
-        Ok(Identity { kind, name: ObjectName::new(namespace, name) })
+/// From JSON, an object of a kind that may take `most` bytes while it is read, and its `metadata.resourceVersion`.
+pub fn decode(kind: Kind, json: &str, most: usize) -> (Option<String>, Decoded) {
+    match kind {
+        Kind::Node => decode_as::<node::RawNode>(kind, json, most),
+        Kind::Namespace => decode_as::<node::RawNamespace>(kind, json, most),
+        Kind::Pod => decode_as::<pod::RawPod>(kind, json, most),
+        Kind::NetworkPolicy => decode_as::<policy::RawPolicy>(kind, json, most),
+        Kind::Service => decode_as::<service::RawService>(kind, json, most),
+        Kind::EndpointSlice => decode_as::<slice::RawSlice>(kind, json, most),
     }
+}
 
-    /// The object.
-    ///
-    /// # Errors
-    /// When a value is bad; the error names its field.
-    pub fn decode(&self, identity: &Identity) -> Result<Object, FieldError> {
-        let name = &identity.name;
-        let (spec, status) = (Field::root("spec", &self.spec), Field::root("status", &self.status));
-        if self.cut {
-            return Err(
-                spec.error("is larger than an object of its kind may be (8 MiB as it is read); make it smaller")
-            );
+/// An object of a kind as it is written.
+trait Raw: for<'de> Deserialize<'de> {
+    fn metadata(&mut self) -> &mut Metadata;
+    fn object(self, name: ObjectName) -> Result<Object, FieldError>;
+}
+
+/// What tells the name of an object that cannot be read.
+#[derive(Deserialize)]
+struct Nameplate {
+    metadata: Part<Names>,
+}
+
+fn decode_as<R: Raw>(kind: Kind, json: &str, most: usize) -> (Option<String>, Decoded) {
+    let mut raw = read::<Part<R>>(json, most);
+    let names = match &mut raw {
+        Ok(raw) => Ok(raw.0.metadata().names()),
+        Err(_) => read::<Part<Nameplate>>(json, most).map(|plate| plate.0.metadata.0),
+    };
+    let nameless = |error| Err(Refused { identity: None, error, stand_in: None });
+    let (version, identity) = match names {
+        Ok(names) => names.identity(kind),
+        Err(error) => return (None, nameless(error)),
+    };
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(error) => return (version, nameless(error)),
+    };
+    let decoded = match raw.and_then(|raw| raw.0.object(identity.name.clone())) {
+        Ok(object) => Ok((identity, object)),
+        Err(error) => {
+            // What was too large to be read does not say whom it selects.
+            let most = if error.is_of_size() { 0 } else { most };
+            let closed = || Box::new(Object::NetworkPolicy(policy::closed(&identity.name, json, most)));
+            let stand_in = (kind == Kind::NetworkPolicy).then(closed);
+            Err(Refused { identity: Some(identity), error, stand_in })
         }
-        let metadata = Metadata::decode(&Field::root("metadata", &self.metadata))?;
-        Ok(match identity.kind {
-            Kind::Node => Object::Node(node::decode(&name.name, metadata, &spec, &status)?),
-            Kind::Namespace => Object::Namespace(Namespace { name: Arc::clone(&name.name), labels: metadata.labels }),
-            Kind::Pod => Object::Pod(pod::decode(name, metadata, &spec, &status)?),
-            Kind::NetworkPolicy => Object::NetworkPolicy(policy::decode(name, &spec)?),
-            Kind::Service => Object::Service(service::decode(name, &metadata, &spec)?),
-            Kind::EndpointSlice => Object::EndpointSlice(slice::decode(name, &metadata, self)?),
-        })
-    }
-}
-
-impl Parts {
-    /// What stands for an object of this kind that cannot be read and was never known, where nothing would open what it may
-    /// close.
-    #[must_use]
-    pub fn stand_in(&self, identity: &Identity) -> Option<Object> {
-        let nothing = Value::String("cut".into());
-        // What is left of one that was cut does not say whom it selects.
-        let spec = if self.cut { &nothing } else { &self.spec };
-        let closed = || policy::closed(&identity.name, &Field::root("spec", spec));
-        (identity.kind == Kind::NetworkPolicy).then(|| Object::NetworkPolicy(closed()))
-    }
-}
-
-/// What `metadata` says besides the name.
-struct Metadata {
-    uid: String,
-    /// Of the static pod that a mirror pod shows.
-    static_uid: Option<Box<str>>,
-    /// What the agent of a pod's node says that its addresses are.
-    announced: Vec<IpAddr>,
-    labels: Labels,
-    created: u64,
-    terminating: bool,
-}
-
-impl Metadata {
-    fn decode(metadata: &Field<'_>) -> Result<Self, FieldError> {
-        let created = metadata.get("creationTimestamp")?;
-        let created = match created.optional_text()? {
-            None => 0,
-            Some(text) => timestamp::seconds(text)
-                .ok_or_else(|| created.error(format!("{text:?} is not a time like 2026-11-22T17:00:00Z")))?,
-        };
-        let annotations = metadata.get("annotations")?;
-        let uid = metadata.get("uid")?.optional_text()?.unwrap_or_default();
-        let announced = annotations.get(announce::ANNOTATION)?.optional_text()?.unwrap_or_default();
-        Ok(Self {
-            uid: uid.to_owned(),
-            static_uid: annotations.get(MIRROR)?.optional_text()?.map(Into::into),
-            announced: announce::parse(announced, uid),
-            labels: metadata.get("labels")?.strings()?.into_iter().collect(),
-            created,
-            terminating: metadata.get("deletionTimestamp")?.is_some(),
-        })
-    }
-}
-
-/// A name as Kubernetes has them (DNS subdomain, RFC 1123).
-fn object_name<'a>(field: &Field<'a>) -> Result<&'a str, FieldError> {
-    let name = field.text()?;
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
-    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    if name.len() > 253 || !name.bytes().all(allowed) || !ends(name.bytes().next()) || !ends(name.bytes().last()) {
-        return Err(
-            field.error(format!("{name:?} is not a name: lower case letters, digits, '-' and '.', at most 253"))
-        );
-    }
-    Ok(name)
+    };
+    (version, decoded)
 }

@@ -2,99 +2,185 @@
 
 use ferrule_model::{
     cidr,
-    objects::{Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch},
+    objects::{Direction, IpBlock, NetworkPolicy, ObjectName, PolicyPeer, PolicyPort, PolicyRule, PortMatch, Protocol},
     policy::{self, Excess},
     selector::{Requirement, Selector, Test},
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 
-use super::pod::protocol;
-use crate::field::{Field, FieldError};
+use super::{
+    FieldError, Object, Raw,
+    budget::read,
+    metadata::Metadata,
+    scalar::{Maybe, Meaning, Needed, one_of, text},
+    shape::{List, Part, Strings},
+};
 
-pub(super) fn decode(name: &ObjectName, spec: &Field<'_>) -> Result<NetworkPolicy, FieldError> {
-    let rules = |list: &str, peers: &str| -> Result<Vec<PolicyRule>, FieldError> {
-        spec.get(list)?.list()?.iter().map(|rule| decode_rule(rule, peers)).collect()
-    };
-    let (ingress, egress) = (rules("ingress", "from")?, rules("egress", "to")?);
-    let policy = NetworkPolicy {
-        name: name.clone(),
-        pod_selector: selector(&spec.get("podSelector")?)?,
-        isolates: directions(&spec.get("policyTypes")?, !egress.is_empty())?,
-        ingress,
-        egress,
-    };
-    if let Some((direction, Excess { measure, asked, limit })) = policy::excess(&policy) {
-        let list = if direction == Direction::Ingress { "ingress" } else { "egress" };
-        let words = format!("asks for {asked} {measure}, and a policy may have {limit}; name fewer peers and ports");
-        return Err(spec.get(list)?.error(words));
+#[derive(Deserialize)]
+pub(super) struct RawPolicy {
+    metadata: Part<Metadata>,
+    spec: Part<Spec>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    pod_selector: Part<RawSelector, Selector>,
+    policy_types: List<Needed<Direction>>,
+    ingress: List<Part<Rule>>,
+    egress: List<Part<Rule>>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    from: List<Part<RawPeer, PolicyPeer>>,
+    to: List<Part<RawPeer, PolicyPeer>>,
+    ports: List<Part<RawPort, PolicyPort>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawPeer {
+    pod_selector: Option<Part<RawSelector, Selector>>,
+    namespace_selector: Option<Part<RawSelector, Selector>>,
+    ip_block: Option<Part<RawBlock, IpBlock>>,
+}
+
+#[derive(Deserialize)]
+struct RawBlock {
+    cidr: Needed<IpNetwork>,
+    except: List<Needed<IpNetwork>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawPort {
+    port: Maybe<PortOrName>,
+    end_port: Maybe<u16>,
+    protocol: Maybe<Protocol>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawSelector {
+    match_labels: Strings,
+    match_expressions: List<Part<Expression, Requirement>>,
+}
+
+#[derive(Deserialize)]
+struct Expression {
+    key: Needed<String>,
+    operator: Needed<String>,
+    values: List<Maybe<String>>,
+}
+
+impl Raw for RawPolicy {
+    fn metadata(&mut self) -> &mut Metadata {
+        &mut self.metadata.0
     }
-    Ok(policy)
+
+    fn object(self, name: ObjectName) -> Result<Object, FieldError> {
+        let spec = self.spec.0;
+        let policy = NetworkPolicy {
+            name,
+            pod_selector: spec.pod_selector.0,
+            isolates: directions(spec.policy_types, !spec.egress.0.is_empty()),
+            ingress: spec.ingress.parts().map(|rule| compose(rule.from, rule.ports)).collect(),
+            egress: spec.egress.parts().map(|rule| compose(rule.to, rule.ports)).collect(),
+        };
+        if let Some((direction, Excess { measure, asked, limit })) = policy::excess(&policy) {
+            let list = if direction == Direction::Ingress { "spec.ingress" } else { "spec.egress" };
+            let words =
+                format!("asks for {asked} {measure}, and a policy may have {limit}; name fewer peers and ports");
+            return Err(FieldError::new(list, words));
+        }
+        Ok(Object::NetworkPolicy(policy))
+    }
+}
+
+/// Some members of a policy.
+#[derive(Deserialize)]
+struct Of<T> {
+    spec: Part<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Whom {
+    pod_selector: Part<RawSelector, Selector>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Types {
+    policy_types: List<Needed<Direction>>,
+}
+
+#[derive(Deserialize)]
+struct Rules {
+    egress: List<IgnoredAny>,
 }
 
 /// What stands for a policy that cannot be read: what it may select lets nobody in or out by it. Policies only add up, so that
 /// others' rules allow what they allow.
-pub(super) fn closed(name: &ObjectName, spec: &Field<'_>) -> NetworkPolicy {
-    let read = |field: &str| spec.get(field);
-    let has_egress = read("egress").and_then(|rules| rules.list()).is_ok_and(|rules| !rules.is_empty());
-    let everything = || Selector::new(Vec::new());
+pub(super) fn closed(name: &ObjectName, json: &str, most: usize) -> NetworkPolicy {
+    let has_egress = read::<Of<Rules>>(json, most).is_ok_and(|of| !of.spec.0.egress.0.is_empty());
+    let types = read::<Of<Types>>(json, most).map(|of| directions(of.spec.0.policy_types, has_egress));
     NetworkPolicy {
         name: name.clone(),
-        pod_selector: read("podSelector").and_then(|field| selector(&field)).unwrap_or_else(|_| everything()),
-        isolates: read("policyTypes")
-            .and_then(|field| directions(&field, has_egress))
-            .unwrap_or_else(|_| vec![Direction::Ingress, Direction::Egress]),
+        pod_selector: read::<Of<Whom>>(json, most).map(|of| of.spec.0.pod_selector.0).unwrap_or_default(),
+        isolates: types.unwrap_or_else(|_| vec![Direction::Ingress, Direction::Egress]),
         ingress: Vec::new(),
         egress: Vec::new(),
     }
 }
 
 /// `policyTypes`; where it is absent, ingress always and egress where there are rules for it.
-fn directions(field: &Field<'_>, has_egress: bool) -> Result<Vec<Direction>, FieldError> {
-    let listed = field.list()?;
-    if listed.is_empty() {
-        let egress = has_egress.then_some(Direction::Egress);
-        return Ok([Direction::Ingress].into_iter().chain(egress).collect());
+fn directions(listed: List<Needed<Direction>>, has_egress: bool) -> Vec<Direction> {
+    if listed.0.is_empty() {
+        return [Direction::Ingress].into_iter().chain(has_egress.then_some(Direction::Egress)).collect();
     }
-    let direction = |field: &Field<'_>| match field.text()? {
-        "Ingress" => Ok(Direction::Ingress),
-        "Egress" => Ok(Direction::Egress),
-        other => Err(field.error(format!("{other:?} is not a policy type (Ingress, Egress)"))),
-    };
-    listed.iter().map(direction).collect()
+    listed.values().collect()
 }
 
-fn decode_rule(rule: &Field<'_>, peers: &str) -> Result<PolicyRule, FieldError> {
-    Ok(PolicyRule {
-        peers: rule.get(peers)?.list()?.iter().map(peer).collect::<Result<_, _>>()?,
-        ports: rule.get("ports")?.list()?.iter().map(port).collect::<Result<_, _>>()?,
-    })
+fn compose(peers: List<Part<RawPeer, PolicyPeer>>, ports: List<Part<RawPort, PolicyPort>>) -> PolicyRule {
+    PolicyRule { peers: peers.parts().collect(), ports: ports.parts().collect() }
 }
 
-fn peer(field: &Field<'_>) -> Result<PolicyPeer, FieldError> {
-    let (pods, namespaces) = (field.get("podSelector")?, field.get("namespaceSelector")?);
-    let block = field.get("ipBlock")?;
-    match (block.is_some(), pods.is_some() || namespaces.is_some()) {
-        (true, true) => Err(field.error("ipBlock stands beside a selector; give each an entry of its own")),
-        (false, false) => Err(field.error("names nobody; give it podSelector, namespaceSelector or ipBlock")),
-        (true, false) => Ok(PolicyPeer::Block(ip_block(&block)?)),
-        (false, true) => {
-            let namespaces = if namespaces.is_some() { Some(selector(&namespaces)?) } else { None };
-            Ok(PolicyPeer::Pods { namespaces, pods: selector(&pods)? })
+impl TryFrom<RawPeer> for PolicyPeer {
+    type Error = FieldError;
+
+    fn try_from(raw: RawPeer) -> Result<Self, FieldError> {
+        let failed = |message: &str| Err(FieldError::new("", message));
+        match (raw.ip_block, raw.pod_selector, raw.namespace_selector) {
+            (Some(block), None, None) => Ok(Self::Block(block.0)),
+            (Some(_), ..) => failed("ipBlock stands beside a selector; give each an entry of its own"),
+            (None, None, None) => failed("names nobody; give it podSelector, namespaceSelector or ipBlock"),
+            (None, pods, namespaces) => Ok(Self::Pods {
+                namespaces: namespaces.map(|selector| selector.0),
+                pods: pods.map(|selector| selector.0).unwrap_or_default(),
+            }),
         }
     }
 }
 
-fn ip_block(field: &Field<'_>) -> Result<IpBlock, FieldError> {
-    let whole = field.get("cidr")?.cidr().map(unmapped)?;
-    let mut except = Vec::new();
-    for field in field.get("except")?.list()? {
-        let part = field.cidr().map(unmapped)?;
-        if part.prefix() <= whole.prefix() || !whole.contains(part.network()) {
-            return Err(field.error(format!("{part} is not a part of {whole}")));
+impl TryFrom<RawBlock> for IpBlock {
+    type Error = FieldError;
+
+    fn try_from(raw: RawBlock) -> Result<Self, FieldError> {
+        let whole = unmapped(raw.cidr.0);
+        let mut except = Vec::new();
+        for (index, part) in raw.except.values().map(unmapped).enumerate() {
+            if part.prefix() <= whole.prefix() || !whole.contains(part.network()) {
+                let words = format!("{part} is not a part of {whole}");
+                return Err(FieldError::new(format_args!(".except[{index}]"), words));
+            }
+            except.push(cidr::normalised(part));
         }
-        except.push(cidr::normalised(part));
+        Ok(Self { cidr: cidr::normalised(whole), except })
     }
-    Ok(IpBlock { cidr: cidr::normalised(whole), except })
 }
 
 /// `::ffff:10.1.0.0/112` as `10.1.0.0/16`, which it means to the API server: Go's `net.IPNet` reads it so.
@@ -107,65 +193,81 @@ fn unmapped(block: IpNetwork) -> IpNetwork {
     read.map_or(block, IpNetwork::V4)
 }
 
-fn port(field: &Field<'_>) -> Result<PolicyPort, FieldError> {
-    let (first, last) = (field.get("port")?, field.get("endPort")?);
-    let port = match (first.optional_port()?, last.optional_port()?) {
-        (Some(first), None) => PortMatch::Range(first, first),
-        (Some(first), Some(last)) if first <= last => PortMatch::Range(first, last),
-        (Some(first), Some(_)) => return Err(last.error(format!("is below port {first}"))),
-        (None, Some(_)) => return Err(last.error("needs a port that is a number")),
-        (None, None) if first.is_some() => PortMatch::Named(port_name(&first)?.to_owned()),
-        (None, None) => PortMatch::Any,
-    };
-    if last.is_some() && last.optional_port()?.is_none() {
-        return Err(last.error("is not a number"));
+impl TryFrom<RawPort> for PolicyPort {
+    type Error = FieldError;
+
+    fn try_from(raw: RawPort) -> Result<Self, FieldError> {
+        let failed = |message: String| Err(FieldError::new(".endPort", message));
+        let port = match (raw.port.0, raw.end_port.0) {
+            (Some(PortOrName::Port(first)), last) => match last.unwrap_or(first) {
+                last if last < first => return failed(format!("is below port {first}")),
+                last => PortMatch::Range(first, last),
+            },
+            (_, Some(_)) => return failed("needs a port that is a number".to_owned()),
+            (Some(PortOrName::Name(name)), None) => PortMatch::Named(name),
+            (None, None) => PortMatch::Any,
+        };
+        Ok(Self { protocol: raw.protocol.0.unwrap_or_default(), port })
     }
-    Ok(PolicyPort { protocol: protocol(&field.get("protocol")?)?, port })
+}
+
+enum PortOrName {
+    Port(u16),
+    Name(String),
 }
 
 /// A port's name as the API server takes it (`IsValidPortName` of apimachinery, RFC 6335 5.1): what is none would match nothing.
-fn port_name<'a>(field: &Field<'a>) -> Result<&'a str, FieldError> {
-    let name = field.text()?;
-    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(field.error(format!("{name:?} is a number in quotes, and a name has a letter; write {name}")));
-    }
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let edge = name.starts_with('-') || name.ends_with('-') || name.contains("--");
-    if name.len() > 15 || edge || !name.bytes().all(allowed) || !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        return Err(field.error(format!(
-            "{name:?} is not a port's name: lower case letters, at least one, digits and single '-' within, at most 15"
-        )));
-    }
-    Ok(name)
-}
-
-/// A label selector; an absent one selects everything.
-fn selector(field: &Field<'_>) -> Result<Selector, FieldError> {
-    let equal = |(key, value): (&str, &str)| Requirement { key: key.into(), test: Test::In(vec![value.into()]) };
-    let mut requirements: Vec<Requirement> = field.get("matchLabels")?.strings()?.into_iter().map(equal).collect();
-    for expression in field.get("matchExpressions")?.list()? {
-        requirements.push(requirement(&expression)?);
-    }
-    Ok(Selector::new(requirements))
-}
-
-fn requirement(field: &Field<'_>) -> Result<Requirement, FieldError> {
-    let (operator, list) = (field.get("operator")?, field.get("values")?);
-    let values: Vec<String> = list
-        .list()?
-        .iter()
-        .map(|value| Ok(value.optional_text()?.unwrap_or_default().to_owned()))
-        .collect::<Result<_, _>>()?;
-    let test = match (operator.text()?, values.is_empty()) {
-        ("In", false) => Test::In(values),
-        ("NotIn", false) => Test::NotIn(values),
-        ("Exists", true) => Test::Exists,
-        ("DoesNotExist", true) => Test::DoesNotExist,
-        (word @ ("In" | "NotIn"), true) => return Err(list.error(format!("is empty, but {word} needs values"))),
-        (word @ ("Exists" | "DoesNotExist"), false) => return Err(list.error(format!("has no meaning with {word}"))),
-        (other, _) => {
-            return Err(operator.error(format!("{other:?} is not an operator (In, NotIn, Exists, DoesNotExist)")));
+impl Meaning for PortOrName {
+    fn of(value: Value) -> Result<Self, String> {
+        if value.is_number() {
+            return u16::of(value).map(Self::Port);
         }
-    };
-    Ok(Requirement { key: field.get("key")?.text()?.to_owned(), test })
+        let name = text(value)?;
+        if name.is_empty() {
+            return Err("is missing".to_owned());
+        }
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!("{name:?} is a number in quotes, and a name has a letter; write {name}"));
+        }
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let edge = name.starts_with('-') || name.ends_with('-') || name.contains("--");
+        let letter = name.bytes().any(|byte| byte.is_ascii_lowercase());
+        if name.len() > 15 || edge || !name.bytes().all(allowed) || !letter {
+            return Err(format!(
+                "{name:?} is not a port's name: lower case letters, at least one, digits and single '-' within, at most 15"
+            ));
+        }
+        Ok(Self::Name(name))
+    }
+}
+
+impl From<RawSelector> for Selector {
+    fn from(raw: RawSelector) -> Self {
+        let equal = |(key, value)| Requirement { key, test: Test::In(vec![value]) };
+        Self::new(raw.match_labels.0.into_iter().map(equal).chain(raw.match_expressions.parts()).collect())
+    }
+}
+
+impl TryFrom<Expression> for Requirement {
+    type Error = FieldError;
+
+    fn try_from(raw: Expression) -> Result<Self, FieldError> {
+        let values: Vec<String> = raw.values.0.into_iter().map(|value| value.0.unwrap_or_default()).collect();
+        let (field, message) = match (&*raw.operator.0, values.is_empty()) {
+            ("In", false) => return Ok(Self { key: raw.key.0, test: Test::In(values) }),
+            ("NotIn", false) => return Ok(Self { key: raw.key.0, test: Test::NotIn(values) }),
+            ("Exists", true) => return Ok(Self { key: raw.key.0, test: Test::Exists }),
+            ("DoesNotExist", true) => return Ok(Self { key: raw.key.0, test: Test::DoesNotExist }),
+            (word @ ("In" | "NotIn"), true) => (".values", format!("is empty, but {word} needs values")),
+            (word @ ("Exists" | "DoesNotExist"), false) => (".values", format!("has no meaning with {word}")),
+            (other, _) => (".operator", format!("{other:?} is not an operator (In, NotIn, Exists, DoesNotExist)")),
+        };
+        Err(FieldError::new(field, message))
+    }
+}
+
+impl Meaning for Direction {
+    fn of(value: Value) -> Result<Self, String> {
+        one_of(value, "a policy type", &[("Ingress", Self::Ingress), ("Egress", Self::Egress)])
+    }
 }

@@ -29,12 +29,9 @@ fn check(kind: &str, rest: &str, expected: &str) {
 #[test]
 fn a_block_of_ipv4_within_ipv6_is_the_ipv4_block() {
     let block = |cidr: &str, except: &str| {
-        let value = serde_json::json!({"ingress": [{"from": [{"ipBlock": {"cidr": cidr, "except": [except]}}]}]});
-        let policy = super::policy::decode(
-            &ferrule_model::objects::ObjectName::new("x", "p"),
-            &crate::field::Field::root("spec", &value),
-        )
-        .unwrap();
+        let peer = format!("{{ipBlock: {{cidr: '{cidr}', except: ['{except}']}}}}");
+        let text = format!("metadata: {{name: p}}\nspec: {{ingress: [{{from: [{peer}]}}]}}");
+        let Object::NetworkPolicy(policy) = decode("NetworkPolicy", &text).unwrap() else { panic!() };
         match &policy.ingress[0].peers[0] {
             ferrule_model::objects::PolicyPeer::Block(block) => format!("{} {}", block.cidr, block.except[0]),
             other => panic!("{other:?}"),
@@ -88,6 +85,25 @@ fn a_bad_node_is_told_by_field() {
     );
     check("Node", "status: {addresses: [{type: InternalIP}]}", "status.addresses[0].address: is missing");
     check("Node", "spec: {taints: [{effect: NoSchedule}]}", "spec.taints[0].key: is missing");
+}
+
+#[test]
+fn null_counts_as_absent_and_a_list_is_no_object() {
+    let Ok(Object::Pod(pod)) =
+        decode("Pod", "metadata: {name: x, labels: null}\nspec: {nodeName: null, containers: [null]}\nstatus: null")
+    else {
+        panic!()
+    };
+    assert_eq!((pod.node, pod.ports.len(), pod.labels.is_empty()), (None, 0, true));
+    check("Pod", "status: {podIPs: [null]}", "status.podIPs[0].ip: is missing");
+    check("Pod", "spec: [a, false]", "spec: is not an object");
+    check("Pod", "spec: {containers: [[]]}", "spec.containers[0]: is not an object");
+    check("NetworkPolicy", "spec: {podSelector: {matchLabels: []}}", "spec.podSelector.matchLabels: is not an object");
+    check(
+        "NetworkPolicy",
+        "spec: {podSelector: {matchLabels: {app: 1}}}",
+        "spec.podSelector.matchLabels[app]: 1 is not a string; put it in quotes",
+    );
 }
 
 #[test]

@@ -11,7 +11,14 @@ use std::{
 use ferrule_model::objects::{Identity, Kind, ObjectName, Objects, Pod};
 use kube::runtime::watcher::Event;
 
-use crate::{Level, Note, decode::Parts, field::FieldError, gather, gather::Shared, stands::Stands, store::Snapshot};
+use crate::{
+    Level, Note,
+    decode::{Decoded, FieldError, Refused},
+    gather,
+    gather::Shared,
+    stands::Stands,
+    store::Snapshot,
+};
 
 /// What the notes call the source.
 const SOURCE: &str = "kubernetes";
@@ -49,7 +56,7 @@ struct Bad {
 
 impl Mirror {
     /// Takes what a watch of one kind said; true if there is something new to see.
-    pub fn take(&mut self, kind: Kind, event: Event<Parts>) -> bool {
+    pub fn take(&mut self, kind: Kind, event: Event<Decoded>) -> bool {
         let changed = self.enter(kind, event);
         // A node's pod CIDRs are what its pods' announcements are held against.
         if changed && kind == Kind::Node {
@@ -58,23 +65,23 @@ impl Mirror {
         changed
     }
 
-    fn enter(&mut self, kind: Kind, event: Event<Parts>) -> bool {
+    fn enter(&mut self, kind: Kind, event: Event<Decoded>) -> bool {
         let state = self.kinds.entry(kind).or_default();
         match event {
             Event::Init => {
                 state.relist = Some(<_>::default());
                 false
             }
-            Event::InitApply(parts) => {
+            Event::InitApply(decoded) => {
                 let Some((list, bad)) = &mut state.relist else { return false };
-                match read(kind, &parts) {
+                match decoded {
                     Ok((_, object)) => _ = gather::enter(list, object, &self.objects, &mut self.shared),
-                    Err((Some(identity), error)) => {
+                    Err(Refused { identity: Some(identity), error, stand_in }) => {
                         let known = had_good_state(&state.bad, &identity.name);
                         let stands = if known && gather::keep(list, &identity, &self.objects) {
                             Stands::Known
-                        } else if let Some(object) = parts.stand_in(&identity) {
-                            gather::enter(list, object, &self.objects, &mut self.shared);
+                        } else if let Some(object) = stand_in {
+                            gather::enter(list, *object, &self.objects, &mut self.shared);
                             Stands::Closed
                         } else {
                             Stands::Nothing
@@ -82,7 +89,7 @@ impl Mirror {
                         bad.insert(identity.name.clone(), Bad { identity, error, stands });
                     }
                     // The API server gives every object a name.
-                    Err((None, error)) => tracing::error!(%error, ?kind, "an object without a name"),
+                    Err(Refused { error, .. }) => tracing::error!(%error, ?kind, "an object without a name"),
                 }
                 false
             }
@@ -98,9 +105,10 @@ impl Mirror {
                 }
                 true
             }
-            Event::Apply(parts) => self.apply(kind, &parts),
-            Event::Delete(parts) => {
-                let Ok(identity) = parts.identity(kind) else { return false };
+            Event::Apply(decoded) => self.apply(kind, decoded),
+            Event::Delete(decoded) => {
+                let identity = decoded.map_or_else(|refused| refused.identity, |(identity, _)| Some(identity));
+                let Some(identity) = identity else { return false };
                 state.bad.remove(&identity.name);
                 if kind == Kind::Pod {
                     self.announced.remove(&identity.name);
@@ -111,9 +119,9 @@ impl Mirror {
         }
     }
 
-    fn apply(&mut self, kind: Kind, parts: &Parts) -> bool {
+    fn apply(&mut self, kind: Kind, decoded: Decoded) -> bool {
         let state = self.kinds.entry(kind).or_default();
-        match read(kind, parts) {
+        match decoded {
             Ok((identity, object)) => {
                 let mended = state.bad.remove(&identity.name).is_some();
                 let changed = gather::set(&mut self.objects, object, &mut self.shared);
@@ -128,12 +136,12 @@ impl Mirror {
                 }
                 changed || mended
             }
-            Err((Some(identity), error)) => {
+            Err(Refused { identity: Some(identity), error, stand_in }) => {
                 let known = had_good_state(&state.bad, &identity.name);
                 let stands = if known && gather::has(&self.objects, &identity) {
                     Stands::Known
-                } else if let Some(object) = parts.stand_in(&identity) {
-                    gather::set(&mut self.objects, object, &mut self.shared);
+                } else if let Some(object) = stand_in {
+                    gather::set(&mut self.objects, *object, &mut self.shared);
                     Stands::Closed
                 } else {
                     Stands::Nothing
@@ -141,7 +149,7 @@ impl Mirror {
                 state.bad.insert(identity.name.clone(), Bad { identity, error, stands });
                 true
             }
-            Err((None, error)) => {
+            Err(Refused { error, .. }) => {
                 tracing::error!(%error, ?kind, "an object without a name");
                 false
             }
@@ -206,16 +214,6 @@ impl Bad {
 /// Whether what is in force of an object, if anything is, was read from it.
 fn had_good_state(bad: &BTreeMap<ObjectName, Bad>, name: &ObjectName) -> bool {
     bad.get(name).is_none_or(|bad| bad.stands == Stands::Known)
-}
-
-type Unread = (Option<Identity>, FieldError);
-
-fn read(kind: Kind, parts: &Parts) -> Result<(Identity, crate::decode::Object), Unread> {
-    let identity = parts.identity(kind).map_err(|error| (None, error))?;
-    match parts.decode(&identity) {
-        Ok(object) => Ok((identity, object)),
-        Err(error) => Err((Some(identity), error)),
-    }
 }
 
 #[cfg(test)]

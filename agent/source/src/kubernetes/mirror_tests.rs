@@ -5,38 +5,41 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn parts(value: Value) -> Parts {
-    let mut parts = Parts::default();
-    for (name, member) in value.as_object().unwrap() {
-        if let Some(part) = parts.part_mut(name) {
-            *part = member.clone();
-        }
-    }
-    parts
+fn decoded(kind: Kind, value: Value) -> Decoded {
+    crate::decode::decode(kind, &value.to_string(), usize::MAX).1
 }
 
-fn pod(name: &str, node: &str, ip: &str) -> Parts {
-    parts(json!({
-        "metadata": {"name": name, "namespace": "default", "uid": name},
-        "spec": {"nodeName": node}, "status": {"phase": "Running", "podIP": ip},
-    }))
+fn pod(name: &str, node: &str, ip: &str) -> Decoded {
+    decoded(
+        Kind::Pod,
+        json!({
+            "metadata": {"name": name, "namespace": "default", "uid": name},
+            "spec": {"nodeName": node}, "status": {"phase": "Running", "podIP": ip},
+        }),
+    )
 }
 
-fn announced(name: &str, node: &str, ips: &str) -> Parts {
-    parts(json!({
-        "metadata": {
-            "name": name, "namespace": "default", "uid": name, "annotations": {"ferrule.dev/pod-ips": format!("{name}/{ips}")},
-        },
-        "spec": {"nodeName": node},
-    }))
+fn announced(name: &str, node: &str, ips: &str) -> Decoded {
+    decoded(
+        Kind::Pod,
+        json!({
+            "metadata": {
+                "name": name, "namespace": "default", "uid": name, "annotations": {"ferrule.dev/pod-ips": format!("{name}/{ips}")},
+            },
+            "spec": {"nodeName": node},
+        }),
+    )
 }
 
-fn node(name: &str, cidr: &str) -> Parts {
-    parts(json!({"metadata": {"name": name}, "spec": {"podCIDRs": [cidr]}}))
+fn node(name: &str, cidr: &str) -> Decoded {
+    decoded(Kind::Node, json!({"metadata": {"name": name}, "spec": {"podCIDRs": [cidr]}}))
 }
 
-fn policy(name: &str, direction: &str) -> Parts {
-    parts(json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"policyTypes": [direction]}}))
+fn policy(name: &str, direction: &str) -> Decoded {
+    decoded(
+        Kind::NetworkPolicy,
+        json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"policyTypes": [direction]}}),
+    )
 }
 
 /// A mirror in which every kind was listed, and was empty.
@@ -48,7 +51,7 @@ fn synced() -> Mirror {
     mirror
 }
 
-fn list(mirror: &mut Mirror, kind: Kind, objects: Vec<Parts>) {
+fn list(mirror: &mut Mirror, kind: Kind, objects: Vec<Decoded>) {
     mirror.take(kind, Event::Init);
     for object in objects {
         mirror.take(kind, Event::InitApply(object));
@@ -141,7 +144,7 @@ fn in_force(mirror: &Mirror) -> String {
 fn a_policy_that_could_never_be_read_closes_what_it_may_select() {
     let bad = |spec: serde_json::Value| {
         let metadata = json!({"name": "p", "namespace": "default"});
-        Event::Apply(parts(json!({"metadata": metadata, "spec": spec})))
+        Event::Apply(decoded(Kind::NetworkPolicy, json!({"metadata": metadata, "spec": spec})))
     };
     let web = json!({"matchLabels": {"app": "web"}});
     let wrong_rule = json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/99"}}]}]);
@@ -165,7 +168,11 @@ fn a_policy_that_could_never_be_read_closes_what_it_may_select() {
     }
     let metadata = json!({"name": "p", "namespace": "default"});
     let spec = json!({"podSelector": web, "ingress": wrong_rule});
-    list(&mut mirror, Kind::NetworkPolicy, vec![parts(json!({"metadata": metadata, "spec": spec}))]);
+    list(
+        &mut mirror,
+        Kind::NetworkPolicy,
+        vec![decoded(Kind::NetworkPolicy, json!({"metadata": metadata, "spec": spec}))],
+    );
     assert_eq!(in_force(&mirror), "web [Ingress] 0", "a list is no good state either");
 
     mirror.take(Kind::NetworkPolicy, bad(json!({"ingress": [{}]})));
@@ -207,7 +214,10 @@ fn labels_that_no_pod_has_any_more_are_forgotten_without_a_list() {
     let mut mirror = synced();
     for number in 0..10 * gather::FEW {
         let labels = json!({"job": format!("j-{number}")});
-        mirror.take(Kind::Pod, Event::Apply(parts(json!({"metadata": {"name": "web-0", "labels": labels}}))));
+        mirror.take(
+            Kind::Pod,
+            Event::Apply(decoded(Kind::Pod, json!({"metadata": {"name": "web-0", "labels": labels}}))),
+        );
     }
     assert!(mirror.shared.len() <= gather::FEW + 1, "{} are kept for one pod", mirror.shared.len());
 }

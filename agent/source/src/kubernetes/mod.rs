@@ -1,7 +1,7 @@
 //! The API server as a source: a watch of each kind in use, gathered into whole snapshots.
 //!
 //! ```text
-//! API server ─▶ kube's watchers (list in pages, watch, list again after 410) ─▶ item: members in use ─▶ mirror ─▶ store
+//! API server ─▶ kube's watchers (list in pages, watch, list again after 410) ─▶ item: decoded ─▶ mirror ─▶ store
 //! ```
 //! While the API server is away, what it said last stands.
 

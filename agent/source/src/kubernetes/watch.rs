@@ -13,8 +13,8 @@ use kube::{
 };
 use tokio::{sync::mpsc, time::sleep};
 
-use super::item::Item;
-use crate::decode::Parts;
+use super::item::{Item, KIND};
+use crate::decode::Decoded;
 
 /// How long a watch may last, in seconds.
 const WATCH: u32 = 240;
@@ -32,7 +32,7 @@ const fn page(kind: Kind) -> u32 {
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 
 /// What a watch said, or failed with.
-pub(super) type Said = (Kind, watcher::Result<Event<Parts>>);
+pub(super) type Said = (Kind, watcher::Result<Event<Decoded>>);
 
 /// Reads what the API server says of one kind, until nobody listens.
 pub(super) async fn watch(client: Client, kind: Kind, sender: mpsc::Sender<Said>) {
@@ -40,7 +40,7 @@ pub(super) async fn watch(client: Client, kind: Kind, sender: mpsc::Sender<Said>
     let config = watcher::Config::default().page_size(page(kind)).timeout(WATCH);
     let mut events = watcher(api, config).boxed();
     let mut pauses = pauses();
-    while let Some(event) = events.next().await {
+    while let Some(event) = KIND.scope(kind, events.next()).await {
         let pause = match &event {
             Err(_) => pauses.next(),
             // Said before each attempt to list; what comes of it is not known yet.
@@ -50,7 +50,7 @@ pub(super) async fn watch(client: Client, kind: Kind, sender: mpsc::Sender<Said>
                 None
             }
         };
-        if sender.send((kind, event.map(parts))).await.is_err() {
+        if sender.send((kind, event.map(decoded))).await.is_err() {
             return;
         }
         if let Some(pause) = pause {
@@ -64,12 +64,12 @@ fn pauses() -> ExponentialBackoff {
     builder.without_max_times().into()
 }
 
-fn parts(event: Event<Item>) -> Event<Parts> {
+fn decoded(event: Event<Item>) -> Event<Decoded> {
     match event {
-        Event::Apply(item) => Event::Apply(item.into_parts()),
-        Event::Delete(item) => Event::Delete(item.into_parts()),
+        Event::Apply(item) => Event::Apply(item.decoded),
+        Event::Delete(item) => Event::Delete(item.decoded),
         Event::Init => Event::Init,
-        Event::InitApply(item) => Event::InitApply(item.into_parts()),
+        Event::InitApply(item) => Event::InitApply(item.decoded),
         Event::InitDone => Event::InitDone,
     }
 }
