@@ -4,10 +4,8 @@ use std::cell::Cell;
 
 use serde::{Deserialize, de::Error};
 
-use super::FieldError;
+use super::error::{FieldError, TOO_LARGE};
 
-/// What is said of an object that takes more.
-pub(super) const TOO_LARGE: &str = "is larger than an object of its kind may be (8 MiB as it is read); make it smaller";
 /// What a value takes at most, about and in bytes: one of its own, and an object.
 pub(super) const VALUE: usize = 48;
 pub(super) const OBJECT: usize = 640;

@@ -4,7 +4,8 @@ use std::{convert::Infallible, fmt::Display};
 
 use serde_path_to_error::Segment;
 
-use super::budget::TOO_LARGE;
+/// What is said of an object that takes too much memory.
+pub(super) const TOO_LARGE: &str = "is larger than an object of its kind may be (8 MiB as it is read); make it smaller";
 
 /// A field with a bad value. Shown as `spec.podCIDRs[1]: …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::{
-    FieldError,
+    error::FieldError,
     scalar::{Later, Maybe, Meaning, text},
     shape::{Part, Strings},
 };

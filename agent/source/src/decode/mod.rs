@@ -7,6 +7,7 @@ mod budget;
 mod error;
 mod metadata;
 mod node;
+mod object;
 mod pod;
 mod policy;
 mod scalar;
@@ -18,32 +19,13 @@ mod tests;
 
 use budget::read;
 pub use error::FieldError;
-use ferrule_model::objects::{EndpointSlice, Identity, Kind, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service};
-use metadata::{Metadata, Names};
+use ferrule_model::objects::{Identity, Kind};
+use metadata::Names;
 pub use node::START_TAINT;
+use object::Raw;
+pub use object::{MIRROR, Object};
 use serde::Deserialize;
 use shape::Part;
-
-/// The annotation of a mirror pod with the uid by which kubelet and runtime know the static pod
-/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror>).
-pub const MIRROR: &str = "kubernetes.io/config.mirror";
-
-/// A decoded object.
-#[derive(Debug, Clone)]
-pub enum Object {
-    /// A node.
-    Node(Node),
-    /// A namespace.
-    Namespace(Namespace),
-    /// A pod.
-    Pod(Pod),
-    /// A policy.
-    NetworkPolicy(NetworkPolicy),
-    /// A Service.
-    Service(Service),
-    /// A part of a Service's backends.
-    EndpointSlice(EndpointSlice),
-}
 
 /// An object with a bad value.
 #[derive(Debug, Clone)]
@@ -69,12 +51,6 @@ pub fn decode(kind: Kind, json: &str, most: usize) -> (Option<String>, Decoded) 
         Kind::Service => decode_as::<service::RawService>(kind, json, most),
         Kind::EndpointSlice => decode_as::<slice::RawSlice>(kind, json, most),
     }
-}
-
-/// An object of a kind as it is written.
-trait Raw: for<'de> Deserialize<'de> {
-    fn metadata(&mut self) -> &mut Metadata;
-    fn object(self, name: ObjectName) -> Result<Object, FieldError>;
 }
 
 /// What tells the name of an object that cannot be read.

@@ -7,8 +7,9 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 
 use super::{
-    FieldError, Object, Raw,
+    error::FieldError,
     metadata::Metadata,
+    object::{Object, Raw},
     scalar::{Later, Needed},
     shape::{List, Part},
 };

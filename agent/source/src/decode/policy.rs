@@ -11,9 +11,10 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::{
-    FieldError, Object, Raw,
     budget::read,
+    error::FieldError,
     metadata::Metadata,
+    object::{Object, Raw},
     scalar::{Maybe, Meaning, Needed, one_of, text},
     shape::{List, Part, Strings},
 };

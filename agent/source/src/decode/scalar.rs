@@ -9,8 +9,8 @@ use serde::{
 use serde_json::Value;
 
 use super::{
-    FieldError,
     budget::{VALUE, take},
+    error::FieldError,
 };
 
 /// A string.

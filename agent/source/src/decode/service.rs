@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    FieldError, Object, Raw,
+    error::FieldError,
     metadata::Metadata,
+    object::{Object, Raw},
     scalar::{Later, Maybe, Meaning, excerpt, one_of},
     shape::{List, Part},
 };

@@ -13,8 +13,8 @@ use serde::{
 use serde_json::Value;
 
 use super::{
-    FieldError,
     budget::{OBJECT, VALUE, take},
+    error::FieldError,
     scalar::{Needed, count, text},
 };
 

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    FieldError, Object, Raw,
+    error::FieldError,
     metadata::Metadata,
+    object::{Object, Raw},
     scalar::{Later, Maybe, Meaning, Needed, one_of},
     service::RawPort,
     shape::{List, Part},
