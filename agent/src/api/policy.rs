@@ -25,7 +25,7 @@ pub(super) async fn explain(
     State(app): State<Arc<App>>,
     Query(question): Query<view::PolicyQuery>,
 ) -> Result<Json<view::Explained>, Refusal> {
-    explain::explain(&moment(&app), &app.controllers.policy, &question).map(Json).map_err(|msg| Refusal::invalid(msg))
+    explain::explain(&moment(&app), &app.controllers.policy, &question).map(Json).map_err(Refusal::invalid)
 }
 
 pub(super) async fn check(

@@ -45,10 +45,20 @@ mod tests {
     fn nothing_overtakes_a_step_that_was_refused() {
         let (mut queue, mut done) = (Queue::default(), Vec::new());
         queue.push([1, 2, 3]);
-        let refused = queue.drain(|step| if *step == 2 { Err("full") } else { Ok(done.push(*step)) });
+        let refused = queue.drain(|step| {
+            if *step == 2 {
+                return Err("full");
+            }
+            done.push(*step);
+            Ok(())
+        });
         assert_eq!((refused, &done[..]), (Err("full"), &[1][..]));
         queue.push([4]);
-        assert_eq!(queue.drain(|step| Ok::<_, ()>(done.push(*step))), Ok(()));
+        let drained: Result<(), ()> = queue.drain(|step| {
+            done.push(*step);
+            Ok(())
+        });
+        assert_eq!(drained, Ok(()));
         assert!(queue.is_empty());
         assert_eq!(done, [1, 2, 3, 4]);
     }

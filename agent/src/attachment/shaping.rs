@@ -66,6 +66,13 @@ fn is_chained(tcx: bool, shaper: &Shaper, told: bool) -> Result<bool, Attachment
     }
 }
 
+/// What the runtime asked for, as the kernel takes it.
+fn of(asked: &Bandwidth, mtu: u32) -> Limits {
+    let to_pod = Asked { rate_bits: asked.ingress_rate, burst_bits: asked.ingress_burst };
+    let from_pod = Asked { rate_bits: asked.egress_rate, burst_bits: asked.egress_burst };
+    Limits::of(to_pod, from_pod, mtu)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,11 +110,4 @@ mod tests {
         check(true, Shaper::Unknown, false, "plugin");
         check(false, Shaper::Unknown, false, "older than this agent");
     }
-}
-
-/// What the runtime asked for, as the kernel takes it.
-fn of(asked: &Bandwidth, mtu: u32) -> Limits {
-    let to_pod = Asked { rate_bits: asked.ingress_rate, burst_bits: asked.ingress_burst };
-    let from_pod = Asked { rate_bits: asked.egress_rate, burst_bits: asked.egress_burst };
-    Limits::of(to_pod, from_pod, mtu)
 }
