@@ -154,14 +154,11 @@ fn mac(netns: &Netns, device: &str) -> Result<String> {
 }
 
 #[test]
+#[ignore = "needs a kernel with VLANs, as the guests of the kernels tier have"]
 fn nodes_on_a_vlan() {
     let layout = Layout { underlay: Families::V4, ..Layout::default() };
     let cluster = Cluster::prepare(test_kit::topology::Prefix::of_a_test(), &layout).expect("it is prepared");
     let test = || -> Result<()> {
-        if cluster.nodes[0].netns.ip("link add link eth0 name eth0.9 type vlan id 9").is_err() {
-            eprintln!("this kernel has no VLANs");
-            return Ok(());
-        }
         for node in &cluster.nodes {
             let address = node.addresses.iter().find(|ip| ip.is_ipv4()).context("no IPv4 address")?;
             node.netns.ip("link add link eth0 name eth0.5 type vlan id 5")?;

@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail};
 use super::{cpio::Archive, package::Kernel};
 
 /// What the datapath, pods' limits and the test topologies need.
-const WANTED: [&str; 12] = [
+const WANTED: [&str; 13] = [
     "veth",
+    "8021q",
     "vxlan",
     "bridge",
     "cls_bpf",
