@@ -14,7 +14,7 @@ pub const GATEWAY_V6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 
 /// The global with the jiffies that an established TCP connection may be silent.
 pub const TIMEOUT_TCP: &str = "TIMEOUT_TCP";
-/// The global with the jiffies that an opening TCP connection waits for its peer's answer.
+/// The global with the jiffies that a TCP connection may take until its originator acknowledges the answer.
 pub const TIMEOUT_OPENING: &str = "TIMEOUT_OPENING";
 /// The global with the jiffies that a closed TCP connection is remembered.
 pub const TIMEOUT_CLOSING: &str = "TIMEOUT_CLOSING";
@@ -24,7 +24,7 @@ pub const TIMEOUT_UDP: &str = "TIMEOUT_UDP";
 pub const TIMEOUT_STREAM: &str = "TIMEOUT_STREAM";
 /// The global with the jiffies that any other flow may be silent.
 pub const TIMEOUT_OTHER: &str = "TIMEOUT_OTHER";
-/// The global with the number of flows that one endpoint may have.
+/// The global with the number of flows that one endpoint may have in each direction.
 pub const FLOW_SHARE: &str = "FLOW_SHARE";
 /// The global with the jiffies of a second (`CONFIG_HZ`).
 pub const JIFFIES: &str = "JIFFIES";

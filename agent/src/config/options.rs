@@ -105,7 +105,7 @@ settings! {
         /// Flows that the connection table has room for; a table that is there keeps its size [default: 131072]
         #[arg(long, value_name = "FLOWS")]
         pub conntrack_entries: Option<u32>,
-        /// How much of the connection table one pod may fill [default: 25]
+        /// How much of the connection table one pod may fill in each direction [default: 25]
         #[arg(long, value_name = "PERCENT")]
         pub conntrack_share: Option<u32>,
         /// How long an established TCP connection may be silent [default: 8000]

@@ -1,4 +1,4 @@
-//! Who may have how many flows. An endpoint has a reserve in each direction that nobody else can take. Beyond it all share a
+//! Who may have how many flows (`fr_shares`, `fr_tenants`). An endpoint has a reserve in each direction that nobody else can take. Beyond it all share a
 //! pool: an endpoint up to its share, and a tenant up to a multiple of what is left, so that something always is.
 
 use ferrule_common::{

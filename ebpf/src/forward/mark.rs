@@ -1,5 +1,5 @@
-//! One bit of a packet's mark: its sender's egress is not judged yet, since the host's NAT may give it another
-//! destination. It crosses the host's stack with the packet.
+//! What a packet says of itself on its way through the host. One bit of its mark: its sender's egress is not judged yet, since
+//! the host's NAT may give it another destination. `tc_index`: it was left to the stack, or put into the tunnel by this node.
 
 use aya_ebpf::programs::TcContext;
 use ferrule_common::settings;

@@ -1,4 +1,4 @@
-//! What sockets may leave in the maps: each network namespace has its share (`ferrule_common::owner`).
+//! What sockets may leave in the maps: each network namespace has its share (`fr_svc_owners`, `ferrule_common::owner`).
 
 use core::ffi::c_void;
 

@@ -97,7 +97,9 @@ fn format(workspace: &Workspace) -> Result<()> {
 
 fn rustdoc(workspace: &Workspace) -> Result<()> {
     let mut cargo = workspace.cargo();
-    cargo.args(["doc", "--no-deps", "--document-private-items"]).env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links");
+    cargo
+        .args(["doc", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links");
     step("rustdoc", &mut cargo)
 }
 

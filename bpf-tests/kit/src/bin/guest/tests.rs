@@ -136,7 +136,11 @@ fn one(binary: &Binary, test: &str) -> Result<(bool, String)> {
     let path = PathBuf::from("/tmp").join(format!("{}.out", binary.full_name(test).replace("::", ".")));
     let file = File::create(&path)?;
     let mut tests = command(&binary.file);
-    tests.args(["--exact", test, "--nocapture", "--include-ignored"]).stdout(file.try_clone()?).stderr(file).process_group(0);
+    tests
+        .args(["--exact", test, "--nocapture", "--include-ignored"])
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .process_group(0);
     let status = limited(&mut tests.spawn().context("the test cannot be started")?)?;
     let output = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
     fs::remove_file(&path)?;
