@@ -26,16 +26,17 @@ impl Services {
         let mut told: Option<String> = None;
         let mut ending: Option<tokio::task::JoinHandle<()>> = None;
         let mut last: Option<(Instant, Arc<Snapshot>)> = None;
-        let mut asked = true;
+        let mut asked = false;
         loop {
             // What is there now counts as seen.
             let snapshot = store.snapshot();
             let rests =
                 last.as_ref().is_some_and(|(when, seen)| when.elapsed() < AGAIN && !is_concern(seen, &snapshot));
-            if asked || !rests {
+            if !rests {
                 last = Some((Instant::now(), snapshot));
                 let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
-                let words = tokio::task::spawn_blocking(move || services.turn(&pods)).await.unwrap_or_default();
+                let words = tokio::task::spawn_blocking(move || services.turn_and_upkeep(&pods)).await;
+                let words = words.unwrap_or_default();
                 // Beside what follows: no change waits for a look into every network namespace.
                 if ending.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
                     let (services, pods) = (Arc::clone(&self), Arc::clone(&attachments));
@@ -45,6 +46,10 @@ impl Services {
                     tracing::error!(error, "Services");
                 }
                 told = words;
+            } else if asked {
+                // Who waits for a turn asks for no more than that.
+                let services = Arc::clone(&self);
+                let _ = tokio::task::spawn_blocking(move || services.turn()).await;
             }
             asked = tokio::select! {
                 () = self.turns.asked() => true,
@@ -55,11 +60,17 @@ impl Services {
     }
 
     /// What went wrong, in a sentence. Blocks.
-    fn turn(&self, pods: &Attachments) -> Option<String> {
+    fn turn(&self) -> Option<String> {
         let turn = self.turns.begin();
         let synced = self.sync();
         let words = synced.as_ref().err().map(|error| chain(error));
         self.turns.end(turn, synced);
+        words
+    }
+
+    /// As [`Self::turn`], with all that is done now and then.
+    fn turn_and_upkeep(&self, pods: &Attachments) -> Option<String> {
+        let words = self.turn();
         // Where sockets cannot be served, packets are all that kube-proxy sees.
         let (looked, known) = (self.look_beside(), self.know(pods));
         words.or_else(|| looked.and(known).and_then(|()| self.upkeep()).err().map(|error| chain(&error)))
