@@ -41,7 +41,14 @@ const NO_DECAPSULATION: Exception = Exception {
     why: "before Linux 6.3 no program can take an IPv6 packet out of IPv4; netns::reach has the device do it",
 };
 
-const OLDEST: [Exception; 40] = [
+const BY_DEVICE: Exception = Exception {
+    binary: "netns",
+    part: "",
+    why: "before Linux 5.12 the device encapsulates, as everywhere until then; netns::encapsulation::pods_packets sees that \
+          it does",
+};
+
+const OLDEST: [Exception; 43] = [
     NO_TUNNEL_SOURCE,
     NO_DECAPSULATION,
     no_encapsulation("encap::a_flow"),
@@ -52,9 +59,12 @@ const OLDEST: [Exception; 40] = [
     no_encapsulation("encap::the_inner_packet"),
     no_encapsulation("encap::what_a_program"),
     no_encapsulation("encap::what_needs"),
+    Exception { part: "encapsulation::segments", ..BY_DEVICE },
+    Exception { part: "encapsulation::datagrams", ..BY_DEVICE },
+    Exception { part: "encapsulation::what_a_host", ..BY_DEVICE },
     Exception { part: "errors::what_comes_through_the_tunnel", ..NO_TUNNEL_SOURCE },
     Exception { part: "encap::what_the_kernel", ..NO_TUNNEL_SOURCE },
-    no_incoming_device("foreign::"),
+    no_incoming_device("chained::"),
     no_incoming_device("carried::what_was_dnated_to_a_pod"),
     no_incoming_device("carried::what_was_dnated_to_another_node_under"),
     no_incoming_device("carried::what_answers_the_node"),
