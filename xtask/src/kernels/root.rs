@@ -169,6 +169,22 @@ fn within_usr(library: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// A test that is renamed would else fail on that kernel alone.
+    #[test]
+    fn every_exception_names_tests_that_there_are() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bpf-tests");
+        for exception in Release::all().iter().flat_map(|release| release.exceptions) {
+            let folder = match exception.binary {
+                "packets" => tests.join("packets/tests/packets"),
+                other => tests.join("tests").join(other),
+            };
+            let (module, test) = exception.part.rsplit_once("::").expect("a module and a part of a name");
+            let file = folder.join(module.replace("::", "/")).with_extension("rs");
+            let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert!(text.contains(&format!("fn {test}")), "{} has no test {test}…", file.display());
+        }
+    }
+
     #[test]
     fn every_exception_of_a_release_is_in_its_binarys_list() {
         for release in Release::all() {
