@@ -14,7 +14,7 @@ const SUM: u16 = 1;
 
 /// The header of a netlink message and the flags of this one, which ask for everything.
 #[repr(C)]
-struct Question {
+struct Request {
     length: u32,
     kind: u16,
     flags: u16,
@@ -37,8 +37,8 @@ pub fn has_policies() -> io::Result<bool> {
     }
     // SAFETY: the call gave a descriptor that nothing else owns.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    let length = size_of::<Question>();
-    let question = Question {
+    let length = size_of::<Request>();
+    let request = Request {
         length: u32::try_from(length).unwrap_or(u32::MAX),
         kind: GET_COUNTS,
         flags: REQUEST,
@@ -46,8 +46,8 @@ pub fn has_policies() -> io::Result<bool> {
         port: 0,
         wanted: u32::MAX,
     };
-    // SAFETY: `question` outlives the call and has the length that is given.
-    let sent = unsafe { libc::send(socket.as_raw_fd(), (&raw const question).cast(), length, 0) };
+    // SAFETY: `request` outlives the call and has the length that is given.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), (&raw const request).cast(), length, 0) };
     if sent < 0 {
         return Err(io::Error::last_os_error());
     }
